@@ -1,0 +1,1 @@
+//! The benchmark harness: tasks, method registry, protocols, selection, runs, report.

@@ -1,0 +1,1 @@
+//! Objectives over environments: IRM, V-REx, GroupDRO, CORAL, MMD, DANN, Mixup.

@@ -1,0 +1,1 @@
+//! Metrics for transfer across sites: discrimination, calibration, worst group, resampling.

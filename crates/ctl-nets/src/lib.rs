@@ -1,0 +1,1 @@
+//! Networks for medical images: MLP, MNIST CNN, ResNet-18.

@@ -1,0 +1,1 @@
+//! Simulated imaging cohorts with a known structural causal model.

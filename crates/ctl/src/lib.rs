@@ -1,0 +1,1 @@
+//! Facade: every crate of the toolkit behind a feature.
