@@ -1,1 +1,29 @@
-//! x
+//! What candle lacks for training medical-imaging networks.
+//!
+//! - [`ops`]: convolution, pooling and normalisation whose gradients are checked by finite
+//!   differences (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`).
+//! - [`random`]: every use of randomness has its own ChaCha stream; tensors are sampled from it.
+//! - [`optim`]: Adam and SGD that update their variables in place.
+//! - [`runtime`]: one thread per training run, so that results do not depend on the machine.
+//!
+//! # Examples
+//! A convolution over an image of one pixel is a weighted copy:
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use ctl_compute::ops::{Conv2dParams, conv2d};
+//!
+//! let image = Tensor::new(&[[[[3f32]]]], &Device::Cpu)?;
+//! let weight = Tensor::new(&[[[[2f32]]]], &Device::Cpu)?;
+//! let out = conv2d(&image, &weight, Conv2dParams { stride: 1, padding: 0 })?;
+//! assert_eq!(out.flatten_all()?.to_vec1::<f32>()?, [6.0]);
+//! # Ok::<(), ctl_compute::ComputeError>(())
+//! ```
+
+mod error;
+mod gemm;
+pub mod ops;
+pub mod optim;
+pub mod random;
+pub mod runtime;
+
+pub use error::{ComputeError, Result};
