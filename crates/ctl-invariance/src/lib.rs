@@ -1,1 +1,58 @@
-//! Objectives over environments: IRM, V-REx, GroupDRO, CORAL, MMD, DANN, Mixup.
+//! Training objectives over environments.
+//!
+//! A method is composed of independent parts: an [`Objective`] turns the outputs of every
+//! environment into one number to minimise, an [`Augmentation`] changes the batches before the
+//! network sees them.
+//! Each lives in a file of its own under [`methods`], beside its settings, its documentation and
+//! its tests; the harness lists them in one registry.
+//!
+//! Objectives never ask which task they serve: a [`SampleLoss`] gives the loss of every sample and
+//! its closed-form derivative with respect to the outputs, from which penalties such as IRM's
+//! follow without second derivatives.
+//!
+//! # Examples
+//! The IRM penalty of two environments with a linear predictor `z = 2` of targets 1 and 3:
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use ctl_invariance::methods::irm::{Irm, IrmConfig, PenaltyForm};
+//! use ctl_invariance::{EnvironmentOutputs, Objective, SquaredError, Step};
+//!
+//! let environment = |index, target: f64| -> Result<_, candle_core::Error> {
+//!     let outputs = Tensor::new(&[[2f64], [2.0]], &Device::Cpu)?;
+//!     let target = Tensor::new(&[[target], [target]], &Device::Cpu)?;
+//!     Ok(EnvironmentOutputs::labelled(index, outputs.clone(), outputs, target))
+//! };
+//! let environments = [environment(0, 1.0)?, environment(1, 3.0)?];
+//! let config = IrmConfig { penalty: PenaltyForm::Paper, ..IrmConfig::default() };
+//! let value = Irm::new(config).evaluate(&Step {
+//!     number: 0,
+//!     environments: &environments,
+//!     loss: &SquaredError,
+//! })?;
+//! // Risks 1 and 1; d/dw (w·2 − y)² at w = 1 is 2·(2 − y)·2 = ±4, squared 16.
+//! assert_eq!(value.term("risk")?, Some(1.0));
+//! assert_eq!(value.term("irm-penalty")?, Some(16.0));
+//! # Ok::<(), ctl_invariance::ObjectiveError>(())
+//! ```
+
+mod batch;
+mod config;
+mod discrepancy;
+mod discriminator;
+mod error;
+mod info;
+mod loss;
+pub mod methods;
+mod objective;
+
+pub use batch::{Augmentation, Batch, EnvironmentOutputs, WeightedTarget};
+pub use config::{
+    BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
+    in_range,
+};
+pub use discrepancy::{coral_distance, mmd_distance, pairwise_mean};
+pub use discriminator::{Discriminator, DiscriminatorSpec};
+pub use error::{ConfigError, ObjectiveError, Result};
+pub use info::{Assumption, Family, MethodInfo, Needs, Role, Status};
+pub use loss::{BinaryLogistic, PixelCrossEntropy, SampleLoss, SoftmaxCrossEntropy, SquaredError};
+pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk};

@@ -1,1 +1,38 @@
-//! Networks for medical images: MLP, MNIST CNN, ResNet-18.
+//! Networks for medical images, built from the checked operators of `ctl-compute`.
+//!
+//! Every network maps images `[B, C, H, W]` to features `[B, F]` (what invariance objectives look
+//! at) and outputs `[B, K]` (a linear head on the features).
+//!
+//! # Examples
+//! ```
+//! use ctl_nets::{Architecture, Mode, NetworkSpec};
+//!
+//! let spec = NetworkSpec {
+//!     architecture: Architecture::SmallCnn,
+//!     channels: 1,
+//!     height: 48,
+//!     width: 48,
+//!     outputs: 2,
+//! };
+//! let network = spec.build(0, "docs")?;
+//! let images = candle_core::Tensor::zeros((3, 1, 48, 48), candle_core::DType::F32, &candle_core::Device::Cpu)?;
+//! let out = network.forward(&images, Mode::Evaluate)?;
+//! assert_eq!(out.outputs.dims(), [3, 2]);
+//! # Ok::<(), ctl_nets::NetError>(())
+//! ```
+
+mod cnn;
+mod error;
+mod layers;
+mod mlp;
+mod parameters;
+mod resnet;
+mod spec;
+
+pub use cnn::{MnistCnn, SmallCnn};
+pub use error::{NetError, Result};
+pub use layers::{BatchNorm, Conv, GroupNorm, Linear};
+pub use mlp::{Mlp, MlpSpec};
+pub use parameters::{Initialiser, Parameters};
+pub use resnet::ResNet18;
+pub use spec::{Architecture, Mode, Network, NetworkOutput, NetworkSpec};

@@ -1,0 +1,126 @@
+//! What goes into the network and what comes out, per environment.
+
+use candle_core::Tensor;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{ObjectiveError, Result, SampleLoss};
+
+/// A target and the weight with which its loss counts; mixtures have several.
+#[derive(Clone, Debug)]
+pub struct WeightedTarget {
+    /// Share of this target in the loss, usually 1.
+    pub weight: f64,
+    /// Targets in the form that the task's [`SampleLoss`] documents.
+    pub target: Tensor,
+}
+
+/// Images of one environment before the network.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Index of the environment; stays the same over all steps of a run.
+    pub environment: usize,
+    /// `[B, C, H, W]`
+    pub images: Tensor,
+    /// Empty where the environment is unlabelled.
+    pub targets: Vec<WeightedTarget>,
+}
+
+/// A change to the batches of a step before the network sees them.
+pub trait Augmentation {
+    /// The batches to train on instead, one per environment.
+    ///
+    /// # Errors
+    /// When the batches do not fit together.
+    fn apply(&self, batches: Vec<Batch>, rng: &mut ChaCha8Rng) -> Result<Vec<Batch>>;
+}
+
+/// What the network made of one environment's batch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EnvironmentOutputs {
+    /// Index of the environment.
+    pub environment: usize,
+    /// `[B, F]`
+    pub features: Tensor,
+    /// `[B, K]`, or `[B, K, H, W]` for images.
+    pub outputs: Tensor,
+    /// Empty where the environment is unlabelled.
+    pub targets: Vec<WeightedTarget>,
+}
+
+impl EnvironmentOutputs {
+    /// Outputs with whatever targets the batch had.
+    pub fn new(
+        environment: usize,
+        features: Tensor,
+        outputs: Tensor,
+        targets: Vec<WeightedTarget>,
+    ) -> Self {
+        Self {
+            environment,
+            features,
+            outputs,
+            targets,
+        }
+    }
+
+    /// Outputs with one target of weight 1.
+    pub fn labelled(environment: usize, features: Tensor, outputs: Tensor, target: Tensor) -> Self {
+        let targets = vec![WeightedTarget {
+            weight: 1.0,
+            target,
+        }];
+        Self::new(environment, features, outputs, targets)
+    }
+
+    /// Whether the environment has targets.
+    pub fn is_labelled(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// Loss of every sample, `[B]`.
+    ///
+    /// # Errors
+    /// When targets are missing or do not fit the outputs.
+    pub fn losses(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
+        self.weighted(|outputs, target| loss.per_sample(outputs, target))
+    }
+
+    /// Derivative of every sample's loss with respect to its outputs, shaped like the outputs.
+    ///
+    /// # Errors
+    /// When targets are missing or do not fit the outputs.
+    pub fn output_gradient(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
+        self.weighted(|outputs, target| loss.output_gradient(outputs, target))
+    }
+
+    /// Mean loss of the environment, a scalar.
+    ///
+    /// # Errors
+    /// When targets are missing or do not fit the outputs.
+    pub fn risk(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
+        Ok(self.losses(loss)?.mean_all()?)
+    }
+
+    fn weighted(&self, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        for part in &self.targets {
+            let value = f(&self.outputs, &part.target)?;
+            // A plain target keeps its value bit for bit.
+            let value = if part.weight.to_bits() == 1f64.to_bits() {
+                value
+            } else {
+                (value * part.weight)?
+            };
+            sum = Some(match sum {
+                Some(sum) => (sum + value)?,
+                None => value,
+            });
+        }
+        sum.ok_or_else(|| ObjectiveError::Environments {
+            method: "loss",
+            expected: "targets".into(),
+            found: format!("environment {} without labels", self.environment),
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! A method's settings and how they become its parts.
+
+use std::marker::PhantomData;
+
+use ctl_compute::random;
+use rand::RngExt;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::{Augmentation, ConfigError, MethodInfo, Objective, Result};
+
+/// What a method may know when its parts are built.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildContext<'a> {
+    /// Number of environments in a step: the sources, and the unlabelled target where the method
+    /// asks for it.
+    pub environments: usize,
+    /// Width of the features.
+    pub features: usize,
+    /// Master seed.
+    pub seed: u64,
+    /// Id of the run, the second part of every random stream's key.
+    pub run: &'a str,
+}
+
+/// The parts that a method is composed of.
+pub struct MethodParts {
+    /// What is minimised.
+    pub objective: Box<dyn Objective>,
+    /// Changes to the batches before the network sees them, in order.
+    pub augmentations: Vec<Box<dyn Augmentation>>,
+}
+
+impl MethodParts {
+    /// A method that is its objective alone.
+    pub fn objective(objective: impl Objective + 'static) -> Self {
+        Self {
+            objective: Box::new(objective),
+            augmentations: Vec::new(),
+        }
+    }
+}
+
+/// How a random search draws one setting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// `10^u`, `u` uniform on `[low, high)`.
+    LogUniform {
+        /// Smallest exponent.
+        low: f64,
+        /// Largest exponent.
+        high: f64,
+    },
+    /// `10^u` as above, rounded down to a whole number.
+    LogUniformInteger {
+        /// Smallest exponent.
+        low: f64,
+        /// Largest exponent.
+        high: f64,
+    },
+    /// One of the listed values.
+    Choice(Vec<Json>),
+}
+
+/// One setting that a random search varies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SearchDimension {
+    /// Name of the setting.
+    pub key: &'static str,
+    /// How it is drawn.
+    pub distribution: Distribution,
+}
+
+impl SearchDimension {
+    /// A setting drawn log-uniformly between powers of ten.
+    pub fn log_uniform(key: &'static str, low: f64, high: f64) -> Self {
+        Self {
+            key,
+            distribution: Distribution::LogUniform { low, high },
+        }
+    }
+
+    /// A whole number drawn log-uniformly between powers of ten.
+    pub fn log_uniform_integer(key: &'static str, low: f64, high: f64) -> Self {
+        Self {
+            key,
+            distribution: Distribution::LogUniformInteger { low, high },
+        }
+    }
+
+    /// A setting drawn from a list.
+    pub fn choice(key: &'static str, values: Vec<Json>) -> Self {
+        Self {
+            key,
+            distribution: Distribution::Choice(values),
+        }
+    }
+
+    /// The value of this setting in draw `draw` of a search.
+    ///
+    /// The stream is keyed by the method and the setting, so a new setting does not move the
+    /// others.
+    pub fn sample(&self, seed: u64, method: &str, draw: u64) -> Json {
+        let purpose = format!("search {} draw {draw}", self.key);
+        let mut rng = random::stream(seed, method, &purpose);
+        let mut power = |low: f64, high: f64| 10f64.powf(low + (high - low) * rng.random::<f64>());
+        match &self.distribution {
+            Distribution::LogUniform { low, high } => Json::from(power(*low, *high)),
+            Distribution::LogUniformInteger { low, high } => {
+                Json::from(power(*low, *high).floor() as u64)
+            }
+            Distribution::Choice(values) => values[rng.random_range(0..values.len())].clone(),
+        }
+    }
+}
+
+/// The settings of a method: one struct, one method.
+pub trait MethodConfig: Serialize + DeserializeOwned + JsonSchema + Default + 'static {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first setting outside its range, its value and what is allowed.
+    fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError>;
+
+    /// Settings that a random search varies, with the distributions of the paper or of
+    /// `DomainBed`.
+    fn search_space() -> Vec<SearchDimension> {
+        Vec::new()
+    }
+
+    /// Builds the parts for one run.
+    ///
+    /// # Errors
+    /// When a network of the method cannot be built.
+    fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts>;
+}
+
+/// `Ok` when `ok`, else a [`ConfigError::Range`] for `key`.
+///
+/// # Errors
+/// See above.
+pub fn in_range(
+    method: &'static str,
+    key: &'static str,
+    value: impl ToString,
+    allowed: &'static str,
+    ok: bool,
+) -> std::result::Result<(), ConfigError> {
+    if ok {
+        return Ok(());
+    }
+    Err(ConfigError::Range {
+        method: method.to_owned(),
+        key,
+        value: value.to_string(),
+        allowed,
+    })
+}
+
+/// A method as the registry holds it.
+pub trait Method: Send + Sync {
+    /// What it is.
+    fn info(&self) -> &MethodInfo;
+
+    /// Default settings.
+    fn defaults(&self) -> Json;
+
+    /// JSON schema of the settings.
+    fn schema(&self) -> Json;
+
+    /// Settings that a random search varies.
+    fn search_space(&self) -> Vec<SearchDimension>;
+
+    /// Fills in defaults and checks ranges.
+    ///
+    /// # Errors
+    /// On an unknown key, a wrong type or a value outside its range, naming it.
+    fn resolve(&self, settings: &Json) -> std::result::Result<Json, ConfigError>;
+
+    /// Builds the parts for one run from resolved settings.
+    ///
+    /// # Errors
+    /// As [`Method::resolve`], and when a network of the method cannot be built.
+    fn build(
+        &self,
+        settings: &Json,
+        context: &BuildContext<'_>,
+    ) -> std::result::Result<MethodParts, ConfigError>;
+}
+
+/// The [`Method`] that a [`MethodConfig`] and its description make.
+pub struct Configured<C> {
+    info: MethodInfo,
+    config: PhantomData<fn() -> C>,
+}
+
+impl<C: MethodConfig> Configured<C> {
+    /// The method described by `info` with settings of type `C`.
+    pub fn new(info: MethodInfo) -> Self {
+        Self {
+            info,
+            config: PhantomData,
+        }
+    }
+
+    fn parse(&self, settings: &Json) -> std::result::Result<C, ConfigError> {
+        let config: C =
+            serde_path_to_error::deserialize(settings).map_err(|error| ConfigError::Shape {
+                method: self.info.id.to_owned(),
+                key: error.path().to_string(),
+                message: error.inner().to_string(),
+            })?;
+        config.validate(self.info.id)?;
+        Ok(config)
+    }
+}
+
+/// A config struct always serialises: it holds numbers, strings and plain enums.
+fn to_json<T: Serialize>(value: &T) -> Json {
+    serde_json::to_value(value).unwrap_or(Json::Null)
+}
+
+impl<C: MethodConfig> Method for Configured<C> {
+    fn info(&self) -> &MethodInfo {
+        &self.info
+    }
+
+    fn defaults(&self) -> Json {
+        to_json(&C::default())
+    }
+
+    fn schema(&self) -> Json {
+        to_json(&schemars::schema_for!(C))
+    }
+
+    fn search_space(&self) -> Vec<SearchDimension> {
+        C::search_space()
+    }
+
+    fn resolve(&self, settings: &Json) -> std::result::Result<Json, ConfigError> {
+        Ok(to_json(&self.parse(settings)?))
+    }
+
+    fn build(
+        &self,
+        settings: &Json,
+        context: &BuildContext<'_>,
+    ) -> std::result::Result<MethodParts, ConfigError> {
+        self.parse(settings)?
+            .build(context)
+            .map_err(|source| ConfigError::Build {
+                method: self.info.id.to_owned(),
+                source,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_stay_in_their_range_and_do_not_depend_on_each_other() {
+        let one = SearchDimension::log_uniform("a", -1.0, 5.0);
+        let whole = SearchDimension::log_uniform_integer("b", 0.0, 4.0);
+        let choice = SearchDimension::choice("c", vec![Json::from(0.0), Json::from(0.5)]);
+        for draw in 0..200 {
+            let a = one.sample(0, "irm", draw).as_f64().unwrap();
+            assert!((0.1..1e5).contains(&a), "{a}");
+            let b = whole.sample(0, "irm", draw).as_u64().unwrap();
+            assert!((1..10_000).contains(&b), "{b}");
+            let c = choice.sample(0, "irm", draw).as_f64().unwrap();
+            assert!(c == 0.0 || c == 0.5);
+        }
+        assert_ne!(one.sample(0, "irm", 0), one.sample(0, "irm", 1));
+        assert_ne!(one.sample(0, "irm", 0), one.sample(0, "v-rex", 0));
+        let renamed = SearchDimension::log_uniform("z", -1.0, 5.0);
+        assert_ne!(one.sample(0, "irm", 0), renamed.sample(0, "irm", 0));
+    }
+}

@@ -1,0 +1,139 @@
+//! What a method is and what it rests on, as data.
+
+use serde::Serialize;
+
+/// The mechanism family of a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Plain training and its variants.
+    Baseline,
+    /// Correlation-based adaptation: alignment, adversaries, augmentation, reweighting.
+    Correlation,
+    /// Invariance over environments.
+    Invariance,
+    /// Guided by a structural causal model.
+    ScmGuided,
+    /// Counterfactual generation, augmentation or consistency.
+    Counterfactual,
+    /// Over sites that do not share images.
+    Federated,
+}
+
+impl Family {
+    /// The name used in tables and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Correlation => "correlation",
+            Self::Invariance => "invariance",
+            Self::ScmGuided => "scm-guided",
+            Self::Counterfactual => "counterfactual",
+            Self::Federated => "federated",
+        }
+    }
+
+    /// Whether the survey counts the family as causal transfer.
+    pub fn is_causal(self) -> bool {
+        !matches!(self, Self::Baseline | Self::Correlation)
+    }
+}
+
+/// How settled a method's interface and defaults are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Settings keep their meaning.
+    Stable,
+    /// Settings may still change.
+    Preview,
+    /// Kept for old suites.
+    Deprecated,
+}
+
+/// What a method sees of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Sources only.
+    Generalisation,
+    /// Unlabelled target images as well.
+    Adaptation,
+    /// Something no deployed model has, such as images without the shortcut: an upper reference.
+    Oracle,
+}
+
+/// What a method asks of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// Fewest source environments at which the method differs from plain training.
+    pub environments: usize,
+    /// Unlabelled images of the target.
+    pub target_images: bool,
+    /// The cohort's images without the shortcut.
+    pub oracle_view: bool,
+}
+
+impl Needs {
+    /// Nothing beyond labelled images.
+    pub const NOTHING: Self = Self {
+        environments: 1,
+        target_images: false,
+        oracle_view: false,
+    };
+    /// At least two source environments.
+    pub const ENVIRONMENTS: Self = Self {
+        environments: 2,
+        ..Self::NOTHING
+    };
+    /// One source and unlabelled target images.
+    pub const TARGET: Self = Self {
+        target_images: true,
+        ..Self::NOTHING
+    };
+}
+
+/// What must hold for theory to promise that a method transfers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assumption {
+    /// P(Y given X) is the same everywhere and target images lie where source images do.
+    InvariantLabelMechanismOnSharedSupport,
+    /// Some features Φ have the same P(Y given Φ) in every environment.
+    InvariantPredictor,
+    /// What is spurious differs between the source environments.
+    SpuriousCorrelationVaries,
+    /// The target is a mixture of the source environments.
+    TargetIsMixtureOfSources,
+    /// The target lies on the line through the sources, further out.
+    TargetExtrapolatesSources,
+    /// Features that predict Y have the same P(Φ) everywhere; in particular P(Y) does not move.
+    InvariantFeatureMarginal,
+    /// Labels behave linearly between samples of different environments.
+    LinearBetweenSamples,
+    /// The shortcut is known and can be taken out of the image.
+    KnownShortcut,
+}
+
+/// Everything the registry and the report say about a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MethodInfo {
+    /// Lower-case id with hyphens.
+    pub id: &'static str,
+    /// Name as the paper writes it.
+    pub name: &'static str,
+    /// Mechanism family.
+    pub family: Family,
+    /// How settled it is.
+    pub status: Status,
+    /// What it sees of the target.
+    pub role: Role,
+    /// What it asks of the data.
+    pub needs: Needs,
+    /// What theory rests on.
+    pub assumptions: &'static [Assumption],
+    /// Authors, year, where.
+    pub paper: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}

@@ -1,0 +1,210 @@
+//! Domain-adversarial training.
+
+use candle_core::Tensor;
+use ctl_compute::optim::AdamParams;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Assumption, Auxiliary, BuildContext, ConfigError, Discriminator, DiscriminatorSpec, Family,
+    MethodConfig, MethodInfo, MethodParts, Needs, Objective, ObjectiveState, Result, Role,
+    SearchDimension, Status, Step, Value, in_range,
+};
+
+/// Description of `dann`.
+pub const INFO: MethodInfo = MethodInfo {
+    id: "dann",
+    name: "DANN",
+    family: Family::Correlation,
+    status: Status::Stable,
+    role: Role::Generalisation,
+    needs: Needs::ENVIRONMENTS,
+    assumptions: &[Assumption::InvariantFeatureMarginal],
+    paper: "Ganin et al. 2016, Domain-Adversarial Training of Neural Networks",
+    summary: "Trains features from which a discriminator cannot tell the sources apart.",
+};
+
+/// Description of `dann-target`.
+pub const TARGET_INFO: MethodInfo = MethodInfo {
+    id: "dann-target",
+    name: "DANN with target images",
+    role: Role::Adaptation,
+    needs: Needs::TARGET,
+    summary: "Trains features from which a discriminator cannot tell sources and target apart.",
+    ..INFO
+};
+
+/// Settings of `dann` and `dann-target`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DannConfig {
+    /// Weight of the reversed discriminator loss, not negative.
+    pub lambda: f64,
+    /// Weight of the squared norm of the discriminator's input gradient, not negative.
+    pub grad_penalty: f64,
+    /// Width of the discriminator's hidden layers, 1 to 4096.
+    pub discriminator_width: usize,
+    /// Linear layers of the discriminator, 1 to 8.
+    pub discriminator_depth: usize,
+    /// Step size of the discriminator's Adam, positive.
+    pub discriminator_learning_rate: f64,
+    /// First-moment decay of the discriminator's Adam, in [0, 1).
+    pub discriminator_beta1: f64,
+}
+
+impl Default for DannConfig {
+    /// The defaults of `DomainBed` for small images.
+    fn default() -> Self {
+        Self {
+            lambda: 1.0,
+            grad_penalty: 0.0,
+            discriminator_width: 256,
+            discriminator_depth: 3,
+            discriminator_learning_rate: 1e-3,
+            discriminator_beta1: 0.5,
+        }
+    }
+}
+
+impl MethodConfig for DannConfig {
+    fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
+        for (key, weight) in [("lambda", self.lambda), ("grad_penalty", self.grad_penalty)] {
+            let ok = weight.is_finite() && weight >= 0.0;
+            in_range(method, key, weight, "finite and not negative", ok)?;
+        }
+        let (width, depth) = (self.discriminator_width, self.discriminator_depth);
+        in_range(
+            method,
+            "discriminator_width",
+            width,
+            "1 to 4096",
+            (1..=4096).contains(&width),
+        )?;
+        in_range(
+            method,
+            "discriminator_depth",
+            depth,
+            "1 to 8",
+            (1..=8).contains(&depth),
+        )?;
+        let rate = self.discriminator_learning_rate;
+        let ok = rate.is_finite() && rate > 0.0;
+        in_range(
+            method,
+            "discriminator_learning_rate",
+            rate,
+            "positive and finite",
+            ok,
+        )?;
+        let beta1 = self.discriminator_beta1;
+        in_range(
+            method,
+            "discriminator_beta1",
+            beta1,
+            "in [0, 1)",
+            (0.0..1.0).contains(&beta1),
+        )
+    }
+
+    fn search_space() -> Vec<SearchDimension> {
+        vec![
+            SearchDimension::log_uniform("lambda", -2.0, 2.0),
+            SearchDimension::log_uniform("grad_penalty", -2.0, 1.0),
+            SearchDimension::log_uniform("discriminator_learning_rate", -4.5, -2.5),
+            SearchDimension::choice("discriminator_beta1", vec![0.0.into(), 0.5.into()]),
+            SearchDimension::choice("discriminator_depth", vec![3.into(), 4.into(), 5.into()]),
+        ]
+    }
+
+    fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
+        let spec = DiscriminatorSpec {
+            features: context.features,
+            width: self.discriminator_width,
+            depth: self.discriminator_depth,
+            environments: context.environments,
+        };
+        let discriminator = Discriminator::new(spec, context.seed, context.run)?;
+        Ok(MethodParts::objective(Dann::new(*self, discriminator)))
+    }
+}
+
+/// `R − λ L_D` for the network, `L_D` for the discriminator, in one step.
+///
+/// `R` is the mean loss over all labelled samples; `L_D` the discriminator's mean cross-entropy
+/// over all samples, plus `grad_penalty` times the mean squared norm of its input gradient.
+/// Reversal is done by evaluating `L_D` twice: with constant discriminator for the network, and on
+/// detached features for the discriminator.
+///
+/// # References
+/// Ganin et al. 2016, equation 9 (simultaneous updates).
+pub struct Dann {
+    config: DannConfig,
+    discriminator: Discriminator,
+}
+
+impl Dann {
+    /// The objective with a given discriminator.
+    pub fn new(config: DannConfig, discriminator: Discriminator) -> Self {
+        Self {
+            config,
+            discriminator,
+        }
+    }
+
+    fn discriminator_loss(&self, features: &Tensor, index: &[u32], frozen: bool) -> Result<Tensor> {
+        let [cross_entropy, penalty] = self.discriminator.loss(features, index, frozen)?;
+        Ok((cross_entropy + (penalty * self.config.grad_penalty)?)?)
+    }
+}
+
+/// Mean loss over the samples of all labelled environments.
+fn pooled_risk(step: &Step<'_>) -> Result<Tensor> {
+    let losses = step
+        .labelled()?
+        .into_iter()
+        .map(|e| e.losses(step.loss))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&losses, 0)?.mean_all()?)
+}
+
+impl Objective for Dann {
+    fn evaluate(&mut self, step: &Step<'_>) -> Result<Value> {
+        let features: Vec<_> = step.environments.iter().map(|e| &e.features).collect();
+        let features = Tensor::cat(&features, 0)?;
+        let index: Vec<u32> = step
+            .environments
+            .iter()
+            .flat_map(|e| {
+                let rows = e.features.dim(0).unwrap_or(0);
+                std::iter::repeat_n(e.environment as u32, rows)
+            })
+            .collect();
+        let risk = pooled_risk(step)?;
+        let reversed = self.discriminator_loss(&features, &index, true)?;
+        let own = self.discriminator_loss(&features.detach(), &index, false)?;
+        let total = (&risk - (&reversed * self.config.lambda)?)?;
+        let terms = vec![("risk", risk), ("discriminator-loss", reversed)];
+        let mut value = Value::new(total, terms);
+        value.auxiliary = Some(own);
+        Ok(value)
+    }
+
+    fn auxiliary(&self) -> Option<Auxiliary> {
+        Some(Auxiliary {
+            variables: self.discriminator.variables(),
+            adam: AdamParams {
+                learning_rate: self.config.discriminator_learning_rate,
+                beta1: self.config.discriminator_beta1,
+                ..AdamParams::default()
+            },
+        })
+    }
+
+    fn state(&self) -> Result<ObjectiveState> {
+        self.discriminator.state()
+    }
+
+    fn restore(&mut self, state: &ObjectiveState) -> Result<()> {
+        self.discriminator.restore(state)
+    }
+}

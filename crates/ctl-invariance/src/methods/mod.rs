@@ -1,0 +1,14 @@
+//! The methods, one file each: settings, formula, description, tests.
+
+pub mod coral;
+pub mod dann;
+pub mod erm;
+pub mod group_dro;
+pub mod irm;
+pub mod mixup;
+pub mod mm_rex;
+pub mod mmd;
+pub mod v_rex;
+
+#[cfg(test)]
+pub(crate) mod testing;

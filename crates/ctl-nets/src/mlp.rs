@@ -1,0 +1,88 @@
+//! Multi-layer perceptrons on flattened images.
+
+use candle_core::Tensor;
+
+use crate::{Initialiser, Linear, Mode, NetError, Network, NetworkOutput, Parameters, Result};
+
+/// Sizes of an [`Mlp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MlpSpec {
+    /// Number of values of an image (channels × height × width).
+    pub inputs: usize,
+    /// Width of the two hidden layers.
+    pub hidden: usize,
+    /// Number of outputs.
+    pub outputs: usize,
+}
+
+/// Two hidden ReLU layers and a linear head, weights Xavier-uniform, biases zero: the network of
+/// the IRM paper's `ColoredMNIST` (Arjovsky et al. 2019, their published code).
+pub struct Mlp {
+    parameters: Parameters,
+    hidden: [Linear; 2],
+    head: Linear,
+    inputs: usize,
+}
+
+impl Mlp {
+    /// A network with weights drawn for `(seed, run)`.
+    ///
+    /// # Errors
+    /// When a size is 0.
+    pub fn new(spec: MlpSpec, seed: u64, run: &str) -> Result<Self> {
+        for (key, size) in [
+            ("inputs", spec.inputs),
+            ("hidden", spec.hidden),
+            ("outputs", spec.outputs),
+        ] {
+            if size == 0 {
+                return Err(NetError::Size {
+                    architecture: "mlp",
+                    key,
+                    expected: "at least 1",
+                    found: "0".into(),
+                });
+            }
+        }
+        let mut p = Parameters::new(seed, run);
+        let mut layer = |name: &str, inputs: usize, outputs: usize| {
+            let weight = Initialiser::xavier_uniform(inputs, outputs);
+            Linear::with(
+                &mut p,
+                name,
+                [inputs, outputs],
+                [weight, Initialiser::Constant(0.0)],
+            )
+        };
+        let hidden = [
+            layer("hidden1", spec.inputs, spec.hidden)?,
+            layer("hidden2", spec.hidden, spec.hidden)?,
+        ];
+        let head = layer("head", spec.hidden, spec.outputs)?;
+        Ok(Self {
+            parameters: p,
+            hidden,
+            head,
+            inputs: spec.inputs,
+        })
+    }
+}
+
+impl Network for Mlp {
+    fn forward(&self, images: &Tensor, _mode: Mode) -> Result<NetworkOutput> {
+        let batch = images.elem_count() / self.inputs;
+        let flat = images.reshape((batch, self.inputs))?;
+        let first = self.hidden[0].forward(&flat)?.relu()?;
+        let features = self.hidden[1].forward(&first)?.relu()?;
+        let outputs = self.head.forward(&features)?;
+        Ok(NetworkOutput { features, outputs })
+    }
+
+    fn head(&self) -> &Linear {
+        &self.head
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+}

@@ -1,0 +1,144 @@
+//! ResNet-18 (He et al. 2016) with a stem for small images.
+
+use candle_core::Tensor;
+use ctl_compute::ops::{global_average_pool, max_pool2d};
+
+use crate::layers::ConvSize;
+use crate::{BatchNorm, Conv, Linear, Mode, Network, NetworkOutput, Parameters, Result};
+
+/// Images of at least this side get the 7×7 stride-2 stem with 2×2 pooling; smaller ones a 3×3
+/// stem that keeps the size, as is usual for 28 and 32 pixels.
+const LARGE_STEM_FROM: usize = 48;
+const WIDTHS: [usize; 4] = [64, 128, 256, 512];
+const BLOCKS_PER_STAGE: usize = 2;
+
+struct Unit {
+    conv: Conv,
+    norm: BatchNorm,
+}
+
+impl Unit {
+    fn new(p: &mut Parameters, name: &str, size: ConvSize) -> Result<Self> {
+        Ok(Self {
+            conv: Conv::unbiased(p, &format!("{name}.conv"), size)?,
+            norm: BatchNorm::new(p, &format!("{name}.norm"), size.outputs)?,
+        })
+    }
+
+    fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.norm.forward(&self.conv.forward(input)?, mode)
+    }
+}
+
+struct BasicBlock {
+    first: Unit,
+    second: Unit,
+    shortcut: Option<Unit>,
+}
+
+impl BasicBlock {
+    fn new(p: &mut Parameters, name: &str, [inputs, outputs, stride]: [usize; 3]) -> Result<Self> {
+        let first = ConvSize::three(inputs, outputs, stride);
+        let second = ConvSize::three(outputs, outputs, 1);
+        let projection = ConvSize {
+            kernel: 1,
+            padding: 0,
+            ..first
+        };
+        let needs_projection = inputs != outputs || stride != 1;
+        Ok(Self {
+            first: Unit::new(p, &format!("{name}.first"), first)?,
+            second: Unit::new(p, &format!("{name}.second"), second)?,
+            shortcut: needs_projection
+                .then(|| Unit::new(p, &format!("{name}.shortcut"), projection))
+                .transpose()?,
+        })
+    }
+
+    fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
+        let hidden = self.first.forward(input, mode)?.relu()?;
+        let residual = self.second.forward(&hidden, mode)?;
+        let shortcut = match &self.shortcut {
+            Some(unit) => unit.forward(input, mode)?,
+            None => input.clone(),
+        };
+        Ok((residual + shortcut)?.relu()?)
+    }
+}
+
+/// Four stages of two basic blocks with 64, 128, 256 and 512 channels.
+///
+/// # References
+/// He et al. 2016, table 1, 18 layers.
+/// Deviation: the stem pools 2×2 windows, or is a 3×3 convolution for images under 48 pixels.
+pub struct ResNet18 {
+    parameters: Parameters,
+    stem: Unit,
+    pooled: bool,
+    blocks: Vec<BasicBlock>,
+    head: Linear,
+}
+
+impl ResNet18 {
+    /// A network for images whose smaller side is `side`, weights drawn for `(seed, run)`.
+    ///
+    /// # Errors
+    /// When a size is 0.
+    pub fn new([channels, side, outputs]: [usize; 3], seed: u64, run: &str) -> Result<Self> {
+        let mut p = Parameters::new(seed, run);
+        let pooled = side >= LARGE_STEM_FROM;
+        let stem = if pooled {
+            ConvSize {
+                inputs: channels,
+                outputs: WIDTHS[0],
+                kernel: 7,
+                stride: 2,
+                padding: 3,
+            }
+        } else {
+            ConvSize::three(channels, WIDTHS[0], 1)
+        };
+        let stem = Unit::new(&mut p, "stem", stem)?;
+        let mut blocks = Vec::new();
+        let mut inputs = WIDTHS[0];
+        for (stage, outputs) in WIDTHS.into_iter().enumerate() {
+            for block in 0..BLOCKS_PER_STAGE {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("stage{stage}.block{block}");
+                blocks.push(BasicBlock::new(&mut p, &name, [inputs, outputs, stride])?);
+                inputs = outputs;
+            }
+        }
+        let head = Linear::new(&mut p, "head", inputs, outputs)?;
+        Ok(Self {
+            parameters: p,
+            stem,
+            pooled,
+            blocks,
+            head,
+        })
+    }
+}
+
+impl Network for ResNet18 {
+    fn forward(&self, images: &Tensor, mode: Mode) -> Result<NetworkOutput> {
+        let mut hidden = self.stem.forward(images, mode)?.relu()?;
+        if self.pooled {
+            hidden = max_pool2d(&hidden, 2, 2)?;
+        }
+        for block in &self.blocks {
+            hidden = block.forward(&hidden, mode)?;
+        }
+        let features = global_average_pool(&hidden)?;
+        let outputs = self.head.forward(&features)?;
+        Ok(NetworkOutput { features, outputs })
+    }
+
+    fn head(&self) -> &Linear {
+        &self.head
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+}
