@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor, Var};
 use ctl_compute::ops::{
-    Conv2dParams, batch_norm, batch_norm_with, conv2d, global_average_pool, group_norm,
-    log_softmax, max_pool2d, softmax,
+    Conv2dParams, batch_norm, batch_norm_with, conv2d, global_average_pool, group_norm, linear,
+    log_softmax, max_pool2d, relu, softmax,
 };
 use ctl_compute::random::{normal, stream};
 use proptest::prelude::*;
@@ -107,6 +107,33 @@ fn norms_and_pooling() {
 }
 
 #[test]
+fn linear_and_relu() {
+    for &(rows, inputs, outputs) in &[(1, 1, 1), (3, 4, 2), (17, 5, 3)] {
+        let vars = [
+            sample(&[rows, inputs], "x"),
+            sample(&[outputs, inputs], "w"),
+            sample(&[outputs], "b"),
+        ];
+        check(&|v| linear(&v[0], &v[1], &v[2]).unwrap(), &vars);
+        check(
+            &|v| relu(&linear(&v[0], &v[1], &v[2]).unwrap()).unwrap(),
+            &vars,
+        );
+        check(
+            &|v| {
+                linear(
+                    &v[0].t().unwrap().contiguous().unwrap().t().unwrap(),
+                    &v[1],
+                    &v[2],
+                )
+                .unwrap()
+            },
+            &vars,
+        );
+    }
+}
+
+#[test]
 fn softmax_over_any_axis() {
     let vars = [sample(&[2, 3, 4], "x")];
     for dim in 0..3 {
@@ -126,6 +153,9 @@ fn ill_shapes_are_errors_that_name_the_operator() {
         let message = conv2d(&image, weight, params).unwrap_err().to_string();
         assert!(message.starts_with("conv2d: "), "{message}");
     }
+    let (row, matrix) = (sample(&[1, 3], "row"), sample(&[2, 4], "matrix"));
+    assert!(linear(&row, &matrix, &row).is_err());
+    assert!(linear(&image, &matrix, &row).is_err());
     assert!(max_pool2d(&image, 5, 1).is_err());
     assert!(max_pool2d(&image, 2, 0).is_err());
     assert!(group_norm(&image, 3, (&fine, &fine), 1e-5).is_err());

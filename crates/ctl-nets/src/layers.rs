@@ -1,7 +1,7 @@
 //! Layers with weights.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::ops::{Conv2dParams, batch_norm, batch_norm_with, conv2d, group_norm};
+use ctl_compute::ops::{Conv2dParams, batch_norm, batch_norm_with, conv2d, group_norm, linear};
 
 use crate::{Initialiser, Mode, Parameters, Result};
 
@@ -58,7 +58,7 @@ impl Linear {
     /// # Errors
     /// When the input has another width.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+        Ok(linear(input, &self.weight, &self.bias)?)
     }
 
     /// The same map with constant weights: gradients reach the input only.
@@ -66,9 +66,7 @@ impl Linear {
     /// # Errors
     /// When the input has another width.
     pub fn forward_frozen(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input
-            .matmul(&self.weight.detach().t()?)?
-            .broadcast_add(&self.bias.detach())?)
+        Ok(linear(input, &self.weight.detach(), &self.bias.detach())?)
     }
 
     /// Weight `[out, in]` and bias `[out]`.

@@ -1,6 +1,7 @@
 //! Multi-layer perceptrons on flattened images.
 
 use candle_core::Tensor;
+use ctl_compute::ops::relu;
 
 use crate::{Initialiser, Linear, Mode, NetError, Network, NetworkOutput, Parameters, Result};
 
@@ -72,8 +73,8 @@ impl Network for Mlp {
     fn forward(&self, images: &Tensor, _mode: Mode) -> Result<NetworkOutput> {
         let batch = images.elem_count() / self.inputs;
         let flat = images.reshape((batch, self.inputs))?;
-        let first = self.hidden[0].forward(&flat)?.relu()?;
-        let features = self.hidden[1].forward(&first)?.relu()?;
+        let first = relu(&self.hidden[0].forward(&flat)?)?;
+        let features = relu(&self.hidden[1].forward(&first)?)?;
         let outputs = self.head.forward(&features)?;
         Ok(NetworkOutput { features, outputs })
     }

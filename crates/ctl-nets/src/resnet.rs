@@ -1,7 +1,7 @@
 //! ResNet-18 (He et al. 2016) with a stem for small images.
 
 use candle_core::Tensor;
-use ctl_compute::ops::{global_average_pool, max_pool2d};
+use ctl_compute::ops::{global_average_pool, max_pool2d, relu};
 
 use crate::layers::ConvSize;
 use crate::{BatchNorm, Conv, Linear, Mode, Network, NetworkOutput, Parameters, Result};
@@ -56,13 +56,13 @@ impl BasicBlock {
     }
 
     fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        let hidden = self.first.forward(input, mode)?.relu()?;
+        let hidden = relu(&self.first.forward(input, mode)?)?;
         let residual = self.second.forward(&hidden, mode)?;
         let shortcut = match &self.shortcut {
             Some(unit) => unit.forward(input, mode)?,
             None => input.clone(),
         };
-        Ok((residual + shortcut)?.relu()?)
+        Ok(relu(&(residual + shortcut)?)?)
     }
 }
 
@@ -122,7 +122,7 @@ impl ResNet18 {
 
 impl Network for ResNet18 {
     fn forward(&self, images: &Tensor, mode: Mode) -> Result<NetworkOutput> {
-        let mut hidden = self.stem.forward(images, mode)?.relu()?;
+        let mut hidden = relu(&self.stem.forward(images, mode)?)?;
         if self.pooled {
             hidden = max_pool2d(&hidden, 2, 2)?;
         }

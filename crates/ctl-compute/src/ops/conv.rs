@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 
 use super::kernels::{ConvShape, conv_forward, conv_input_gradient, conv_weight_gradient};
+use super::storage::slice;
 use crate::{ComputeError, Result};
 
 /// Stride and zero padding of a convolution, equal in both directions.
@@ -112,16 +113,6 @@ fn weight_dims(s: &ConvShape) -> Shape {
 fn output_dims(s: &ConvShape) -> Shape {
     let [height, width] = s.output();
     Shape::from((s.batch, s.channels_out, height, width))
-}
-
-fn slice<'a, T: candle_core::WithDType>(
-    storage: &'a CpuStorage,
-    layout: &Layout,
-) -> candle_core::Result<&'a [T]> {
-    let (start, end) = layout
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::Msg("conv2d: operand is not contiguous".into()))?;
-    Ok(&storage.as_slice::<T>()?[start..end])
 }
 
 /// Runs a generic kernel on the two operands' common float type.

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Shape, Tensor};
 
+use super::storage::slice;
 use crate::gemm::Real;
 use crate::{ComputeError, Result};
 
@@ -159,16 +160,6 @@ impl CustomOp1 for Winner {
 struct Select(PoolShape);
 /// `(dy, choice) -> dx`
 struct Spread(PoolShape);
-
-fn slice<'a, T: candle_core::WithDType>(
-    storage: &'a CpuStorage,
-    layout: &Layout,
-) -> candle_core::Result<&'a [T]> {
-    let (start, end) = layout
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::Msg("max_pool2d: operand is not contiguous".into()))?;
-    Ok(&storage.as_slice::<T>()?[start..end])
-}
 
 fn select<T: Real>(values: &[T], choice: &[u32]) -> Vec<T> {
     choice.iter().map(|&index| values[index as usize]).collect()
