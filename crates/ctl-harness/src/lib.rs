@@ -1,1 +1,8 @@
-//! The benchmark harness: tasks, method registry, protocols, selection, runs, report.
+//! x
+mod error;
+mod observer;
+pub mod reproduce;
+pub mod store;
+
+pub use error::{HarnessError, Result};
+pub use observer::{Event, Observer, Silent};

@@ -1,0 +1,11 @@
+//! Published figures, measured again.
+
+mod colored_mnist;
+mod ledger;
+mod restarts;
+
+pub use colored_mnist::{ColoredMnist, Recipe, recipes};
+pub use ledger::{Experiment, Figure, Ledger};
+pub use restarts::{
+    Comparison, ReproduceOptions, Reproduction, estimate_operations, reproduce, to_markdown,
+};

@@ -1,0 +1,67 @@
+//! Files that are either whole or absent.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{HarnessError, Result};
+
+/// Writes a file so that a reader, a full disk or a kill sees the old content or the new one.
+///
+/// Missing folders are made. The content goes to a temporary file in the same folder, is flushed to
+/// the disk, and replaces the old file by renaming.
+///
+/// # Errors
+/// When the folder cannot be made or the disk is full; nothing is left behind then.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let fault = |action: &'static str| {
+        let path = path.to_path_buf();
+        move |source| HarnessError::File {
+            path,
+            action,
+            source,
+        }
+    };
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::create_dir_all(folder).map_err(fault("make its folder"))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".partial-")
+        .tempfile_in(folder)
+        .map_err(fault("write"))?;
+    file.write_all(content).map_err(fault("write"))?;
+    file.as_file().sync_all().map_err(fault("write"))?;
+    file.persist(path).map_err(|e| fault("write")(e.error))?;
+    Ok(())
+}
+
+/// Writes a value as JSON, see [`write_atomically`].
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_json_atomically<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| HarnessError::Stored {
+        path: path.to_path_buf(),
+        message: e.to_string(),
+    })?;
+    text.push(b'\n');
+    write_atomically(path, &text)
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// When the file cannot be read or does not have the expected layout.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|source| HarnessError::File {
+        path: path.to_path_buf(),
+        action: "read",
+        source,
+    })?;
+    let mut parser = serde_json::Deserializer::from_slice(&bytes);
+    serde_path_to_error::deserialize(&mut parser).map_err(|error| HarnessError::Stored {
+        path: path.to_path_buf(),
+        message: format!("{}: {}", error.path(), error.inner()),
+    })
+}

@@ -1,0 +1,262 @@
+//! PNG, JPEG and TIFF to rasters.
+
+use crate::Result;
+use crate::bounded;
+use crate::error::ImagingError;
+use crate::header::{self, PngHeader};
+use crate::raster::{Colour, Raster};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+use std::path::Path;
+
+/// Longest side of a picture that is decoded.
+const MAX_SIDE: u32 = 1 << 16;
+
+/// Most bytes that a decoder may allocate for one picture (256 MiB).
+const MAX_DECODED_BYTES: u64 = 256 << 20;
+
+/// A decoded picture together with what the stored numbers were before they were divided.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) raster: Raster,
+    pub(crate) scale: Scale,
+}
+
+/// What a sample was divided by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scale {
+    /// The maximum of an unsigned integer of that many bits, which is the format's full range.
+    Range(f64),
+    /// The maximum of an integer type so wide that its range says nothing about the content.
+    Wide(f64),
+    /// Nothing: floating-point samples.
+    Float,
+}
+
+impl Decoded {
+    /// Refuses integers so wide that dividing by their maximum would leave next to nothing.
+    pub(crate) fn check_is_picture(&self, path: &Path) -> Result<()> {
+        match self.scale {
+            Scale::Wide(_) => Err(ImagingError::content(
+                path,
+                "8- or 16-bit integers or floats as pixels",
+                "32- or 64-bit integers, whose maximum says nothing about their range",
+            )),
+            Scale::Range(_) | Scale::Float => Ok(()),
+        }
+    }
+}
+
+impl Scale {
+    pub(crate) fn of_bits(bits: u32) -> Self {
+        Self::Range(f64::from((1_u32 << bits) - 1))
+    }
+
+    /// The number that stood in the file.
+    pub(crate) fn stored(self, sample: f32) -> f64 {
+        match self {
+            Self::Range(maximum) | Self::Wide(maximum) => (f64::from(sample) * maximum).round(),
+            Self::Float => f64::from(sample),
+        }
+    }
+}
+
+/// Reads a PNG, JPEG or TIFF picture.
+///
+/// The format is recognised by content. PNG of 1, 2, 4, 8 and 16 bits, palettes included; JPEG of
+/// 8 bits; TIFF of 1, 8 and 16 bits, and 32-bit float RGB (the first page of several).
+/// Alpha is dropped, EXIF orientation is not applied.
+///
+/// # Arguments
+/// * `path`: the file.
+/// * `colour`: the channels wanted.
+///
+/// # Returns
+/// Samples in `[0, 1]`: stored integers divided by their maximum (255 for 8 bits); floats as they
+/// are.
+///
+/// # Errors
+/// [`ImagingError::Io`] when the file cannot be opened or read; [`ImagingError::Content`] when it
+/// is a folder, empty, of another format, truncated, or has sides over 65,536 pixels or more than
+/// 256 MiB once decoded; [`ImagingError::Decode`] when the decoder refuses it.
+///
+/// # Examples
+/// ```
+/// use ctl_imaging::{Colour, Raster, read_raster};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("grey.png");
+/// Raster::new(1, 1, 2, vec![0.0, 0.2])?.write_png(&path)?;
+/// let raster = read_raster(&path, Colour::Rgb)?;
+/// assert_eq!(raster.shape(), [3, 1, 2]);
+/// assert_eq!(raster.samples(), [0.0, 0.2, 0.0, 0.2, 0.0, 0.2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_raster(path: &Path, colour: Colour) -> Result<Raster> {
+    decode_raster(&bounded::read_file(path)?, path, colour)
+}
+
+/// Decodes a PNG, JPEG or TIFF picture from memory; see [`read_raster`].
+///
+/// # Arguments
+/// * `bytes`: the content of the file.
+/// * `origin`: where it came from, for errors.
+/// * `colour`: the channels wanted.
+///
+/// # Returns
+/// The raster, as [`read_raster`] gives it.
+///
+/// # Errors
+/// Those of [`read_raster`].
+///
+/// # Examples
+/// ```
+/// use ctl_imaging::{Colour, decode_raster};
+/// use std::path::Path;
+///
+/// assert!(decode_raster(b"not a picture", Path::new("x.png"), Colour::Grey).is_err());
+/// ```
+pub fn decode_raster(bytes: &[u8], origin: &Path, colour: Colour) -> Result<Raster> {
+    let raster = decode(bytes, origin)?.raster;
+    if raster.has(colour) {
+        Ok(raster)
+    } else {
+        raster.to_colour(colour)
+    }
+}
+
+pub(crate) fn read_decoded(path: &Path) -> Result<Decoded> {
+    decode(&bounded::read_file(path)?, path)
+}
+
+/// Decodes without changing colours, except that a palette becomes RGB.
+fn decode(bytes: &[u8], origin: &Path) -> Result<Decoded> {
+    let format = header::format_of(bytes, origin)?;
+    let png = match format {
+        ImageFormat::Png => Some(header::png_header(bytes, origin)?),
+        _ => None,
+    };
+    if !header::is_complete(bytes, format) {
+        let found = "none (truncated)";
+        return Err(ImagingError::content(
+            origin,
+            "an end-of-image marker",
+            found,
+        ));
+    }
+    let picture = decode_picture(bytes, format, origin)?;
+    let scale = scale_of(&picture, png);
+    Ok(Decoded {
+        raster: planar(picture)?,
+        scale,
+    })
+}
+
+/// Reads a palette PNG as the indices into its palette, which is what masks mean by their values.
+pub(crate) fn read_indexed(path: &Path) -> Result<Decoded> {
+    let bytes = bounded::read_file(path)?;
+    let decoded = decode(&bytes, path)?;
+    let is_indexed = header::format_of(&bytes, path)? == ImageFormat::Png
+        && header::png_header(&bytes, path)?.has_palette;
+    if !is_indexed {
+        return Ok(decoded);
+    }
+    let palette = header::png_chunk(&bytes, *b"PLTE").unwrap_or_default();
+    let raster = palette_indices(&decoded.raster, palette, path)?;
+    Ok(Decoded {
+        raster,
+        scale: Scale::of_bits(8),
+    })
+}
+
+/// Undoes the palette: the index of each pixel's colour, divided by 255.
+fn palette_indices(raster: &Raster, palette: &[u8], path: &Path) -> Result<Raster> {
+    let colours: Vec<&[u8]> = palette.chunks_exact(3).collect();
+    let pixels = raster.height() * raster.width();
+    let samples = raster.samples();
+    let byte = |sample: f32| (sample * 255.0).round() as u8;
+    let indices: Option<Vec<f32>> = (0..pixels)
+        .map(|pixel| {
+            let colour = [0, 1, 2].map(|channel| byte(samples[channel * pixels + pixel]));
+            let index = colours.iter().position(|&entry| entry == colour)?;
+            // Two entries of one colour could be two classes.
+            let again = colours[index + 1..].iter().any(|&entry| entry == colour);
+            (!again).then_some(index as f32 / 255.0)
+        })
+        .collect();
+    let indices = indices.ok_or_else(|| {
+        let found = "a colour that stands twice in it";
+        ImagingError::content(path, "a palette that tells its entries apart", found)
+    })?;
+    Raster::new(1, raster.height(), raster.width(), indices)
+}
+
+pub(crate) fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    limits
+}
+
+fn decode_picture(bytes: &[u8], format: ImageFormat, origin: &Path) -> Result<DynamicImage> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
+    reader.decode().map_err(|source| {
+        ImagingError::decode(origin, format!("{format:?}").to_lowercase(), source)
+    })
+}
+
+fn scale_of(picture: &DynamicImage, png: Option<PngHeader>) -> Scale {
+    match picture {
+        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => Scale::Float,
+        DynamicImage::ImageLuma16(_)
+        | DynamicImage::ImageLumaA16(_)
+        | DynamicImage::ImageRgb16(_)
+        | DynamicImage::ImageRgba16(_) => Scale::of_bits(16),
+        // The decoder has stretched grey of less than 8 bits to the range of 8.
+        _ => match png {
+            Some(PngHeader {
+                bit_depth: bits @ (1 | 2 | 4),
+                has_palette: false,
+                ..
+            }) => Scale::of_bits(u32::from(bits)),
+            _ => Scale::of_bits(8),
+        },
+    }
+}
+
+/// `[H, W, C]` of any type to `[C, H, W]` of floats, without alpha.
+fn planar(picture: DynamicImage) -> Result<Raster> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let size = (height, width);
+    let byte = |sample: u8| f32::from(sample) / 255.0;
+    let word = |sample: u16| f32::from(sample) / 65535.0;
+    match picture {
+        DynamicImage::ImageLuma8(pixels) => deinterleaved(&pixels, size, (1, 1), byte),
+        DynamicImage::ImageLumaA8(pixels) => deinterleaved(&pixels, size, (2, 1), byte),
+        DynamicImage::ImageRgb8(pixels) => deinterleaved(&pixels, size, (3, 3), byte),
+        DynamicImage::ImageRgba8(pixels) => deinterleaved(&pixels, size, (4, 3), byte),
+        DynamicImage::ImageLuma16(pixels) => deinterleaved(&pixels, size, (1, 1), word),
+        DynamicImage::ImageLumaA16(pixels) => deinterleaved(&pixels, size, (2, 1), word),
+        DynamicImage::ImageRgb16(pixels) => deinterleaved(&pixels, size, (3, 3), word),
+        DynamicImage::ImageRgba16(pixels) => deinterleaved(&pixels, size, (4, 3), word),
+        DynamicImage::ImageRgb32F(pixels) => deinterleaved(&pixels, size, (3, 3), |v| v),
+        DynamicImage::ImageRgba32F(pixels) => deinterleaved(&pixels, size, (4, 3), |v| v),
+        other => deinterleaved(&other.to_rgb16(), size, (3, 3), word),
+    }
+}
+
+/// The first `kept` of `stored` interleaved channels.
+fn deinterleaved<T: Copy>(
+    pixels: &[T],
+    (height, width): (usize, usize),
+    (stored, kept): (usize, usize),
+    to_float: impl Fn(T) -> f32,
+) -> Result<Raster> {
+    let samples = (0..kept)
+        .flat_map(|channel| pixels.iter().skip(channel).step_by(stored))
+        .map(|&sample| to_float(sample))
+        .collect();
+    Raster::new(kept, height, width, samples)
+}

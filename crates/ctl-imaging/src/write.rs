@@ -1,0 +1,109 @@
+//! Writing a raster as PNG, so that a reader sees the old file or the whole new one.
+
+use crate::Result;
+use crate::error::ImagingError;
+use crate::raster::Raster;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Distinguishes the temporary files of threads that write into one folder.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn write_png(raster: &Raster, path: &Path) -> Result<()> {
+    let bytes = encode_png(raster, path)?;
+    write_atomically(path, &bytes)
+}
+
+fn encode_png(raster: &Raster, path: &Path) -> Result<Vec<u8>> {
+    let colour = match raster.channels() {
+        1 => ExtendedColorType::L8,
+        3 => ExtendedColorType::Rgb8,
+        found => {
+            let found = format!("{found} channels");
+            return Err(ImagingError::argument(
+                "raster to write as PNG",
+                "1 or 3 channels",
+                found,
+            ));
+        }
+    };
+    if raster.samples().iter().any(|sample| sample.is_nan()) {
+        return Err(ImagingError::argument(
+            "raster to write as PNG",
+            "numbers",
+            "NaN",
+        ));
+    }
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(
+            &interleaved(raster),
+            raster.width() as u32,
+            raster.height() as u32,
+            colour,
+        )
+        .map_err(|source| ImagingError::decode(path, "png", source))?;
+    Ok(bytes)
+}
+
+/// Bytes `[H, W, C]` of a raster `[C, H, W]`.
+fn interleaved(raster: &Raster) -> Vec<u8> {
+    let pixels = raster.height() * raster.width();
+    let samples = raster.samples();
+    (0..pixels)
+        .flat_map(|pixel| samples[pixel..].iter().step_by(pixels))
+        .map(|sample| (sample.clamp(0.0, 1.0) * 255.0).round() as u8)
+        .collect()
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary_beside(path)?;
+    let written = write_and_rename(&temporary, path, bytes);
+    if written.is_err() {
+        // The write's own error is the one worth reporting; a temporary file that cannot be
+        // removed either is left behind.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(temporary)
+        .map_err(|source| ImagingError::io(temporary, "create", source))?;
+    file.write_all(bytes)
+        .map_err(|source| ImagingError::io(temporary, "write", source))?;
+    file.sync_all()
+        .map_err(|source| ImagingError::io(temporary, "flush", source))?;
+    drop(file);
+    fs::rename(temporary, path).map_err(|source| ImagingError::io(path, "replace", source))?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Makes the new name durable where folders can be synced; elsewhere the rename stands anyway.
+fn sync_folder(path: &Path) {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn temporary_beside(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| {
+        ImagingError::argument("path to write", "a file name", path.display().to_string())
+    })?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    let count = WRITES.fetch_add(1, Ordering::Relaxed);
+    hidden.push(format!(".{}-{count}.tmp", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}
