@@ -1,13 +1,59 @@
-//! temp
-use ctl_harness::reproduce::*;
-fn main() {
-    // SAFETY: first statement of main
-    #[allow(unsafe_code)]
+//! The command line of the toolkit.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the binary is what prints: results to stdout, the rest to stderr"
+)]
+
+mod arguments;
+mod commands;
+mod exit;
+mod progress;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+#[expect(
+    unsafe_code,
+    reason = "the environment is changed before any thread exists"
+)]
+fn main() -> ExitCode {
+    // SAFETY: this is the first statement of `main`; no other thread runs yet.
     unsafe { ctl_compute::runtime::use_one_thread_per_run() };
-    struct P(std::time::Instant);
-    impl ctl_harness::Observer for P { fn event(&self, e: &ctl_harness::Event<'_>) { if !matches!(e, ctl_harness::Event::Advanced{..}) { println!("{:.1} {e:?}", self.0.elapsed().as_secs_f64()) } } }
-    let a: Vec<String> = std::env::args().collect();
-    let o = ReproduceOptions { data: a[2].clone().into(), restarts: a[3].parse().unwrap(), jobs: a[4].parse().unwrap(), out: a[5].clone().into() };
-    let r = reproduce(&a[1], &o, &P(std::time::Instant::now())).unwrap();
-    println!("{}", to_markdown(&r));
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    start_log();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => exit::failure(&error),
+    }
+}
+
+/// Libraries speak through `tracing`; `CTL_LOG` says how much of it is shown.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CTL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Benchmark(options) => commands::benchmark::run(&options),
+        Command::Reproduce(options) => commands::reproduce::run(&options),
+        Command::Report(options) => commands::report::run(&options),
+        Command::Methods(options) => commands::methods::run(&options),
+        Command::Suites(options) => commands::suites::run(&options),
+        Command::Data(action) => commands::data::run(&action),
+        Command::Conformance(options) => commands::conformance::run(&options),
+        Command::Predict(options) => commands::predict::run(&options),
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! - [`ops`]: convolution, pooling and normalisation whose gradients are checked by finite
 //!   differences (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`).
-//! - [`random`]: every use of randomness has its own ChaCha stream; tensors are sampled from it.
+//! - [`random`]: every use of randomness has its own `ChaCha` stream; tensors are sampled from it.
 //! - [`optim`]: Adam and SGD that update their variables in place.
+//! - [`allocator`]: a caching global allocator for binaries that train.
 //! - [`runtime`]: one thread per training run, so that results do not depend on the machine.
 //!
 //! # Examples
@@ -19,6 +20,7 @@
 //! # Ok::<(), ctl_compute::ComputeError>(())
 //! ```
 
+pub mod allocator;
 mod error;
 mod gemm;
 pub mod ops;

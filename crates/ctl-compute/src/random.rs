@@ -1,4 +1,4 @@
-//! Seeded sampling: every use of randomness has its own ChaCha stream.
+//! Seeded sampling: every use of randomness has its own `ChaCha` stream.
 //!
 //! A stream is keyed by `(seed, run, purpose)`, so adding a purpose does not move the others, and
 //! nothing needs to be stored to resume: a step's stream is found again from its key.

@@ -25,3 +25,22 @@ pub unsafe fn use_one_thread_per_run() {
 pub fn available_workers() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
+
+/// Names of the vector instruction sets that the processor offers and the kernels may use.
+pub fn cpu_features() -> Vec<&'static str> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let known = [
+            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+            ("fma", std::arch::is_x86_feature_detected!("fma")),
+            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ];
+        found.extend(
+            known
+                .into_iter()
+                .filter_map(|(name, has)| has.then_some(name)),
+        );
+    }
+    found
+}

@@ -1,9 +1,10 @@
 //! Every operator's gradient against central differences in f64.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use candle_core::{Device, Tensor, Var};
 use ctl_compute::ops::{
-    Conv2dParams, batch_norm, batch_norm_with, conv2d, global_average_pool, group_norm, linear,
-    log_softmax, max_pool2d, relu, softmax,
+    Activation, Conv2dParams, batch_norm, batch_norm_with, conv2d, global_average_pool, group_norm,
+    linear, log_softmax, max_pool2d, relu, softmax,
 };
 use ctl_compute::random::{normal, stream};
 use proptest::prelude::*;
@@ -114,22 +115,15 @@ fn linear_and_relu() {
             sample(&[outputs, inputs], "w"),
             sample(&[outputs], "b"),
         ];
-        check(&|v| linear(&v[0], &v[1], &v[2]).unwrap(), &vars);
-        check(
-            &|v| relu(&linear(&v[0], &v[1], &v[2]).unwrap()).unwrap(),
-            &vars,
-        );
-        check(
-            &|v| {
-                linear(
-                    &v[0].t().unwrap().contiguous().unwrap().t().unwrap(),
-                    &v[1],
-                    &v[2],
-                )
-                .unwrap()
-            },
-            &vars,
-        );
+        for activation in [Activation::Identity, Activation::Relu] {
+            check(&|v| linear(&v[0], &v[1], &v[2], activation).unwrap(), &vars);
+            let column_major = |v: &Var| v.t().unwrap().contiguous().unwrap().t().unwrap();
+            check(
+                &|v| linear(&column_major(&v[0]), &v[1], &v[2], activation).unwrap(),
+                &vars,
+            );
+        }
+        check(&|v| relu(&v[0]).unwrap(), &vars[..1]);
     }
 }
 
@@ -154,8 +148,8 @@ fn ill_shapes_are_errors_that_name_the_operator() {
         assert!(message.starts_with("conv2d: "), "{message}");
     }
     let (row, matrix) = (sample(&[1, 3], "row"), sample(&[2, 4], "matrix"));
-    assert!(linear(&row, &matrix, &row).is_err());
-    assert!(linear(&image, &matrix, &row).is_err());
+    assert!(linear(&row, &matrix, &row, Activation::Relu).is_err());
+    assert!(linear(&image, &matrix, &row, Activation::Relu).is_err());
     assert!(max_pool2d(&image, 5, 1).is_err());
     assert!(max_pool2d(&image, 2, 0).is_err());
     assert!(group_norm(&image, 3, (&fine, &fine), 1e-5).is_err());

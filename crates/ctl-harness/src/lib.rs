@@ -1,8 +1,26 @@
-//! x
+//! The benchmark harness: tasks, method registry, protocols, model selection, runs, report.
+
+pub mod catalogue;
+pub mod conformance;
+pub mod data;
 mod error;
+pub mod launch;
 mod observer;
+pub mod plan;
+pub mod record;
+mod registry;
+pub mod report;
 pub mod reproduce;
+pub mod run;
+pub mod spec;
 pub mod store;
+pub mod suite;
+pub mod sweep;
+pub mod table;
+pub mod vocabulary;
 
 pub use error::{HarnessError, Result};
 pub use observer::{Event, Observer, Silent};
+pub use registry::Registry;
+
+pub use ctl_invariance::{Family, Role};

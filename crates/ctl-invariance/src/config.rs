@@ -145,7 +145,7 @@ pub trait MethodConfig: Serialize + DeserializeOwned + JsonSchema + Default + 's
 pub fn in_range(
     method: &'static str,
     key: &'static str,
-    value: impl ToString,
+    value: &impl ToString,
     allowed: &'static str,
     ok: bool,
 ) -> std::result::Result<(), ConfigError> {
@@ -207,6 +207,14 @@ impl<C: MethodConfig> Configured<C> {
     }
 
     fn parse(&self, settings: &Json) -> std::result::Result<C, ConfigError> {
+        if !settings.is_object() {
+            // A list would otherwise be taken as the settings in order.
+            return Err(ConfigError::Shape {
+                method: self.info.id.to_owned(),
+                key: "settings".into(),
+                message: format!("expected a table of settings, found {settings}"),
+            });
+        }
         let config: C =
             serde_path_to_error::deserialize(settings).map_err(|error| ConfigError::Shape {
                 method: self.info.id.to_owned(),
@@ -273,7 +281,7 @@ mod tests {
             let b = whole.sample(0, "irm", draw).as_u64().unwrap();
             assert!((1..10_000).contains(&b), "{b}");
             let c = choice.sample(0, "irm", draw).as_f64().unwrap();
-            assert!(c == 0.0 || c == 0.5);
+            assert!([0.0, 0.5].contains(&c));
         }
         assert_ne!(one.sample(0, "irm", 0), one.sample(0, "irm", 1));
         assert_ne!(one.sample(0, "irm", 0), one.sample(0, "v-rex", 0));

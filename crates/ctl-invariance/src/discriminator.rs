@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor, Var};
 use ctl_compute::ops::{log_softmax, softmax};
-use ctl_nets::{Initialiser, Linear, Parameters};
+use ctl_nets::{Linear, NetError, Parameters};
 
 use crate::{ObjectiveError, ObjectiveState, Result};
 
@@ -19,9 +19,24 @@ pub struct DiscriminatorSpec {
     pub environments: usize,
 }
 
-/// Linear layers with ReLU between them, `[B, F] -> [B, environments]`.
+impl DiscriminatorSpec {
+    fn check(&self) -> Result<()> {
+        for (key, size) in [
+            ("features", self.features),
+            ("width", self.width),
+            ("depth", self.depth),
+            ("environments", self.environments),
+        ] {
+            if size == 0 {
+                return Err(zero(key));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Linear layers with `ReLU` between them, `[B, F] -> [B, environments]`.
 pub struct Discriminator {
-    parameters: Parameters,
     layers: Vec<Linear>,
 }
 
@@ -31,6 +46,7 @@ impl Discriminator {
     /// # Errors
     /// When a size is 0.
     pub fn new(spec: DiscriminatorSpec, seed: u64, run: &str) -> Result<Self> {
+        spec.check()?;
         let mut parameters = Parameters::new(seed, run);
         let mut layers = Vec::new();
         for index in 0..spec.depth {
@@ -44,45 +60,77 @@ impl Discriminator {
             let name = format!("discriminator{index}");
             layers.push(Linear::new(&mut parameters, &name, inputs, outputs)?);
         }
-        Ok(Self { parameters, layers })
+        Ok(Self { layers })
     }
 
-    /// One linear layer with given weight `[environments, F]` and bias, of any float type.
+    /// Layers with given weights `[out, in]` and biases `[out]`, input first, of any float type.
     ///
     /// # Errors
-    /// When the sizes do not fit.
-    pub fn linear(weight: &Tensor, bias: &Tensor) -> Result<Self> {
-        let (environments, features) = weight.dims2()?;
-        let mut parameters = Parameters::new(0, "given");
-        let zero = Initialiser::Constant(0.0);
-        let sizes = [features, environments];
-        Linear::with(&mut parameters, "discriminator0", sizes, [zero, zero])?;
-        let layer = Linear::from_weights(weight, bias)?;
-        Ok(Self {
-            parameters,
-            layers: vec![layer],
-        })
+    /// When there is no layer, or the sizes do not fit.
+    pub fn from_weights(weights: &[(Tensor, Tensor)]) -> Result<Self> {
+        if weights.is_empty() {
+            return Err(zero("depth"));
+        }
+        let layers = weights
+            .iter()
+            .map(|(weight, bias)| Ok(Linear::from_weights(weight, bias)?))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { layers })
     }
 
-    /// The trained weights.
+    /// The trained weights: weight and bias of every layer, input first.
     pub fn variables(&self) -> Vec<Var> {
-        self.parameters.trained()
+        self.named().into_iter().map(|(_, var)| var).collect()
     }
 
-    /// The weights as plain numbers.
+    /// The weights as plain numbers in single precision.
     ///
     /// # Errors
     /// When a tensor cannot be read.
     pub fn state(&self) -> Result<ObjectiveState> {
-        Ok(self.parameters.snapshot()?)
+        self.named()
+            .into_iter()
+            .map(|(name, var)| {
+                let flat = var.flatten_all()?.to_dtype(DType::F32)?;
+                Ok((name, flat.to_vec1::<f32>()?))
+            })
+            .collect()
     }
 
-    /// Puts weights back.
+    /// Puts weights back; nothing changes unless all of them fit.
     ///
     /// # Errors
     /// When they belong to a discriminator of other sizes.
     pub fn restore(&self, state: &ObjectiveState) -> Result<()> {
-        Ok(self.parameters.restore(state)?)
+        let named = self.named();
+        let mut tensors = Vec::new();
+        for (name, var) in &named {
+            let values = stored(state, name, var.elem_count())?;
+            let tensor = Tensor::from_slice(values, var.shape(), var.device())?;
+            tensors.push(tensor.to_dtype(var.dtype())?);
+        }
+        for ((_, var), tensor) in named.iter().zip(&tensors) {
+            var.set(tensor)?;
+        }
+        Ok(())
+    }
+
+    fn named(&self) -> Vec<(String, Var)> {
+        let mut named = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let (weight, bias) = layer.weights();
+            named.push((format!("discriminator{index}.weight"), weight.clone()));
+            named.push((format!("discriminator{index}.bias"), bias.clone()));
+        }
+        named
+    }
+
+    /// What the discriminator makes of features `[B, F]`: logits `[B, environments]`.
+    ///
+    /// # Errors
+    /// When the features do not fit.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(self.forward(features, false)?.0)
     }
 
     /// Cross-entropy of the environment index, the mean over all rows, and the mean squared norm
@@ -131,7 +179,7 @@ impl Discriminator {
     }
 
     /// Back-propagation written as a forward computation, so that one differentiation of it gives
-    /// the penalty's gradient. The ReLU gates are piecewise constant.
+    /// the penalty's gradient. The `ReLU` gates are piecewise constant.
     fn input_gradient(&self, residual: Tensor, gates: &[Tensor], frozen: bool) -> Result<Tensor> {
         let mut gradient = residual;
         for (index, layer) in self.layers.iter().enumerate().rev() {
@@ -150,20 +198,49 @@ impl Discriminator {
     }
 }
 
+fn zero(key: &'static str) -> ObjectiveError {
+    let (expected, found) = ("at least 1", "0".to_owned());
+    NetError::Size {
+        architecture: "discriminator",
+        key,
+        expected,
+        found,
+    }
+    .into()
+}
+
+fn stored<'a>(state: &'a ObjectiveState, key: &str, count: usize) -> Result<&'a [f32]> {
+    let values = state.get(key).map(Vec::as_slice);
+    values
+        .filter(|values| values.len() == count)
+        .ok_or_else(|| ObjectiveError::State {
+            method: "discriminator",
+            key: key.to_owned(),
+            expected: format!("{count} numbers"),
+            found: values.map_or("nothing".into(), |v| format!("{} numbers", v.len())),
+        })
+}
+
 fn one_hot(environments: &[u32], logits: &Tensor) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
+    let fault = |expected: String, found: String| ObjectiveError::Environments {
+        method: "discriminator",
+        expected,
+        found,
+    };
+    if environments.len() != rows {
+        let found = format!("{} for {rows} rows", environments.len());
+        return Err(fault("one environment index per row".into(), found));
+    }
     let mut values = vec![0f32; rows * classes];
     for (row, &environment) in environments.iter().enumerate() {
-        let Some(slot) = values.get_mut(row * classes + environment as usize) else {
-            return Err(ObjectiveError::Environments {
-                method: "discriminator",
-                expected: format!("environment indices below {classes}"),
-                found: environment.to_string(),
-            });
-        };
-        *slot = 1.0;
+        let index = environment as usize;
+        if index >= classes {
+            let expected = format!("environment indices below {classes}");
+            return Err(fault(expected, environment.to_string()));
+        }
+        values[row * classes + index] = 1.0;
     }
-    let dtype = logits.dtype();
-    debug_assert!(matches!(dtype, DType::F32 | DType::F64));
-    Ok(Tensor::from_vec(values, (rows, classes), logits.device())?.to_dtype(dtype)?)
+    let one_hot = Tensor::from_vec(values, (rows, classes), logits.device())?;
+    Ok(one_hot.to_dtype(logits.dtype())?)
 }

@@ -37,6 +37,7 @@
 
 mod batch;
 mod config;
+pub mod conformance;
 mod discrepancy;
 mod discriminator;
 mod error;
@@ -55,4 +56,4 @@ pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use error::{ConfigError, ObjectiveError, Result};
 pub use info::{Assumption, Family, MethodInfo, Needs, Role, Status};
 pub use loss::{BinaryLogistic, PixelCrossEntropy, SampleLoss, SoftmaxCrossEntropy, SquaredError};
-pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk};
+pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk, pooled_risk};

@@ -169,3 +169,16 @@ pub trait Objective {
 pub fn mean_risk(step: &Step<'_>) -> Result<Tensor> {
     Ok(step.risks()?.mean_all()?)
 }
+
+/// Mean loss over the samples of all labelled environments, so that large environments weigh more.
+///
+/// # Errors
+/// When no environment is labelled.
+pub fn pooled_risk(step: &Step<'_>) -> Result<Tensor> {
+    let losses = step
+        .labelled()?
+        .into_iter()
+        .map(|e| e.losses(step.loss))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&losses, 0)?.mean_all()?)
+}

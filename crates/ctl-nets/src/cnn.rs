@@ -6,7 +6,7 @@ use ctl_compute::ops::{global_average_pool, relu};
 use crate::layers::ConvSize;
 use crate::{Conv, GroupNorm, Linear, Mode, Network, NetworkOutput, Parameters, Result};
 
-/// A convolution, ReLU and group normalisation, in that order.
+/// A convolution, `ReLU` and group normalisation, in that order.
 struct Block {
     conv: Conv,
     norm: GroupNorm,
@@ -27,7 +27,7 @@ impl Block {
 
 /// The network of `DomainBed` for 28×28 digits (Gulrajani & Lopez-Paz 2021, appendix D.2).
 ///
-/// Four 3×3 convolutions with 64, 128 (stride 2), 128 and 128 channels, each followed by ReLU and
+/// Four 3×3 convolutions with 64, 128 (stride 2), 128 and 128 channels, each followed by `ReLU` and
 /// group normalisation (8 groups); mean over pixels; linear head.
 /// Any image size of 1×1 and more works.
 pub struct MnistCnn {
@@ -84,7 +84,7 @@ impl Network for MnistCnn {
 
 /// A network for small grey or colour images that trains in seconds on one core.
 ///
-/// 3×3 convolutions of stride 2 with 16, 32, 64 and 64 channels, each followed by ReLU and group
+/// 3×3 convolutions of stride 2 with 16, 32, 64 and 64 channels, each followed by `ReLU` and group
 /// normalisation; mean over pixels; linear head.
 pub struct SmallCnn {
     parameters: Parameters,

@@ -1,7 +1,9 @@
 //! Layers with weights.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::ops::{Conv2dParams, batch_norm, batch_norm_with, conv2d, group_norm, linear};
+use ctl_compute::ops::{
+    Activation, Conv2dParams, batch_norm, batch_norm_with, conv2d, group_norm, linear,
+};
 
 use crate::{Initialiser, Mode, Parameters, Result};
 
@@ -16,7 +18,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A layer with PyTorch's default initialisation.
+    /// A layer with `PyTorch`'s default initialisation.
     ///
     /// # Errors
     /// When a size is out of range.
@@ -58,7 +60,20 @@ impl Linear {
     /// # Errors
     /// When the input has another width.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(linear(input, &self.weight, &self.bias)?)
+        Ok(linear(
+            input,
+            &self.weight,
+            &self.bias,
+            Activation::Identity,
+        )?)
+    }
+
+    /// `[B, in] -> [B, out]`, followed by `ReLU` in the same pass.
+    ///
+    /// # Errors
+    /// When the input has another width.
+    pub fn forward_relu(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(linear(input, &self.weight, &self.bias, Activation::Relu)?)
     }
 
     /// The same map with constant weights: gradients reach the input only.
@@ -66,7 +81,8 @@ impl Linear {
     /// # Errors
     /// When the input has another width.
     pub fn forward_frozen(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(linear(input, &self.weight.detach(), &self.bias.detach())?)
+        let (weight, bias) = (self.weight.detach(), self.bias.detach());
+        Ok(linear(input, &weight, &bias, Activation::Identity)?)
     }
 
     /// Weight `[out, in]` and bias `[out]`.
@@ -106,7 +122,7 @@ impl ConvSize {
 }
 
 impl Conv {
-    /// A convolution with bias and PyTorch's default initialisation.
+    /// A convolution with bias and `PyTorch`'s default initialisation.
     pub(crate) fn biased(p: &mut Parameters, name: &str, size: ConvSize) -> Result<Self> {
         let init = Initialiser::fan_in_uniform(size.inputs * size.kernel * size.kernel);
         let mut conv = Self::with(p, name, size, init)?;

@@ -1,7 +1,6 @@
 //! Multi-layer perceptrons on flattened images.
 
 use candle_core::Tensor;
-use ctl_compute::ops::relu;
 
 use crate::{Initialiser, Linear, Mode, NetError, Network, NetworkOutput, Parameters, Result};
 
@@ -16,7 +15,7 @@ pub struct MlpSpec {
     pub outputs: usize,
 }
 
-/// Two hidden ReLU layers and a linear head, weights Xavier-uniform, biases zero: the network of
+/// Two hidden `ReLU` layers and a linear head, weights Xavier-uniform, biases zero: the network of
 /// the IRM paper's `ColoredMNIST` (Arjovsky et al. 2019, their published code).
 pub struct Mlp {
     parameters: Parameters,
@@ -73,8 +72,8 @@ impl Network for Mlp {
     fn forward(&self, images: &Tensor, _mode: Mode) -> Result<NetworkOutput> {
         let batch = images.elem_count() / self.inputs;
         let flat = images.reshape((batch, self.inputs))?;
-        let first = relu(&self.hidden[0].forward(&flat)?)?;
-        let features = relu(&self.hidden[1].forward(&first)?)?;
+        let first = self.hidden[0].forward_relu(&flat)?;
+        let features = self.hidden[1].forward_relu(&first)?;
         let outputs = self.head.forward(&features)?;
         Ok(NetworkOutput { features, outputs })
     }

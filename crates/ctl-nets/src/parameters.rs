@@ -35,7 +35,7 @@ impl Initialiser {
         }
     }
 
-    /// PyTorch's default for linear and convolution layers, weight and bias alike: uniform with
+    /// `PyTorch`'s default for linear and convolution layers, weight and bias alike: uniform with
     /// bound `1 / √(fan in)`.
     pub fn fan_in_uniform(fan_in: usize) -> Self {
         Self::Uniform {

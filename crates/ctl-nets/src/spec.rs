@@ -42,7 +42,7 @@ pub trait Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
-    /// Two hidden ReLU layers of 256 units on the flattened image.
+    /// Two hidden `ReLU` layers of 256 units on the flattened image.
     Mlp,
     /// Four strided convolutions, seconds per run on one core.
     SmallCnn,

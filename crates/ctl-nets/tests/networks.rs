@@ -1,4 +1,5 @@
 //! Networks: published sizes, seeds, gradients through the whole graph, saving and loading.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -80,7 +81,7 @@ fn weights_depend_on_the_seed_and_the_run_alone() {
 
 /// Along its own direction a gradient's slope is its length; a wrong gradient points elsewhere and
 /// the difference quotient falls short of it.
-/// In single precision and across ReLU kinks the quotient is good to about 1 %.
+/// In single precision and across `ReLU` kinks the quotient is good to about 1 %.
 #[test]
 fn gradient_of_every_network_along_itself() {
     for architecture in ALL {

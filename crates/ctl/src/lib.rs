@@ -1,1 +1,55 @@
-//! Facade: every crate of the toolkit behind a feature.
+//! Causal transfer for medical images: every crate of the toolkit under one name.
+//!
+//! | module | feature | what it holds |
+//! |---|---|---|
+//! | `imaging` | `imaging` | cohorts on disk, pictures and arrays, resizing, patient-wise splits |
+//! | `metrics` | `metrics` | discrimination, calibration, worst group, rank statistics |
+//! | `phantom` | `phantom` | simulated cohorts with a known causal model and true counterfactuals |
+//! | `compute` | `compute` | operators with right gradients, seeded sampling, optimisers |
+//! | `nets` | `nets` | networks that give features and outputs |
+//! | `invariance` | `invariance` | objectives over environments |
+//! | `harness` | `harness` | suites, runs, model selection, reports, published figures |
+//!
+//! All features are on by default; `default-features = false` and a list takes less.
+//! `imaging` and `metrics` build without candle.
+//!
+//! # Examples
+//! Three simulated source sites, and a target whose scanner lies outside all of theirs:
+//! ```
+//! # #[cfg(feature = "phantom")] {
+//! use ctl::phantom::{ChestSpec, simulate_chest};
+//!
+//! let spec = ChestSpec { size: 32, images_per_site: 8, acquisition: 1.0, ..ChestSpec::default() };
+//! let cohort = simulate_chest(&spec)?;
+//! assert_eq!(cohort.samples.len(), 4 * 8); // three sources and the target
+//! assert_eq!(cohort.sites.last().map(|site| site.name.as_str()), Some("target"));
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#[cfg(feature = "compute")]
+#[doc(inline)]
+pub use ctl_compute as compute;
+#[cfg(feature = "harness")]
+#[doc(inline)]
+pub use ctl_harness as harness;
+#[cfg(feature = "imaging")]
+#[doc(inline)]
+pub use ctl_imaging as imaging;
+#[cfg(feature = "invariance")]
+#[doc(inline)]
+pub use ctl_invariance as invariance;
+#[cfg(feature = "metrics")]
+#[doc(inline)]
+pub use ctl_metrics as metrics;
+#[cfg(feature = "nets")]
+#[doc(inline)]
+pub use ctl_nets as nets;
+#[cfg(feature = "phantom")]
+#[doc(inline)]
+pub use ctl_phantom as phantom;
+
+/// The examples of the README, so that they are tested.
+#[cfg(all(doctest, feature = "default"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

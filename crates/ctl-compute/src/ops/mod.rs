@@ -13,6 +13,6 @@ mod storage;
 
 pub use activation::{log_softmax, softmax};
 pub use conv::{Conv2dParams, conv2d};
-pub use linear::{linear, relu};
+pub use linear::{Activation, linear, relu};
 pub use norm::{BatchStatistics, batch_norm, batch_norm_with, group_norm};
 pub use pool::{global_average_pool, max_pool2d};

@@ -24,7 +24,7 @@ pub fn global_average_pool(input: &Tensor) -> Result<Tensor> {
 /// Largest value of each window; a tie sends its gradient to the first of the equal pixels, row by
 /// row.
 ///
-/// Rows and columns that do not fill a window are left out, as PyTorch does.
+/// Rows and columns that do not fill a window are left out, as `PyTorch` does.
 /// The gradient is exact; a derivative of the gradient treats the choice of pixel as constant.
 ///
 /// # Arguments

@@ -20,7 +20,7 @@ pub struct SgdParams {
     pub weight_decay: f64,
 }
 
-/// `u ← μu + g + λθ`, `θ ← θ − ηu` (PyTorch's form: the first `u` is the gradient itself).
+/// `u ← μu + g + λθ`, `θ ← θ − ηu` (`PyTorch`'s form: the first `u` is the gradient itself).
 pub struct Sgd {
     params: SgdParams,
     variables: Vec<Var>,

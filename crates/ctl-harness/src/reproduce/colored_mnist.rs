@@ -165,7 +165,7 @@ impl Recipe {
                 };
                 (Box::new(MmRex::new(config)), 2.0)
             }
-            _ => (Box::new(Erm), 1.0),
+            _ => (Box::new(Erm::default()), 1.0),
         }
     }
 

@@ -15,7 +15,7 @@ pub struct SoftmaxCrossEntropy;
 /// indices `[B, H, W]` (`u32`).
 pub struct PixelCrossEntropy;
 
-/// One-hot rows along dimension 1.
+/// One-hot rows along dimension 1; `outputs` has at least two dimensions.
 fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let mut expected = outputs.dims().to_vec();
     let classes = expected.remove(1);
@@ -48,6 +48,19 @@ fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Ten
     Ok(flat.to_dtype(outputs.dtype())?)
 }
 
+/// Fails unless the outputs have a class dimension and, for pixels, image dimensions.
+fn check_rank(loss: &'static str, outputs: &Tensor, images: bool) -> Result<()> {
+    let (ok, expected) = if images {
+        (outputs.rank() > 2, "outputs [B, K, H, W]")
+    } else {
+        (outputs.rank() == 2, "outputs [B, K]")
+    };
+    if ok {
+        return Ok(());
+    }
+    Err(mismatch(loss, expected.into(), outputs))
+}
+
 fn cross_entropy(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let chosen = one_hot(loss, outputs, targets)?;
     Ok(log_softmax(outputs, 1)?.mul(&chosen)?.sum(1)?.neg()?)
@@ -55,10 +68,12 @@ fn cross_entropy(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Resu
 
 impl SampleLoss for SoftmaxCrossEntropy {
     fn per_sample(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        check_rank("softmax cross-entropy", outputs, false)?;
         cross_entropy("softmax cross-entropy", outputs, targets)
     }
 
     fn output_gradient(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        check_rank("softmax cross-entropy", outputs, false)?;
         let chosen = one_hot("softmax cross-entropy", outputs, targets)?;
         Ok((softmax(outputs, 1)? - chosen)?)
     }
@@ -66,10 +81,12 @@ impl SampleLoss for SoftmaxCrossEntropy {
 
 impl SampleLoss for PixelCrossEntropy {
     fn per_sample(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        check_rank("pixel cross-entropy", outputs, true)?;
         mean_per_sample(&cross_entropy("pixel cross-entropy", outputs, targets)?)
     }
 
     fn output_gradient(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        check_rank("pixel cross-entropy", outputs, true)?;
         let chosen = one_hot("pixel cross-entropy", outputs, targets)?;
         let pixels = values_per_sample(targets);
         Ok(((softmax(outputs, 1)? - chosen)? / pixels)?)

@@ -55,7 +55,7 @@ impl MethodConfig for CoralConfig {
         in_range(
             method,
             "penalty_weight",
-            weight,
+            &weight,
             "finite and not negative",
             ok,
         )

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Assumption, Auxiliary, BuildContext, ConfigError, Discriminator, DiscriminatorSpec, Family,
     MethodConfig, MethodInfo, MethodParts, Needs, Objective, ObjectiveState, Result, Role,
-    SearchDimension, Status, Step, Value, in_range,
+    SearchDimension, Status, Step, Value, in_range, pooled_risk,
 };
 
 /// Description of `dann`.
@@ -70,20 +70,20 @@ impl MethodConfig for DannConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         for (key, weight) in [("lambda", self.lambda), ("grad_penalty", self.grad_penalty)] {
             let ok = weight.is_finite() && weight >= 0.0;
-            in_range(method, key, weight, "finite and not negative", ok)?;
+            in_range(method, key, &weight, "finite and not negative", ok)?;
         }
         let (width, depth) = (self.discriminator_width, self.discriminator_depth);
         in_range(
             method,
             "discriminator_width",
-            width,
+            &width,
             "1 to 4096",
             (1..=4096).contains(&width),
         )?;
         in_range(
             method,
             "discriminator_depth",
-            depth,
+            &depth,
             "1 to 8",
             (1..=8).contains(&depth),
         )?;
@@ -92,7 +92,7 @@ impl MethodConfig for DannConfig {
         in_range(
             method,
             "discriminator_learning_rate",
-            rate,
+            &rate,
             "positive and finite",
             ok,
         )?;
@@ -100,7 +100,7 @@ impl MethodConfig for DannConfig {
         in_range(
             method,
             "discriminator_beta1",
-            beta1,
+            &beta1,
             "in [0, 1)",
             (0.0..1.0).contains(&beta1),
         )
@@ -151,20 +151,9 @@ impl Dann {
         }
     }
 
-    fn discriminator_loss(&self, features: &Tensor, index: &[u32], frozen: bool) -> Result<Tensor> {
-        let [cross_entropy, penalty] = self.discriminator.loss(features, index, frozen)?;
+    fn penalised(&self, [cross_entropy, penalty]: &[Tensor; 2]) -> Result<Tensor> {
         Ok((cross_entropy + (penalty * self.config.grad_penalty)?)?)
     }
-}
-
-/// Mean loss over the samples of all labelled environments.
-fn pooled_risk(step: &Step<'_>) -> Result<Tensor> {
-    let losses = step
-        .labelled()?
-        .into_iter()
-        .map(|e| e.losses(step.loss))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Tensor::cat(&losses, 0)?.mean_all()?)
 }
 
 impl Objective for Dann {
@@ -180,10 +169,18 @@ impl Objective for Dann {
             })
             .collect();
         let risk = pooled_risk(step)?;
-        let reversed = self.discriminator_loss(&features, &index, true)?;
-        let own = self.discriminator_loss(&features.detach(), &index, false)?;
+        let parts = self.discriminator.loss(&features, &index, true)?;
+        let reversed = self.penalised(&parts)?;
+        let own = self.discriminator.loss(&features.detach(), &index, false)?;
+        let own = self.penalised(&own)?;
         let total = (&risk - (&reversed * self.config.lambda)?)?;
-        let terms = vec![("risk", risk), ("discriminator-loss", reversed)];
+        let [cross_entropy, penalty] = parts;
+        let terms = vec![
+            ("risk", risk),
+            ("discriminator-loss", reversed),
+            ("discriminator-cross-entropy", cross_entropy),
+            ("discriminator-gradient-penalty", penalty),
+        ];
         let mut value = Value::new(total, terms);
         value.auxiliary = Some(own);
         Ok(value)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Assumption, BuildContext, ConfigError, Family, MethodConfig, MethodInfo, MethodParts, Needs,
-    Objective, Result, Role, Status, Step, Value, mean_risk,
+    Objective, Result, Role, Status, Step, Value, mean_risk, pooled_risk,
 };
 
 /// Description of `erm`.
@@ -36,10 +36,24 @@ pub const ORACLE_INFO: MethodInfo = MethodInfo {
     ..INFO
 };
 
-/// `erm` has no settings.
+/// How the risks of the environments become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ErmConfig {}
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregation {
+    /// The mean over environments: each counts the same.
+    #[default]
+    EnvironmentMean,
+    /// The mean over samples: large environments weigh more.
+    Pooled,
+}
+
+/// Settings of `erm` and `erm-oracle`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ErmConfig {
+    /// How the risks of the environments become one.
+    pub aggregation: Aggregation,
+}
 
 impl MethodConfig for ErmConfig {
     fn validate(&self, _method: &'static str) -> std::result::Result<(), ConfigError> {
@@ -47,16 +61,23 @@ impl MethodConfig for ErmConfig {
     }
 
     fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
-        Ok(MethodParts::objective(Erm))
+        Ok(MethodParts::objective(Erm { config: *self }))
     }
 }
 
-/// `mean_e R_e`
-pub struct Erm;
+/// `mean_e R_e`, or `Σ_e n_e R_e / Σ_e n_e` over the pooled samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Erm {
+    /// Settings.
+    pub config: ErmConfig,
+}
 
 impl Objective for Erm {
     fn evaluate(&mut self, step: &Step<'_>) -> Result<Value> {
-        let risk = mean_risk(step)?;
+        let risk = match self.config.aggregation {
+            Aggregation::EnvironmentMean => mean_risk(step)?,
+            Aggregation::Pooled => pooled_risk(step)?,
+        };
         Ok(Value::new(risk.clone(), vec![("risk", risk)]))
     }
 }
@@ -73,8 +94,23 @@ mod tests {
             classification(0, &[[0.0, 0.0]], &[0]),
             classification(1, &[[0.0, 0.0]], &[1]),
         ];
-        let value = evaluate(&mut Erm, &environments);
+        let value = evaluate(&mut Erm::default(), &environments);
         let total = value.total.to_scalar::<f64>().unwrap();
         assert!((total - std::f64::consts::LN_2).abs() < 1e-12);
+    }
+
+    /// Risks log 2 (two samples) and log(1 + e) (one): pooling weighs them 2 : 1.
+    #[test]
+    fn pooling_weighs_by_size() {
+        let environments = [
+            classification(0, &[[0.0, 0.0], [0.0, 0.0]], &[0, 1]),
+            classification(1, &[[0.0, 1.0]], &[0]),
+        ];
+        let config = ErmConfig {
+            aggregation: Aggregation::Pooled,
+        };
+        let value = evaluate(&mut Erm { config }, &environments);
+        let expected = (2.0 * 2f64.ln() + (1.0 + 1f64.exp()).ln()) / 3.0;
+        assert!((value.total.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
     }
 }

@@ -40,7 +40,7 @@ impl Default for GroupDroConfig {
 impl MethodConfig for GroupDroConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         let ok = self.eta.is_finite() && self.eta > 0.0;
-        in_range(method, "eta", self.eta, "positive and finite", ok)
+        in_range(method, "eta", &self.eta, "positive and finite", ok)
     }
 
     fn search_space() -> Vec<SearchDimension> {
@@ -83,16 +83,25 @@ impl GroupDro {
         if self.weights.len() <= largest {
             self.weights = vec![1.0 / (largest + 1) as f64; largest + 1];
         }
+        let mut exponents = vec![0.0; self.weights.len()];
         for (&index, risk) in indices.iter().zip(risks) {
-            self.weights[index] *= (self.config.eta * risk).exp();
+            exponents[index] = self.config.eta * risk;
+        }
+        // A common factor cancels in the normalisation; without it a large risk would overflow.
+        let shift = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for (weight, exponent) in self.weights.iter_mut().zip(&exponents) {
+            *weight *= (exponent - shift).exp();
         }
         let sum: f64 = self.weights.iter().sum();
         for weight in &mut self.weights {
-            let (high, rest) = parts(*weight / sum);
+            let (high, rest) = parts((*weight / sum).max(SMALLEST_WEIGHT));
             *weight = f64::from(high) + f64::from(rest);
         }
     }
 }
+
+/// Weights stop here: one that reached 0 would stay there whatever the risk becomes.
+const SMALLEST_WEIGHT: f64 = f32::MIN_POSITIVE as f64;
 
 /// A weight as two single-precision numbers, 48 bits: the form in which it is stored.
 /// Weights are rounded to it at every update, so that a resumed run continues bit for bit.

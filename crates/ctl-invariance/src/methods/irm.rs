@@ -1,4 +1,4 @@
-//! Invariant risk minimisation, the practical version IRMv1.
+//! Invariant risk minimisation, the practical version `IRMv1`.
 
 use candle_core::{D, Tensor};
 use schemars::JsonSchema;
@@ -75,7 +75,7 @@ impl MethodConfig for IrmConfig {
             ("penalty_weight_before", self.penalty_weight_before),
         ] {
             let ok = weight.is_finite() && weight >= 0.0;
-            in_range(method, key, weight, "finite and not negative", ok)?;
+            in_range(method, key, &weight, "finite and not negative", ok)?;
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ impl MethodConfig for IrmConfig {
 /// differentiation is needed.
 ///
 /// # References
-/// Arjovsky et al. 2019, objective IRMv1; the unbiased estimate is their appendix D.
+/// Arjovsky et al. 2019, objective `IRMv1`; the unbiased estimate is their appendix D.
 /// Deviation: risks and penalties are averaged over environments where the paper sums.
 pub struct Irm {
     config: IrmConfig,
@@ -129,10 +129,12 @@ pub fn penalty(
     form: PenaltyForm,
 ) -> Result<Tensor> {
     let gradient = environment.output_gradient(loss)?;
-    let slopes = gradient
-        .mul(&environment.outputs)?
-        .flatten_from(1)?
-        .sum(D::Minus1)?;
+    let products = gradient.mul(&environment.outputs)?;
+    let slopes = if products.rank() > 1 {
+        products.flatten_from(1)?.sum(D::Minus1)?
+    } else {
+        products
+    };
     let count = slopes.elem_count();
     if form == PenaltyForm::Paper || count < 2 {
         return Ok(slopes.mean_all()?.sqr()?);

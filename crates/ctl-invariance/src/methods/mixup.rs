@@ -43,7 +43,7 @@ impl Default for MixupConfig {
 impl MethodConfig for MixupConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         let ok = self.alpha > 0.0 && self.alpha <= 100.0;
-        in_range(method, "alpha", self.alpha, "above 0 and at most 100", ok)
+        in_range(method, "alpha", &self.alpha, "above 0 and at most 100", ok)
     }
 
     fn search_space() -> Vec<SearchDimension> {
@@ -52,8 +52,8 @@ impl MethodConfig for MixupConfig {
 
     fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
         Ok(MethodParts {
-            objective: Box::new(Erm),
-            augmentations: vec![Box::new(Mixup { config: *self })],
+            objective: Box::new(Erm::default()),
+            augmentations: vec![Box::new(Mixup::new(*self))],
         })
     }
 }
@@ -67,6 +67,13 @@ impl MethodConfig for MixupConfig {
 /// Zhang et al. 2018, equation 2; between domains as in Wang et al. 2020.
 pub struct Mixup {
     config: MixupConfig,
+}
+
+impl Mixup {
+    /// The augmentation with the given settings.
+    pub fn new(config: MixupConfig) -> Self {
+        Self { config }
+    }
 }
 
 /// Mixes `first` with `second`, weight `mix` on the first, truncated to the shorter.
@@ -165,9 +172,7 @@ mod tests {
 
     #[test]
     fn weights_sum_to_one_and_environments_keep_their_order() {
-        let mixup = Mixup {
-            config: MixupConfig::default(),
-        };
+        let mixup = Mixup::new(MixupConfig::default());
         let batches = vec![batch(0, 0.0, 0), batch(1, 1.0, 1), batch(2, 2.0, 0)];
         let mixed = mixup.apply(batches, &mut stream(0, "t", "mixup")).unwrap();
         let order: Vec<usize> = mixed.iter().map(|b| b.environment).collect();

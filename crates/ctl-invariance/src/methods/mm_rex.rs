@@ -57,7 +57,7 @@ impl MethodConfig for MmRexConfig {
         in_range(
             method,
             "lambda_min",
-            self.lambda_min,
+            &self.lambda_min,
             "finite and at most 0",
             ok,
         )

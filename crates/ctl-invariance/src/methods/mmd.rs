@@ -50,7 +50,7 @@ impl MethodConfig for MmdConfig {
         in_range(
             method,
             "penalty_weight",
-            weight,
+            &weight,
             "finite and not negative",
             ok,
         )?;
@@ -59,7 +59,7 @@ impl MethodConfig for MmdConfig {
         in_range(
             method,
             "gammas",
-            shown,
+            &shown,
             "a list of at least one positive number",
             ok,
         )

@@ -62,7 +62,7 @@ impl MethodConfig for VRexConfig {
             ("penalty_weight_before", self.penalty_weight_before),
         ] {
             let ok = weight.is_finite() && weight >= 0.0;
-            in_range(method, key, weight, "finite and not negative", ok)?;
+            in_range(method, key, &weight, "finite and not negative", ok)?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ mod tests {
         let mut rex = VRex::new(VRexConfig::default());
         let value = evaluate_at(&mut rex, &environments, 500);
         let (r0, r1) = (2f64.ln(), (1.0 + 1f64.exp()).ln());
-        let expected = (r0 + r1) / 2.0 + 10.0 * ((r1 - r0) / 2.0).powi(2);
+        let expected = f64::midpoint(r0, r1) + 10.0 * ((r1 - r0) / 2.0).powi(2);
         assert!((value.total.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
         assert!(rex.resets_optimiser_before(500) && !rex.resets_optimiser_before(499));
     }

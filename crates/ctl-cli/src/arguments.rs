@@ -1,0 +1,219 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Causal transfer for medical images: compare methods across shifted sites, reproduce published
+/// tables, check cohorts, apply trained models.
+#[derive(Parser)]
+#[command(
+    name = "ctl",
+    version,
+    after_help = "Exit codes: 0 done, 1 a check found something, 2 usage, 3 bad input data, \
+                  4 internal error.\nResults go to stdout or to files, progress to stderr."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Compare methods on a suite and write a report; resumes by itself.
+    Benchmark(Benchmark),
+    /// Measure a published table again and set ours beside it.
+    Reproduce(Reproduce),
+    /// Write the report of a sweep once more.
+    Report(Report),
+    /// List the methods.
+    Methods(Methods),
+    /// List the suites.
+    Suites(Suites),
+    /// List, check or make cohorts on disk.
+    #[command(subcommand)]
+    Data(Data),
+    /// Run conformance vectors.
+    Conformance(Conformance),
+    /// Apply a trained model to a cohort.
+    Predict(Predict),
+}
+
+/// Where runs are executed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Launcher {
+    /// On this machine, as many runs at once as there are cores.
+    Local,
+    /// Nowhere: print the plan.
+    DryRun,
+}
+
+#[derive(Args)]
+pub(crate) struct Benchmark {
+    /// Suite by name (`ctl suites`) or a TOML file.
+    #[arg(long, default_value = "quick", value_name = "NAME|FILE")]
+    pub(crate) suite: String,
+    /// Only these tasks.
+    #[arg(long, value_delimiter = ',', value_name = "TASK,…")]
+    pub(crate) task: Vec<String>,
+    /// Only these shifts.
+    #[arg(long, value_delimiter = ',', value_name = "SHIFT,…")]
+    pub(crate) shift: Vec<String>,
+    /// These methods instead of the suite's.
+    #[arg(long, value_delimiter = ',', value_name = "METHOD,…")]
+    pub(crate) method: Vec<String>,
+    /// Number of seeds instead of the suite's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: Option<u64>,
+    /// A cohort, or a folder of cohorts, for suites that ask for one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where runs are executed.
+    #[arg(long, value_enum, default_value = "local")]
+    pub(crate) launcher: Launcher,
+    /// Runs at once [default: one per core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) jobs: Option<u64>,
+    /// Folder of the sweep [default: out/SUITE].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Keep the weights of the selected checkpoints, for `predict`.
+    #[arg(long)]
+    pub(crate) save_models: bool,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Reproduce {
+    /// Ids of the experiments, see PUBLISHED FIGURES in the documentation.
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All experiments.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
+    /// Folder with the data of the experiments.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Restarts of every row, each with its own weights and colours.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) restarts: u64,
+    /// Restarts at once [default: one per core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) jobs: Option<u64>,
+    /// Where finished restarts are kept.
+    #[arg(long, value_name = "DIR", default_value = "out/reproduce")]
+    pub(crate) out: PathBuf,
+    /// Print the comparison as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// Folder of a sweep.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// html, md or csv.
+    #[arg(long, default_value = "html")]
+    pub(crate) format: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Methods {
+    /// Print everything about the methods as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the table of docs/METHODS.md.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
+    /// Print the JSON schema of all settings, docs/methods.schema.json.
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    pub(crate) schema: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Suites {
+    /// Print the suites as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Data {
+    /// List the cohorts of a folder.
+    List {
+        /// A cohort, or a folder of cohorts.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Print the list as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a cohort, or every cohort of a folder; exits 3 where something is wrong.
+    Verify {
+        /// A cohort, or a folder of cohorts.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Read every pixel as well.
+        #[arg(long)]
+        decode: bool,
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a simulated cohort of chest films.
+    Make {
+        /// New folder.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Side of the images in pixels.
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        /// Images of every site.
+        #[arg(long, default_value_t = 100)]
+        images_per_site: usize,
+        /// Source sites; the target comes in addition.
+        #[arg(long, default_value_t = 3)]
+        source_sites: usize,
+        /// Master seed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Dial from 0 to 1: site, disease and tube go together in the sources.
+        #[arg(long, default_value_t = 0.0)]
+        confounding: f64,
+        /// Dial from 0 to 1: the target's scanner moves.
+        #[arg(long, default_value_t = 0.0)]
+        acquisition: f64,
+        /// Dial from 0 to 1: the target's prevalence moves.
+        #[arg(long, default_value_t = 0.0)]
+        prevalence: f64,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Conformance {
+    /// Folder that is searched for vector files.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Predict {
+    /// Folder of a run that kept its models, or of one model.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// A cohort.
+    #[arg(value_name = "DIR")]
+    pub(crate) cohort: PathBuf,
+    /// CSV file to write instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print predictions as JSON.
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,179 @@
+//! `ctl benchmark`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use ctl_harness::launch::{LaunchOptions, Outcome, launch, sweep_info};
+use ctl_harness::plan::{Plan, plan};
+use ctl_harness::report::{Format, write};
+use ctl_harness::suite::{Filter, Suite, shipped};
+use ctl_harness::sweep::Layout;
+use ctl_harness::table::Table;
+use ctl_harness::vocabulary::{Shift, parse_task};
+use ctl_harness::{HarnessError, Registry};
+
+use super::print_json;
+use crate::arguments::{Benchmark, Launcher};
+use crate::exit;
+use crate::progress::Progress;
+use crate::tables;
+
+pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
+    let registry = Registry::standard();
+    let suite = filter(options)?.apply(find_suite(&options.suite, &registry)?, &registry)?;
+    let plan = plan(&suite, &registry, options.data.as_deref())?;
+    if options.launcher == Launcher::DryRun {
+        return dry_run(&plan, options.json);
+    }
+    let out = options
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("out").join(&suite.name));
+    let jobs = options
+        .jobs
+        .map_or_else(ctl_compute::runtime::available_workers, |n| n as usize);
+    let info = sweep_info(&suite, &plan, &command_line(options));
+    let launch_options = LaunchOptions {
+        out: &out,
+        jobs,
+        save_models: options.save_models || suite.save_models,
+    };
+    let progress = Progress::new();
+    announce(&progress, &suite, &plan, jobs);
+    let outcome = launch(&info, &plan, &registry, &launch_options, &progress)?;
+    progress.finish();
+    finish(&out, &registry, outcome, options.json)
+}
+
+fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: usize) {
+    progress.say(&format!(
+        "suite {}: {} runs of {} steps, {jobs} at once",
+        suite.name,
+        plan.runs.len(),
+        suite.training.steps
+    ));
+    for text in &plan.skipped {
+        progress.say(&format!("left out: {text}"));
+    }
+}
+
+/// A shipped suite by name, or a file.
+fn find_suite(name: &str, registry: &Registry) -> anyhow::Result<Suite> {
+    let all = shipped(registry)?;
+    if let Some(suite) = all.iter().find(|suite| suite.name == name) {
+        return Ok(suite.clone());
+    }
+    let path = Path::new(name);
+    if path.extension().is_some() || path.exists() {
+        return Ok(Suite::read(path, registry)?);
+    }
+    Err(HarnessError::Unknown {
+        what: "suite",
+        name: name.to_owned(),
+        known: all
+            .into_iter()
+            .map(|suite| suite.name)
+            .chain(["a .toml file".into()])
+            .collect(),
+    }
+    .into())
+}
+
+fn filter(options: &Benchmark) -> anyhow::Result<Filter> {
+    let tasks = options
+        .task
+        .iter()
+        .map(|name| parse_task(name))
+        .collect::<Result<_, _>>()?;
+    let shifts = options
+        .shift
+        .iter()
+        .map(|name| Shift::parse(name))
+        .collect::<Result<_, _>>()?;
+    Ok(Filter {
+        tasks,
+        shifts,
+        methods: options.method.clone(),
+        seeds: options.seeds,
+    })
+}
+
+/// The command that repeats this invocation, without the name of the binary's folder.
+fn command_line(options: &Benchmark) -> String {
+    let mut words = vec![format!("cargo xtask benchmark --suite {}", options.suite)];
+    for (flag, values) in [
+        ("task", &options.task),
+        ("shift", &options.shift),
+        ("method", &options.method),
+    ] {
+        if !values.is_empty() {
+            words.push(format!("--{flag} {}", values.join(",")));
+        }
+    }
+    if let Some(seeds) = options.seeds {
+        words.push(format!("--seeds {seeds}"));
+    }
+    if let Some(data) = &options.data {
+        // The folder's own name is enough to recognise it; where it lies is this machine's affair.
+        let name = data
+            .file_name()
+            .unwrap_or(data.as_os_str())
+            .to_string_lossy()
+            .into_owned();
+        words.push(format!("--data {name}"));
+    }
+    words.join(" ")
+}
+
+fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<ExitCode> {
+    let specs: Vec<_> = plan.runs.iter().map(|run| &run.spec).collect();
+    if json {
+        print_json(&specs)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for spec in &specs {
+        let (folder, method, seed) = (spec.folder(), &spec.method, spec.seed);
+        println!(
+            "{folder}  {method:<14} {}  seed {seed} draw {}",
+            spec.cell(),
+            spec.draw
+        );
+    }
+    let steps: u64 = specs.iter().map(|spec| spec.training.steps).sum();
+    println!("{} runs, {steps} training steps", specs.len());
+    for text in &plan.skipped {
+        eprintln!("left out: {text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn finish(
+    out: &Path,
+    registry: &Registry,
+    outcome: Outcome,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let layout = Layout::new(out);
+    let records = layout.read_records(&layout.read_info()?)?;
+    let table = Table::of(&records, registry);
+    let mut written: Vec<PathBuf> = Vec::new();
+    for format in [Format::Csv, Format::Markdown, Format::Html] {
+        written.push(write(out, format, registry).context("writing the report")?);
+    }
+    if json {
+        print_json(&table)?;
+    } else {
+        println!("{}", tables::summary(&table));
+        let report = written.pop().unwrap_or_default();
+        println!("report: {}", report.display());
+    }
+    let mut failures = outcome.failures.into_iter();
+    let Some(first) = failures.next() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    for failure in failures {
+        eprintln!("error: {}", exit::one_line(&failure.into()));
+    }
+    Err(first.into())
+}

@@ -1,0 +1,147 @@
+//! `ctl data`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
+use ctl_phantom::{ChestSpec, simulate_chest};
+use serde::Serialize;
+
+use super::print_json;
+use crate::arguments::Data;
+use crate::exit;
+
+/// Faults shown per cohort in the terminal.
+const SHOWN: usize = 50;
+
+pub(crate) fn run(action: &Data) -> anyhow::Result<ExitCode> {
+    match action {
+        Data::List { folder, json } => list(folder, *json),
+        Data::Verify {
+            folder,
+            decode,
+            json,
+        } => check(folder, *decode, *json),
+        Data::Make {
+            folder,
+            size,
+            images_per_site,
+            source_sites,
+            seed,
+            confounding,
+            acquisition,
+            prevalence,
+        } => {
+            let spec = ChestSpec {
+                size: *size,
+                images_per_site: *images_per_site,
+                source_sites: *source_sites,
+                seed: *seed,
+                confounding: *confounding,
+                acquisition: *acquisition,
+                prevalence: *prevalence,
+                ..ChestSpec::default()
+            };
+            simulate_chest(&spec)?.write(folder)?;
+            println!("cohort: {}", folder.display());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    path: String,
+    name: String,
+    images: usize,
+    tasks: Vec<&'static str>,
+    sites: Vec<String>,
+    licence: Option<String>,
+}
+
+fn list(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let found = discover(folder)?;
+    let mut cohorts = Vec::new();
+    for path in found.cohorts {
+        let cohort = Cohort::open(&path)?;
+        cohorts.push(Listed {
+            path: path.display().to_string(),
+            name: cohort.name().to_owned(),
+            images: cohort.len(),
+            tasks: cohort.tasks().iter().map(|task| task.as_str()).collect(),
+            sites: cohort.sites().to_vec(),
+            licence: cohort.licence().map(str::to_owned),
+        });
+    }
+    for (path, reason) in found.skipped {
+        eprintln!("left out: {}: {reason}", path.display());
+    }
+    if json {
+        print_json(&cohorts)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for c in cohorts {
+        let (tasks, sites) = (c.tasks.join(", "), c.sites.join(", "));
+        println!("{}: {} images, {tasks}; sites: {sites}", c.name, c.images);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Checked {
+    cohort: String,
+    report: VerifyReport,
+}
+
+fn check(folder: &Path, decode: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let found = discover(folder)?;
+    let options = VerifyOptions {
+        decode,
+        ..VerifyOptions::default()
+    };
+    let mut all = Vec::new();
+    for path in &found.cohorts {
+        let report = verify(path, &options)?;
+        all.push(Checked {
+            cohort: path.display().to_string(),
+            report,
+        });
+    }
+    for (path, reason) in found.skipped {
+        eprintln!("left out: {}: {reason}", path.display());
+    }
+    let clean = all.iter().all(|c| c.report.is_clean());
+    if json {
+        print_json(&all)?;
+    } else {
+        all.iter().for_each(show);
+    }
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::DATA)
+    })
+}
+
+fn show(checked: &Checked) {
+    let report = &checked.report;
+    for problem in report.problems.iter().take(SHOWN) {
+        println!("{problem}");
+    }
+    if report.problems_found > SHOWN {
+        println!("… and {} more", report.problems_found - SHOWN);
+    }
+    let how = if report.decoded {
+        "decoded"
+    } else {
+        "checked by header"
+    };
+    println!(
+        "{}: {} rows, {} images and {} masks {how}, {} faults",
+        checked.cohort,
+        report.rows,
+        report.images_checked,
+        report.masks_checked,
+        report.problems_found
+    );
+}

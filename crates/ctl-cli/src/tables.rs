@@ -1,0 +1,123 @@
+//! Tables in the terminal.
+
+use comfy_table::{CellAlignment, Table as Grid, presets::UTF8_HORIZONTAL_ONLY};
+use ctl_harness::reproduce::Reproduction;
+use ctl_harness::table::{Estimate, Table};
+use ctl_harness::vocabulary::Selector;
+
+/// One row per method: means over cells.
+pub(crate) fn summary(table: &Table) -> String {
+    let mut methods: Vec<&str> = table.lines.iter().map(|l| l.method.as_str()).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    let mut rows: Vec<(f64, Vec<String>)> = methods
+        .into_iter()
+        .map(|method| row(table, method))
+        .collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.set_header([
+        "method",
+        "family",
+        "sees",
+        "in distribution",
+        "target (training-domain)",
+        "target (oracle)",
+        "regret",
+        "cells",
+        "diverged",
+    ]);
+    for (_, cells) in rows {
+        grid.add_row(cells);
+    }
+    for column in grid.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let metric = table.main_metric;
+    format!("{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets")
+}
+
+fn row(table: &Table, method: &str) -> (f64, Vec<String>) {
+    let metric = table.main_metric;
+    let lines = |selector: Selector| {
+        table
+            .lines
+            .iter()
+            .filter(move |l| l.method == method && l.selector == selector)
+    };
+    let mean = |selector: Selector, inside: bool| {
+        let values: Vec<f64> = lines(selector)
+            .filter_map(|l| {
+                if inside {
+                    l.in_distribution.get(metric)
+                } else {
+                    l.target.get(metric)
+                }
+            })
+            .map(|e| e.mean)
+            .collect();
+        Estimate::of(&values).map(|e| e.mean)
+    };
+    let regrets: Vec<f64> = lines(Selector::TrainingDomain)
+        .filter_map(|l| l.regret)
+        .collect();
+    let target = mean(Selector::TrainingDomain, false);
+    let first = lines(Selector::TrainingDomain).next();
+    let family = first.map_or("", |l| l.family.as_str());
+    let sees = first.map_or("", |l| match l.role {
+        ctl_harness::Role::Adaptation => "target images",
+        ctl_harness::Role::Oracle => "no shortcut",
+        ctl_harness::Role::Generalisation => "sources",
+    });
+    let cells = vec![
+        method.to_owned(),
+        family.to_owned(),
+        sees.to_owned(),
+        number(mean(Selector::TrainingDomain, true)),
+        number(target),
+        number(mean(Selector::TargetOracle, false)),
+        number(Estimate::of(&regrets).map(|e| e.mean)),
+        lines(Selector::TrainingDomain).count().to_string(),
+        lines(Selector::TrainingDomain)
+            .map(|l| l.diverged)
+            .sum::<usize>()
+            .to_string(),
+    ];
+    (target.unwrap_or(f64::NEG_INFINITY), cells)
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), |v| format!("{v:.3}"))
+}
+
+/// Published figures beside ours.
+pub(crate) fn comparison(table: &Reproduction) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.set_header([
+        "row",
+        "accuracy",
+        "published",
+        "ours",
+        "tolerance",
+        "within",
+    ]);
+    for c in &table.comparisons {
+        let spread = |s: Option<f64>| s.map_or(String::new(), |s| format!(" ± {s:.1}"));
+        grid.add_row([
+            c.figure.row.clone(),
+            c.figure.quantity.clone(),
+            format!("{:.1}{}", c.figure.value, spread(c.figure.spread)),
+            format!("{:.1}{}", c.mean, spread(c.standard_deviation)),
+            format!("± {:.1}", c.tolerance),
+            if c.passed { "yes" } else { "NO" }.to_owned(),
+        ]);
+    }
+    let e = &table.experiment;
+    format!(
+        "{}: {}\nsource: {}\nprotocol: {}\nselector: {}\n{grid}\nours: mean ± standard deviation \
+         over {} restarts",
+        e.id, e.title, e.source, e.protocol, e.selector, table.restarts
+    )
+}

@@ -1,0 +1,241 @@
+//! Running a plan on this machine.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::data::{CohortData, load_chest, load_folder, write_examples};
+use crate::plan::{Origin, Plan, PlannedRun};
+use crate::record::{Record, Status};
+use crate::run::{RunContext, execute};
+use crate::spec::CohortSpec;
+use crate::store::write_json_atomically;
+use crate::sweep::{Layout, SWEEP_SCHEMA, SweepInfo};
+use crate::vocabulary::Selector;
+use crate::{Event, HarnessError, Observer, Registry, Result};
+
+/// Cohorts that are kept in memory; runs are ordered by cohort, so few are in use at once.
+const COHORTS_IN_MEMORY: usize = 4;
+
+/// How a sweep is run.
+pub struct LaunchOptions<'a> {
+    /// Folder of the sweep.
+    pub out: &'a Path,
+    /// Runs at once, each on one thread; at least 1.
+    pub jobs: usize,
+    /// Keep the weights of the selected checkpoints.
+    pub save_models: bool,
+}
+
+/// What became of a sweep.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Runs that an earlier invocation had finished.
+    pub reused: usize,
+    /// Runs finished now.
+    pub finished: usize,
+    /// Runs that failed, with what went wrong; the others are kept.
+    pub failures: Vec<HarnessError>,
+}
+
+/// Writes what the sweep is, then runs what is missing; finished runs are never repeated.
+///
+/// # Errors
+/// When the folder cannot be written or holds another version's sweep. A run that fails is
+/// reported in the outcome.
+pub fn launch(
+    info: &SweepInfo,
+    plan: &Plan,
+    registry: &Registry,
+    options: &LaunchOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    let layout = Layout::new(options.out);
+    if layout.sweep().exists() {
+        layout.read_info()?;
+    }
+    write_json_atomically(&layout.sweep(), info)?;
+    let open: Vec<&PlannedRun> = plan
+        .runs
+        .iter()
+        .filter(|run| !is_done(&layout, run))
+        .collect();
+    let reused = plan.runs.len() - open.len();
+    let steps = |runs: &mut dyn Iterator<Item = &PlannedRun>| -> u64 {
+        runs.map(|run| run.spec.training.steps).sum()
+    };
+    let total = steps(&mut plan.runs.iter());
+    observer.event(&Event::Planned {
+        what: "training steps",
+        total,
+        finished: total - steps(&mut open.iter().copied()),
+    });
+    let cohorts = CohortCache::default();
+    write_pictures(&layout, plan, &cohorts)?;
+    let next = AtomicUsize::new(0);
+    let outcome = Mutex::new(Outcome {
+        reused,
+        ..Outcome::default()
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.max(1).min(open.len()) {
+            scope.spawn(|| {
+                while let Some(run) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = run_one(run, registry, options, (&layout, &cohorts), observer);
+                    let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+                    match result {
+                        Ok(()) => outcome.finished += 1,
+                        Err(error) => outcome.failures.push(error),
+                    }
+                }
+            });
+        }
+    });
+    Ok(outcome.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Whether a run has a record that belongs to it.
+fn is_done(layout: &Layout, run: &PlannedRun) -> bool {
+    let path = layout.record(&run.spec.folder());
+    Record::read(&path).is_ok_and(|record| record.spec == run.spec)
+}
+
+/// What a sweep of a plan is, for `sweep.json`.
+pub fn sweep_info(suite: &crate::suite::Suite, plan: &Plan, command: &str) -> SweepInfo {
+    SweepInfo {
+        schema: SWEEP_SCHEMA,
+        suite: suite.name.clone(),
+        title: suite.title.clone(),
+        description: suite.description.clone(),
+        resolved: suite.to_toml(),
+        command: command.to_owned(),
+        skipped: plan.skipped.clone(),
+        runs: plan.runs.iter().map(|run| run.spec.folder()).collect(),
+    }
+}
+
+/// Cohorts by content, loaded once by whoever needs them first.
+#[derive(Default)]
+struct CohortCache {
+    loaded: Mutex<VecDeque<(CohortSpec, Slot)>>,
+}
+
+/// A cohort that is loaded by one thread while others wait.
+type Slot = Arc<OnceLock<std::result::Result<Arc<CohortData>, String>>>;
+
+impl CohortCache {
+    fn get(&self, run: &PlannedRun) -> Result<Arc<CohortData>> {
+        let slot = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            match loaded.iter().find(|(spec, _)| *spec == run.spec.data) {
+                Some((_, slot)) => slot.clone(),
+                None => {
+                    let slot = Slot::default();
+                    loaded.push_back((run.spec.data.clone(), slot.clone()));
+                    if loaded.len() > COHORTS_IN_MEMORY {
+                        loaded.pop_front();
+                    }
+                    slot
+                }
+            }
+        };
+        let load = || load(run).map(Arc::new).map_err(|error| chain(&error));
+        slot.get_or_init(load)
+            .clone()
+            .map_err(|message| HarnessError::Config {
+                origin: format!("cohort {}", run.spec.cohort),
+                key: "data".into(),
+                message,
+            })
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn load(run: &PlannedRun) -> Result<CohortData> {
+    match (&run.origin, &run.spec.data) {
+        (Origin::Folder(folder), _) => load_folder(folder, &run.spec.training),
+        (Origin::Simulated, CohortSpec::Chest { spec }) => load_chest(spec),
+        (Origin::Simulated, CohortSpec::Folder { .. }) => Err(HarnessError::Config {
+            origin: format!("cohort {}", run.spec.cohort),
+            key: "data".into(),
+            message: "a cohort on disk needs its folder".into(),
+        }),
+    }
+}
+
+fn write_pictures(layout: &Layout, plan: &Plan, cohorts: &CohortCache) -> Result<()> {
+    if layout.examples().join("examples.json").exists() {
+        return Ok(());
+    }
+    let mut pictured: Vec<(String, Arc<CohortData>)> = Vec::new();
+    for run in &plan.runs {
+        if pictured.iter().all(|(name, _)| *name != run.spec.cohort) {
+            pictured.push((run.spec.cohort.clone(), cohorts.get(run)?));
+        }
+    }
+    let borrowed: Vec<(String, &CohortData)> = pictured
+        .iter()
+        .map(|(name, cohort)| (name.clone(), cohort.as_ref()))
+        .collect();
+    write_examples(layout, &borrowed)
+}
+
+fn run_one(
+    run: &PlannedRun,
+    registry: &Registry,
+    options: &LaunchOptions<'_>,
+    (layout, cohorts): (&Layout, &CohortCache),
+    observer: &dyn Observer,
+) -> Result<()> {
+    let folder = run.spec.folder();
+    let name = format!(
+        "{} / {} / seed {}",
+        run.spec.method,
+        run.spec.cell(),
+        run.spec.seed
+    );
+    let fault = |source: HarnessError| HarnessError::Run {
+        id: folder.clone(),
+        what: name.clone(),
+        source: Box::new(source),
+    };
+    observer.event(&Event::Started { name: &name });
+    let cohort = cohorts.get(run).map_err(fault)?;
+    let context = RunContext {
+        method: registry.get(&run.spec.method)?,
+        cohort: &cohort,
+        folder: &layout.run(&folder),
+        save_models: options.save_models,
+        observer,
+    };
+    let record = execute(&run.spec, &context).map_err(fault)?;
+    let summary = summary_of(&record);
+    observer.event(&Event::Finished {
+        name: &name,
+        summary: &summary,
+    });
+    Ok(())
+}
+
+fn summary_of(record: &Record) -> String {
+    if record.status == Status::Diverged {
+        return "diverged".into();
+    }
+    let metric = crate::table::MAIN_METRIC;
+    let chosen = record.selections.get(&Selector::TrainingDomain);
+    let shown = |value: Option<&f64>| value.map_or("undefined".into(), |v| format!("{v:.3}"));
+    let inside = shown(chosen.and_then(|s| s.in_distribution.get(metric)));
+    let target = shown(chosen.and_then(|s| s.target.get(metric)));
+    format!("{metric} {inside} in distribution, {target} on the target")
+}

@@ -1,0 +1,162 @@
+//! What a run leaves behind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::RunSpec;
+use crate::store::read_json;
+use crate::vocabulary::Selector;
+use crate::{HarnessError, Result};
+
+/// Version of the layout of `record.json`.
+pub const RECORD_SCHEMA: u32 = 1;
+
+/// A number that JSON cannot hold is written as `"nan"`, `"inf"` or `"-inf"`.
+pub mod number {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Writes one number.
+    ///
+    /// # Errors
+    /// When the serialiser fails.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature is serde's"
+    )]
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_nan() {
+            serializer.serialize_str("nan")
+        } else if value.is_infinite() {
+            serializer.serialize_str(if *value > 0.0 { "inf" } else { "-inf" })
+        } else {
+            serializer.serialize_f64(*value)
+        }
+    }
+
+    /// Reads one number.
+    ///
+    /// # Errors
+    /// On anything but a number or one of the three words.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match (&value, value.as_f64()) {
+            (_, Some(number)) => Ok(number),
+            (serde_json::Value::String(word), _) => match word.as_str() {
+                "nan" => Ok(f64::NAN),
+                "inf" => Ok(f64::INFINITY),
+                "-inf" => Ok(f64::NEG_INFINITY),
+                _ => Err(D::Error::custom(format!("{word:?} is not a number"))),
+            },
+            _ => Err(D::Error::custom("expected a number")),
+        }
+    }
+}
+
+/// Metrics by name; a metric that is undefined on the samples at hand is absent.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// One look at the network during training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Number of steps taken.
+    pub step: u64,
+    /// Mean of the objective's terms since the last evaluation.
+    pub terms: BTreeMap<String, f64>,
+    /// Score that training-domain validation selects by, higher is better.
+    pub validation: f64,
+    /// Score that the target oracle selects by, higher is better.
+    pub oracle: f64,
+}
+
+/// What one selector chose, and how that checkpoint does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Steps of the chosen checkpoint.
+    pub step: u64,
+    /// The score it was chosen by.
+    pub score: f64,
+    /// On held-out patients of the sources.
+    pub in_distribution: Metrics,
+    /// On the target's scored patients.
+    pub target: Metrics,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// All steps were taken.
+    Finished,
+    /// The loss or the outputs left the range of numbers; the selections are of checkpoints before.
+    Diverged,
+}
+
+/// Number of images in each part of a run's data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Training images by source environment.
+    pub train: BTreeMap<String, usize>,
+    /// Validation images of all sources.
+    pub validation: usize,
+    /// In-distribution test images of all sources.
+    pub in_distribution: usize,
+    /// Target images open to adaptation and to the oracle.
+    pub adaptation: usize,
+    /// Target images that are scored.
+    pub target: usize,
+    /// Of these, how many are of each class.
+    pub target_by_class: Vec<usize>,
+}
+
+/// The result of one run; everything in it is the same on every machine of one instruction set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Version of this layout.
+    pub schema: u32,
+    /// blake3 hash of the specification.
+    pub id: String,
+    /// The specification.
+    pub spec: RunSpec,
+    /// How it ended.
+    pub status: Status,
+    /// What a reader must know to use the figures, such as a method's unmet needs.
+    pub notes: Vec<String>,
+    /// Sizes of the parts of the data.
+    pub counts: Counts,
+    /// Every evaluation.
+    pub evaluations: Vec<Evaluation>,
+    /// By selector; empty when the run diverged before the first evaluation.
+    pub selections: BTreeMap<Selector, Selection>,
+}
+
+impl Record {
+    /// Reads and checks a record.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has another schema, or its id is not the hash of its
+    /// specification.
+    pub fn read(path: &Path) -> Result<Self> {
+        let record: Self = read_json(path)?;
+        let fault = |message: String| HarnessError::Stored {
+            path: path.to_path_buf(),
+            message,
+        };
+        if record.schema != RECORD_SCHEMA {
+            let found = record.schema;
+            return Err(fault(format!(
+                "expected schema {RECORD_SCHEMA}, found {found}"
+            )));
+        }
+        if record.id != record.spec.id() {
+            return Err(fault("the id is not the hash of the specification".into()));
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,144 @@
+//! One table per cell of the taxonomy.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::overview::{figure, summaries};
+use super::sweep::Sweep;
+use super::text;
+use crate::table::{Cell, Line};
+use crate::vocabulary::Selector;
+
+/// A cell: its head line, a figure and one row per method.
+#[derive(Debug, Serialize)]
+pub(crate) struct CellView {
+    title: String,
+    task: &'static str,
+    shift: &'static str,
+    samples: String,
+    figure: String,
+    metrics: Vec<String>,
+    rows: Vec<CellRow>,
+    notes: Vec<Note>,
+}
+
+#[derive(Debug, Serialize)]
+struct CellRow {
+    method: String,
+    name: String,
+    family: &'static str,
+    role: &'static str,
+    in_distribution: String,
+    target: String,
+    oracle: String,
+    regret: String,
+    others: Vec<String>,
+    diverged: usize,
+}
+
+/// What a reader must know of a method in this cell.
+#[derive(Debug, Serialize)]
+struct Note {
+    name: String,
+    text: String,
+}
+
+impl CellView {
+    pub(crate) fn all(sweep: &Sweep<'_>) -> Vec<Self> {
+        let cells = sweep.table.cells();
+        cells
+            .into_iter()
+            .map(|cell| Self::of(sweep, cell))
+            .collect()
+    }
+
+    fn of(sweep: &Sweep<'_>, cell: &Cell) -> Self {
+        let main = sweep.table.main_metric;
+        let all: Vec<&Line> = sweep
+            .table
+            .lines
+            .iter()
+            .filter(|l| l.cell == *cell)
+            .collect();
+        let validated = sweep.table.lines_of(cell, Selector::TrainingDomain);
+        let others: BTreeSet<&str> = all
+            .iter()
+            .flat_map(|line| line.target.keys())
+            .map(String::as_str)
+            .filter(|&name| name != main)
+            .collect();
+        let others: Vec<&str> = others.into_iter().collect();
+        let order = summaries(&all, main);
+        let line = |method: &str, selector| {
+            let same = |l: &&&Line| l.method == method && l.selector == selector;
+            all.iter().find(same).copied()
+        };
+        let rows = order.iter().filter_map(|summary| {
+            let validated = line(&summary.method, Selector::TrainingDomain)?;
+            let oracle = line(&summary.method, Selector::TargetOracle);
+            Some(row(sweep, (validated, oracle), &others))
+        });
+        Self {
+            title: text::cell(cell),
+            task: cell.task.as_str(),
+            shift: cell.shift.as_str(),
+            samples: samples(&validated),
+            figure: figure(sweep, &order, &format!("Methods in {}", text::cell(cell))),
+            metrics: others.iter().map(|name| text::metric(name)).collect(),
+            rows: rows.collect(),
+            notes: notes(sweep, &validated),
+        }
+    }
+}
+
+fn row(sweep: &Sweep<'_>, (line, oracle): (&Line, Option<&Line>), others: &[&str]) -> CellRow {
+    let main = sweep.table.main_metric;
+    let brief = |name: &&str| {
+        let estimate = line.target.get(*name);
+        let error = estimate.and_then(text::standard_error);
+        text::with_error(estimate.map(|e| e.mean), error)
+    };
+    CellRow {
+        method: line.method.clone(),
+        name: sweep.name(&line.method),
+        family: line.family.as_str(),
+        role: text::role(line.role),
+        in_distribution: text::estimate(line.in_distribution.get(main)),
+        target: text::estimate(line.target.get(main)),
+        oracle: text::estimate(oracle.and_then(|l| l.target.get(main))),
+        regret: text::signed(line.regret),
+        others: others.iter().map(brief).collect(),
+        diverged: line.diverged,
+    }
+}
+
+/// How many target images the figures rest on.
+fn samples(lines: &[&Line]) -> String {
+    let counts = lines
+        .iter()
+        .map(|line| &line.target_by_class)
+        .find(|counts| !counts.is_empty());
+    let Some(counts) = counts else {
+        return "number of scored target images unknown".to_owned();
+    };
+    let classes: Vec<String> = counts
+        .iter()
+        .enumerate()
+        .map(|(class, count)| format!("{count} of class {class}"))
+        .collect();
+    let total = text::count(counts.iter().sum(), "scored target image");
+    format!("{total} in the first seed: {}", text::list(&classes))
+}
+
+fn notes(sweep: &Sweep<'_>, lines: &[&Line]) -> Vec<Note> {
+    lines
+        .iter()
+        .flat_map(|line| {
+            line.notes.iter().map(|text| Note {
+                name: sweep.name(&line.method),
+                text: text.clone(),
+            })
+        })
+        .collect()
+}

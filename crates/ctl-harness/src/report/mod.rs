@@ -1,0 +1,121 @@
+//! The report of a sweep: one page that opens offline, the same as Markdown, and all figures as CSV.
+//!
+//! Everything is computed from the files of the sweep; a sweep that is not finished gives a report
+//! that says so.
+//! Every section is a small view, ready to print, that one of the two templates lays out:
+//!
+//! | module | section |
+//! |---|---|
+//! | `verdict` | the answer in words, from paired differences (`contrast`) |
+//! | `overview` | one row per method, the main figure |
+//! | `taxonomy` | task × shift × family |
+//! | `cells` | a table per cohort, protocol and target |
+//! | `ranks` | Friedman and Nemenyi over cells |
+//! | `diagnostics` | calibration, sampling intervals and the worst mistakes, from predictions |
+//! | `pictures` | example images |
+
+mod cells;
+mod contenders;
+mod contrast;
+mod diagnostics;
+mod flat;
+mod overview;
+mod page;
+mod pictures;
+mod ranks;
+mod render;
+mod svg;
+mod sweep;
+mod taxonomy;
+mod text;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+
+use crate::store::write_atomically;
+use crate::{HarnessError, Registry, Result};
+
+pub use overview::{Average, MethodSummary, terminal_rows};
+
+/// What a report is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One page with figures and pictures, without anything outside it.
+    Html,
+    /// The page without pictures.
+    Markdown,
+    /// One line per cell, method, selector, part and metric.
+    Csv,
+}
+
+impl Format {
+    /// All formats, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Html, Self::Markdown, Self::Csv];
+
+    /// The name used on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Markdown => "md",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The file that [`write`] makes in the folder of the sweep.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Html => "report.html",
+            Self::Markdown => "report.md",
+            Self::Csv => "results.csv",
+        }
+    }
+
+    /// The format of a name.
+    ///
+    /// # Errors
+    /// On any other name; the message lists those there are.
+    ///
+    /// # Examples
+    /// ```
+    /// use ctl_harness::report::Format;
+    ///
+    /// assert_eq!(Format::parse("md")?, Format::Markdown);
+    /// assert!(Format::parse("doc").unwrap_err().to_string().ends_with("html, md, csv"));
+    /// # Ok::<(), ctl_harness::HarnessError>(())
+    /// ```
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str() == name)
+            .ok_or_else(|| HarnessError::Unknown {
+                what: "report format",
+                name: name.to_owned(),
+                known: Self::ALL.map(|format| format.as_str().to_owned()).to_vec(),
+            })
+    }
+}
+
+/// Writes the report of a sweep into its folder, whole or not at all.
+///
+/// # Arguments
+/// - `root`: folder of the sweep, see [`crate::sweep`].
+/// - `registry`: names and families of the methods; runs of methods it does not know are left out
+///   and named in the report.
+///
+/// # Returns
+/// Path of the file.
+///
+/// # Errors
+/// When the folder holds no `sweep.json`, a record there cannot be read, or the report cannot be
+/// written. Missing pictures and predictions are no errors: the report names them.
+pub fn write(root: &Path, format: Format, registry: &Registry) -> Result<PathBuf> {
+    let sweep = sweep::Sweep::load(root, registry)?;
+    let path = root.join(format.file_name());
+    let content = match format {
+        Format::Html => render::html(&page::Page::of(&sweep)?)?,
+        Format::Markdown => render::markdown(&page::Page::of(&sweep)?)?,
+        Format::Csv => flat::csv(&sweep.table, &path)?,
+    };
+    write_atomically(&path, content.as_bytes())?;
+    Ok(path)
+}

@@ -1,0 +1,190 @@
+//! Rank tests of the methods over cells.
+
+use std::collections::BTreeSet;
+
+use ctl_invariance::Role;
+use ctl_metrics::Direction;
+use ctl_metrics::rank::{FriedmanTest, friedman};
+use serde::Serialize;
+
+use super::contenders::ALPHA;
+use super::contrast::Scores;
+use super::svg::RankPlot;
+use super::sweep::{REFERENCE, Sweep};
+use super::text;
+use crate::Result;
+use crate::table::{Cell, Table};
+use crate::vocabulary::Selector;
+
+/// Fewest cells and methods for which ranks say anything.
+const LEAST: usize = 3;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Ranks {
+    sentence: String,
+    figure: Option<String>,
+    rows: Vec<RankRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct RankRow {
+    name: String,
+    rank: String,
+    against_reference: String,
+}
+
+/// Target means of the methods that have one in every cell.
+#[derive(Debug, PartialEq)]
+struct Matrix {
+    methods: Vec<String>,
+    cells: usize,
+    /// `[cells, methods]`, row-major.
+    values: Vec<f64>,
+}
+
+impl Ranks {
+    pub(crate) fn of(sweep: &Sweep<'_>, scores: &Scores) -> Result<Self> {
+        let matrix = Matrix::of(&sweep.table, scores);
+        let (cells, methods) = (matrix.cells, matrix.methods.len());
+        if cells < LEAST || methods < LEAST {
+            return Ok(Self::without(format!(
+                "Ranks need at least {LEAST} cells and {LEAST} methods with a figure in each of \
+                 them; here are {} and {}.",
+                text::count(cells, "cell"),
+                text::count(methods, "such method")
+            )));
+        }
+        let test = match friedman(&matrix.values, methods, Direction::HigherIsBetter) {
+            Ok(test) => test,
+            Err(error) if error.is_undefined() => {
+                return Ok(Self::without("All methods tie in every cell.".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Self::tested(sweep, &matrix, &test)
+    }
+
+    fn without(sentence: String) -> Self {
+        Self {
+            sentence,
+            figure: None,
+            rows: Vec::new(),
+        }
+    }
+
+    fn tested(sweep: &Sweep<'_>, matrix: &Matrix, test: &FriedmanTest) -> Result<Self> {
+        let critical = test.critical_difference(ALPHA)?;
+        let names: Vec<String> = matrix.methods.iter().map(|m| sweep.name(m)).collect();
+        let entries = names.iter().cloned().zip(test.average_ranks.clone());
+        Ok(Self {
+            sentence: sentence(test, critical),
+            figure: Some(
+                RankPlot {
+                    entries: entries.collect(),
+                    critical_difference: critical,
+                }
+                .draw(),
+            ),
+            rows: rows(matrix, &names, test)?,
+        })
+    }
+}
+
+impl Matrix {
+    fn of(table: &Table, scores: &Scores) -> Self {
+        let selector = Selector::TrainingDomain;
+        let cells = table.cells();
+        let all: BTreeSet<&Cell> = cells.iter().copied().collect();
+        let competing = table.lines.iter().filter(|l| l.role != Role::Oracle);
+        let methods: BTreeSet<&str> = competing
+            .map(|l| l.method.as_str())
+            .filter(|method| all.is_subset(&scores.cells((method, selector))))
+            .collect();
+        let mut values = Vec::new();
+        for cell in &cells {
+            let lines = table.lines_of(cell, selector);
+            let of_method = |method: &&str| {
+                let line = lines.iter().find(|l| l.method == **method)?;
+                Some(line.target.get(table.main_metric)?.mean)
+            };
+            values.extend(methods.iter().filter_map(of_method));
+        }
+        Self {
+            methods: methods.into_iter().map(str::to_owned).collect(),
+            cells: cells.len(),
+            values,
+        }
+    }
+}
+
+fn sentence(test: &FriedmanTest, critical: f64) -> String {
+    let differ = if test.p_iman_davenport < ALPHA {
+        "The methods differ over the cells"
+    } else {
+        "The methods cannot be told apart over the cells"
+    };
+    let f = if test.iman_davenport_f.is_finite() {
+        format!("F = {}", text::number(Some(test.iman_davenport_f)))
+    } else {
+        "F is infinite".to_owned()
+    };
+    format!(
+        "{differ}: Friedman χ² = {} ({}), Iman–Davenport {f} ({}), {} cells, {} methods, target \
+         under training-domain selection. Methods whose mean ranks are further apart than {} \
+         (Nemenyi, α = {ALPHA}) differ; cells that share sites are not independent.",
+        text::number(Some(test.chi2)),
+        text::p_value(test.p_chi2),
+        text::p_value(test.p_iman_davenport),
+        test.data_sets,
+        test.average_ranks.len(),
+        text::number(Some(critical)),
+    )
+}
+
+/// Best mean rank first.
+fn rows(matrix: &Matrix, names: &[String], test: &FriedmanTest) -> Result<Vec<RankRow>> {
+    let p_values = test.nemenyi_p_values()?;
+    let reference = matrix.methods.iter().position(|m| m == REFERENCE);
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|&a, &b| test.average_ranks[a].total_cmp(&test.average_ranks[b]));
+    let against = |index: usize| match reference {
+        Some(reference) if reference != index => {
+            text::p_value(p_values[reference * names.len() + index])
+        }
+        _ => text::MISSING.to_owned(),
+    };
+    Ok(order
+        .into_iter()
+        .map(|index| RankRow {
+            name: names[index].clone(),
+            rank: format!("{:.2}", test.average_ranks[index]),
+            against_reference: against(index),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ranks 1 1 1, 2 3 2 and 3 2 3: means 1, 7/3 and 8/3; χ² = 12/(3·3·4)·(9 + 49 + 64) − 36.
+    #[test]
+    fn a_rank_table_by_hand() {
+        let matrix = Matrix {
+            methods: ["a", REFERENCE, "z"].map(String::from).to_vec(),
+            cells: 3,
+            values: vec![0.9, 0.8, 0.7, 0.9, 0.7, 0.8, 0.8, 0.7, 0.6],
+        };
+        let test = friedman(&matrix.values, 3, Direction::HigherIsBetter).unwrap();
+        let names = ["A", "ERM", "Z"].map(String::from);
+        let rows = rows(&matrix, &names, &test).unwrap();
+        let ranks: Vec<(&str, &str)> = rows.iter().map(|r| (&*r.name, &*r.rank)).collect();
+        assert_eq!(ranks, [("A", "1.00"), ("ERM", "2.33"), ("Z", "2.67")]);
+        assert_eq!(rows[1].against_reference, "–");
+        assert!(rows[0].against_reference.starts_with("p = 0.2"));
+        let text = sentence(&test, 1.913_624);
+        assert!(text.contains("χ² = 4.667"), "{text}");
+        assert!(text.contains("F = 7.000"), "{text}");
+        assert!(text.contains("further apart than 1.914"), "{text}");
+    }
+}

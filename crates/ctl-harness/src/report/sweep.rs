@@ -1,0 +1,97 @@
+//! Everything the report is computed from.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::record::{Record, Status};
+use crate::sweep::{Layout, SweepInfo};
+use crate::table::{Cell, Table};
+use crate::vocabulary::Selector;
+use crate::{Registry, Result};
+
+/// Plain training, which every other method is compared with.
+pub(crate) const REFERENCE: &str = "erm";
+
+/// A sweep that was read from its folder.
+pub(crate) struct Sweep<'a> {
+    pub(crate) layout: Layout,
+    pub(crate) info: SweepInfo,
+    pub(crate) records: Vec<Record>,
+    pub(crate) table: Table,
+    pub(crate) registry: &'a Registry,
+}
+
+impl<'a> Sweep<'a> {
+    /// Reads the folder of a sweep.
+    pub(crate) fn load(root: &Path, registry: &'a Registry) -> Result<Self> {
+        let layout = Layout::new(root);
+        let info = layout.read_info()?;
+        let records = layout.read_records(&info)?;
+        let table = Table::of(&records, registry);
+        Ok(Self {
+            layout,
+            info,
+            records,
+            table,
+            registry,
+        })
+    }
+
+    /// A method's name as its paper writes it.
+    pub(crate) fn name(&self, method: &str) -> String {
+        match self.registry.get(method) {
+            Ok(entry) => entry.info().name.to_owned(),
+            Err(_) => method.to_owned(),
+        }
+    }
+
+    /// Number of planned runs without a record.
+    pub(crate) fn missing(&self) -> usize {
+        self.info.runs.len() - self.records.len()
+    }
+
+    /// Number of runs that diverged.
+    pub(crate) fn diverged(&self) -> usize {
+        let diverged = |record: &&Record| record.status == Status::Diverged;
+        self.records.iter().filter(diverged).count()
+    }
+
+    /// Methods with records that the registry does not know.
+    pub(crate) fn unknown_methods(&self) -> BTreeSet<&str> {
+        let methods = self.records.iter().map(|r| r.spec.method.as_str());
+        methods
+            .filter(|method| self.registry.get(method).is_err())
+            .collect()
+    }
+
+    /// The run that stands for a method in a cell where one run must do: of the first seed, the
+    /// draw that training-domain validation prefers.
+    pub(crate) fn first_run(&self, cell: &Cell, method: &str) -> Option<&Record> {
+        let of_cell = |record: &&Record| record.spec.method == method && belongs(record, cell);
+        let scored = self
+            .records
+            .iter()
+            .filter(of_cell)
+            .filter_map(|r| Some((r, r.selections.get(&Selector::TrainingDomain)?.score)));
+        scored
+            .min_by(|(a, a_score), (b, b_score)| {
+                let key = |r: &Record| (r.spec.seed, Reverse(r.spec.draw));
+                let (a, b) = (key(a), key(b));
+                a.0.cmp(&b.0)
+                    .then(b_score.total_cmp(a_score))
+                    .then(b.1.cmp(&a.1))
+            })
+            .map(|(record, _)| record)
+    }
+}
+
+fn belongs(record: &Record, cell: &Cell) -> bool {
+    let spec = &record.spec;
+    spec.task == cell.task
+        && spec.shift == cell.shift
+        && spec.cohort == cell.cohort
+        && spec.protocol == cell.protocol
+        && spec.sources == cell.sources
+        && spec.target == cell.target
+}

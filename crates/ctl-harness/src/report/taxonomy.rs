@@ -1,0 +1,188 @@
+//! The grid task × shift × family.
+
+use std::collections::BTreeMap;
+
+use ctl_invariance::{Family, Role};
+use serde::Serialize;
+
+use super::sweep::{REFERENCE, Sweep};
+use super::text;
+use crate::table::{Cell, Estimate, Line};
+use crate::vocabulary::{Selector, Shift, TASKS, Task};
+
+const FAMILIES: [Family; 6] = [
+    Family::Baseline,
+    Family::Correlation,
+    Family::Invariance,
+    Family::ScmGuided,
+    Family::Counterfactual,
+    Family::Federated,
+];
+/// Differences beyond these get the pale and the full colour.
+const NOTABLE: f64 = 0.01;
+const LARGE: f64 = 0.05;
+const NOT_RUN: &str = "not run";
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Grid {
+    families: Vec<Heading>,
+    rows: Vec<GridRow>,
+    not_run: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Heading {
+    name: &'static str,
+    causal: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct GridRow {
+    task: &'static str,
+    shift: &'static str,
+    cells: usize,
+    entries: Vec<Entry>,
+}
+
+/// One family under one shift.
+#[derive(Debug, Serialize)]
+struct Entry {
+    value: String,
+    detail: String,
+    class: &'static str,
+}
+
+impl Grid {
+    pub(crate) fn of(sweep: &Sweep<'_>) -> Self {
+        let (run, idle): (Vec<Task>, Vec<Task>) = TASKS
+            .into_iter()
+            .partition(|&task| sweep.table.cells().iter().any(|cell| cell.task == task));
+        let pairs = run
+            .iter()
+            .flat_map(|&task| Shift::ALL.iter().map(move |&shift| (task, shift)));
+        let idle: Vec<String> = idle.iter().map(|t| t.as_str().to_owned()).collect();
+        Self {
+            families: FAMILIES
+                .map(|family| Heading {
+                    name: family.as_str(),
+                    causal: family.is_causal(),
+                })
+                .into(),
+            rows: pairs.map(|(task, shift)| row(sweep, task, shift)).collect(),
+            not_run: text::list(&idle),
+        }
+    }
+}
+
+fn row(sweep: &Sweep<'_>, task: Task, shift: Shift) -> GridRow {
+    let lines: Vec<&Line> = sweep
+        .table
+        .lines
+        .iter()
+        .filter(|l| l.cell.task == task && l.cell.shift == shift)
+        .filter(|l| l.selector == Selector::TrainingDomain && l.role != Role::Oracle)
+        .collect();
+    let cells = sweep.table.cells();
+    let cells = cells.iter().filter(|c| c.task == task && c.shift == shift);
+    GridRow {
+        task: task.as_str(),
+        shift: shift.as_str(),
+        cells: cells.count(),
+        entries: FAMILIES
+            .map(|family| entry(sweep, &lines, family))
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn entry(sweep: &Sweep<'_>, lines: &[&Line], family: Family) -> Entry {
+    let means = means_of(lines, sweep.table.main_metric);
+    let reference = means.get(REFERENCE);
+    let of_family = |method: &&str| {
+        lines
+            .iter()
+            .any(|l| l.method == **method && l.family == family)
+    };
+    let methods: Vec<&str> = means.keys().copied().filter(|m| of_family(&m)).collect();
+    if methods.is_empty() {
+        return Entry {
+            value: NOT_RUN.to_owned(),
+            detail: String::new(),
+            class: "empty",
+        };
+    }
+    let counted = text::count(methods.len(), "method");
+    if family == Family::Baseline {
+        return Entry {
+            value: text::number(reference.and_then(mean)),
+            detail: format!("ERM itself, {counted}"),
+            class: "reference",
+        };
+    }
+    let best = methods
+        .iter()
+        .filter_map(|&method| Some((method, difference(means.get(method)?, reference?)?)))
+        .max_by(|a, b| a.1.total_cmp(&b.1));
+    match best {
+        Some((method, value)) => Entry {
+            value: text::signed(Some(value)),
+            detail: format!("{}, best of {counted}", sweep.name(method)),
+            class: class(value),
+        },
+        None => Entry {
+            value: text::MISSING.to_owned(),
+            detail: format!("{counted}, no ERM beside them"),
+            class: "empty",
+        },
+    }
+}
+
+/// Target means by method and cell.
+fn means_of<'a>(lines: &[&'a Line], metric: &str) -> BTreeMap<&'a str, BTreeMap<&'a Cell, f64>> {
+    let mut means: BTreeMap<&str, BTreeMap<&Cell, f64>> = BTreeMap::new();
+    for line in lines {
+        if let Some(estimate) = line.target.get(metric).filter(|e| e.mean.is_finite()) {
+            let cells = means.entry(&line.method).or_default();
+            cells.insert(&line.cell, estimate.mean);
+        }
+    }
+    means
+}
+
+fn mean(cells: &BTreeMap<&Cell, f64>) -> Option<f64> {
+    let values: Vec<f64> = cells.values().copied().collect();
+    Estimate::of(&values).map(|e| e.mean)
+}
+
+/// Mean difference over the cells that both have.
+fn difference(a: &BTreeMap<&Cell, f64>, b: &BTreeMap<&Cell, f64>) -> Option<f64> {
+    let shared: Vec<f64> = a
+        .iter()
+        .filter_map(|(cell, value)| Some(value - b.get(cell)?))
+        .collect();
+    Estimate::of(&shared).map(|e| e.mean)
+}
+
+fn class(difference: f64) -> &'static str {
+    match difference {
+        d if d >= LARGE => "up2",
+        d if d >= NOTABLE => "up1",
+        d if d <= -LARGE => "down2",
+        d if d <= -NOTABLE => "down1",
+        _ => "flat",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_follow_the_difference() {
+        let classes = [0.2, 0.05, 0.02, 0.0, -0.009, -0.01, -0.3].map(class);
+        assert_eq!(
+            classes,
+            ["up2", "up2", "up1", "flat", "flat", "down1", "down2"]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Outputs for every scored sample, `predictions.csv`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::write_atomically;
+use crate::vocabulary::Selector;
+use crate::{HarnessError, Result};
+
+/// The output of one selected checkpoint for one sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Name of the sample.
+    pub id: String,
+    /// Its site.
+    pub site: String,
+    /// Its class.
+    pub target: usize,
+    /// Probability of each class.
+    pub outputs: Vec<f64>,
+}
+
+/// Part of the data in `predictions.csv`.
+pub(crate) const IN_DISTRIBUTION: &str = "in-distribution";
+/// Part of the data in `predictions.csv`.
+pub(crate) const TARGET: &str = "target";
+
+/// One selector's predictions on one part.
+pub(crate) type Block<'a> = (Selector, &'static str, &'a [Prediction]);
+
+/// Writes the file; columns `selector,part,id,site,target,output_0,…`.
+pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()> {
+    let fault = |message: String| HarnessError::Stored {
+        path: path.to_path_buf(),
+        message,
+    };
+    let classes = blocks
+        .iter()
+        .flat_map(|b| b.2)
+        .map(|p| p.outputs.len())
+        .max()
+        .unwrap_or(0);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut header: Vec<String> = ["selector", "part", "id", "site", "target"]
+        .map(String::from)
+        .to_vec();
+    header.extend((0..classes).map(|k| format!("output_{k}")));
+    writer
+        .write_record(&header)
+        .map_err(|e| fault(e.to_string()))?;
+    for (selector, part, predictions) in blocks {
+        for p in *predictions {
+            let mut row = vec![
+                selector.to_string(),
+                (*part).to_owned(),
+                p.id.clone(),
+                p.site.clone(),
+                p.target.to_string(),
+            ];
+            row.extend(p.outputs.iter().map(ToString::to_string));
+            writer
+                .write_record(&row)
+                .map_err(|e| fault(e.to_string()))?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|e| fault(e.to_string()))?;
+    write_atomically(path, &bytes)
+}
+
+/// Reads one selector's predictions on one part (`in-distribution` or `target`).
+///
+/// # Errors
+/// When the file cannot be read or a row is malformed.
+pub fn read_predictions(path: &Path, selector: Selector, part: &str) -> Result<Vec<Prediction>> {
+    let fault = |message: String| HarnessError::Stored {
+        path: path.to_path_buf(),
+        message,
+    };
+    let mut reader = csv::Reader::from_path(path).map_err(|e| fault(e.to_string()))?;
+    let mut out = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|e| fault(e.to_string()))?;
+        if row.get(0) != Some(selector.as_str()) || row.get(1) != Some(part) {
+            continue;
+        }
+        let number = |i: usize| row.get(i).and_then(|cell| cell.parse::<f64>().ok());
+        let outputs: Option<Vec<f64>> = (5..row.len()).map(number).collect();
+        let target = row.get(4).and_then(|cell| cell.parse().ok());
+        let (Some(outputs), Some(target)) = (outputs, target) else {
+            return Err(fault(format!("row {:?} is not a prediction", row)));
+        };
+        out.push(Prediction {
+            id: row[2].to_owned(),
+            site: row[3].to_owned(),
+            target,
+            outputs,
+        });
+    }
+    Ok(out)
+}

@@ -1,0 +1,130 @@
+//! The fully resolved description of one run.
+
+use ctl_nets::Architecture;
+use ctl_phantom::ChestSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::vocabulary::{Protocol, Shift, Task};
+
+/// Version of the layout of `spec.json`.
+pub const SPEC_SCHEMA: u32 = 1;
+
+/// Where the images come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CohortSpec {
+    /// Simulated chest films.
+    Chest {
+        /// The simulator's settings, the size of the images among them.
+        spec: ChestSpec,
+    },
+    /// A cohort on disk; the path is not part of the specification, its content is.
+    Folder {
+        /// Hash of manifest, configuration and file sizes.
+        hash: String,
+    },
+}
+
+/// How a network is trained; the same for every method of a suite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// Architecture.
+    pub network: Architecture,
+    /// Side of the images in pixels, 1 to 1024.
+    pub size: usize,
+    /// Images in colour.
+    pub colour: bool,
+    /// Steps, at least 1.
+    pub steps: u64,
+    /// Images per environment and step, at least 1.
+    pub batch_size: usize,
+    /// Step size of Adam, positive.
+    pub learning_rate: f64,
+    /// Weight decay of Adam, not negative.
+    pub weight_decay: f64,
+    /// Steps between evaluations, at least 1; every one is a checkpoint.
+    pub evaluate_every: u64,
+    /// Mirror training images left to right at random.
+    pub flip: bool,
+    /// Largest shift of training images in pixels, random in both directions.
+    pub translate: usize,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            network: Architecture::SmallCnn,
+            size: 48,
+            colour: false,
+            steps: 300,
+            batch_size: 32,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            evaluate_every: 60,
+            flip: false,
+            translate: 0,
+        }
+    }
+}
+
+/// Everything that determines a run's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Version of this layout.
+    pub schema: u32,
+    /// Id of the method.
+    pub method: String,
+    /// Its settings, all of them.
+    pub settings: serde_json::Value,
+    /// The task.
+    pub task: Task,
+    /// Name of the cohort in the suite.
+    pub cohort: String,
+    /// Its content.
+    pub data: CohortSpec,
+    /// What moves between sources and target.
+    pub shift: Shift,
+    /// How sources and target are made.
+    pub protocol: Protocol,
+    /// Source environments; in a mixture the site of the negatives, then that of the positives.
+    pub sources: Vec<String>,
+    /// The target site.
+    pub target: String,
+    /// Master seed.
+    pub seed: u64,
+    /// Hyperparameter draw; 0 are the defaults.
+    pub draw: u64,
+    /// How the network is trained.
+    pub training: Training,
+}
+
+impl RunSpec {
+    /// The blake3 hash of the specification's JSON.
+    pub fn id(&self) -> String {
+        // Numbers, names and nested settings: it always serialises.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// Name of the run's folder: the first characters of its id.
+    pub fn folder(&self) -> String {
+        self.id()[..16].to_owned()
+    }
+
+    /// The cell of the table that the run belongs to.
+    pub fn cell(&self) -> String {
+        format!("{} / {} / {}", self.cohort, self.protocol, self.target)
+    }
+
+    /// The key of the random streams that all methods of a cell share: splits and batches do not
+    /// depend on the method, so that methods are compared on the same draws.
+    pub fn data_key(&self) -> String {
+        let sources = self.sources.join("+");
+        format!(
+            "{}/{}/{sources}/{}",
+            self.cohort, self.protocol, self.target
+        )
+    }
+}

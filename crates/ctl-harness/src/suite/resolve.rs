@@ -1,0 +1,81 @@
+//! Suites by name, and filters on them.
+
+use super::Suite;
+use crate::vocabulary::{Shift, Task};
+use crate::{HarnessError, Registry, Result};
+
+const SHIPPED: [(&str, &str); 2] = [
+    ("quick", include_str!("../../suites/quick.toml")),
+    ("real", include_str!("../../suites/real.toml")),
+];
+
+/// The suites that the crate ships.
+///
+/// # Errors
+/// When one does not parse, which a test rules out.
+pub fn shipped(registry: &Registry) -> Result<Vec<Suite>> {
+    SHIPPED
+        .iter()
+        .map(|(name, text)| Suite::parse(text, name, registry))
+        .collect()
+}
+
+/// What a command line leaves of a suite; empty lists leave everything.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Tasks to keep.
+    pub tasks: Vec<Task>,
+    /// Shifts to keep.
+    pub shifts: Vec<Shift>,
+    /// Methods to run instead of the suite's.
+    pub methods: Vec<String>,
+    /// Number of seeds instead of the suite's.
+    pub seeds: Option<u64>,
+}
+
+impl Filter {
+    /// Applies the filter.
+    ///
+    /// # Errors
+    /// When a method does not exist, the number of seeds is out of range, or nothing is left.
+    pub fn apply(&self, mut suite: Suite, registry: &Registry) -> Result<Suite> {
+        if !self.methods.is_empty() {
+            suite.methods.clone_from(&self.methods);
+        }
+        if let Some(seeds) = self.seeds {
+            suite.seeds = seeds;
+        }
+        let runs_classification =
+            self.tasks.is_empty() || self.tasks.contains(&Task::Classification);
+        let keeps = |shift: Shift| self.shifts.is_empty() || self.shifts.contains(&shift);
+        suite
+            .chest
+            .retain(|entry| runs_classification && keeps(entry.shift));
+        suite.folders = suite
+            .folders
+            .filter(|f| runs_classification && keeps(f.shift));
+        if suite.chest.is_empty() && suite.folders.is_none() {
+            return Err(HarnessError::Config {
+                origin: format!("suite {}", suite.name),
+                key: "filter".into(),
+                message: "no cohort of this suite has the given task and shift".into(),
+            });
+        }
+        suite.validate(&format!("suite {}", suite.name), registry)?;
+        Ok(suite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_suites_are_valid_and_survive_a_round_trip() {
+        let registry = Registry::standard();
+        for suite in shipped(&registry).unwrap() {
+            let again = Suite::parse(&suite.to_toml(), "again", &registry).unwrap();
+            assert_eq!(again, suite);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The folder of a sweep.
+//!
+//! ```text
+//! sweep.json                what was asked for
+//! runs/<first 16 digits of the id>/
+//!     spec.json             the fully resolved specification
+//!     env.json              machine, versions, wall-clock time
+//!     metrics.jsonl         one line per evaluation
+//!     predictions.csv       every scored sample under every selector
+//!     record.json           the result, written last
+//!     checkpoint.safetensors  while the run trains
+//! examples/                 pictures of the cohorts, and examples.json
+//! report.html, report.md, results.csv
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+use crate::store::read_json;
+use crate::{HarnessError, Result};
+
+/// Version of the layout of `sweep.json` and `examples.json`.
+pub const SWEEP_SCHEMA: u32 = 1;
+
+/// What a sweep was asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepInfo {
+    /// Version of this layout.
+    pub schema: u32,
+    /// Name of the suite.
+    pub suite: String,
+    /// Its title.
+    pub title: String,
+    /// What it is for, one or two sentences.
+    pub description: String,
+    /// The suite file as TOML, fully resolved.
+    pub resolved: String,
+    /// The command that runs it again.
+    pub command: String,
+    /// Cells or methods that were left out, and why.
+    pub skipped: Vec<String>,
+    /// Folder names of all planned runs, in plan order.
+    pub runs: Vec<String>,
+}
+
+/// A picture of a cohort for the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// File in `examples/`, a PNG.
+    pub file: String,
+    /// Name of the cohort.
+    pub cohort: String,
+    /// Site.
+    pub site: String,
+    /// Class name, or what the picture shows.
+    pub caption: String,
+}
+
+/// The list of pictures, `examples/examples.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examples {
+    /// Version of this layout.
+    pub schema: u32,
+    /// The pictures, by cohort, site and class.
+    pub examples: Vec<Example>,
+}
+
+/// Paths inside the folder of a sweep.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The folder.
+    pub root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of a folder.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
+    /// `sweep.json`
+    pub fn sweep(&self) -> PathBuf {
+        self.root.join("sweep.json")
+    }
+
+    /// Folder of a run.
+    pub fn run(&self, folder: &str) -> PathBuf {
+        self.root.join("runs").join(folder)
+    }
+
+    /// Record of a run.
+    pub fn record(&self, folder: &str) -> PathBuf {
+        self.run(folder).join("record.json")
+    }
+
+    /// Folder of pictures.
+    pub fn examples(&self) -> PathBuf {
+        self.root.join("examples")
+    }
+
+    /// Reads `sweep.json`.
+    ///
+    /// # Errors
+    /// When the folder holds no sweep, or one of another schema.
+    pub fn read_info(&self) -> Result<SweepInfo> {
+        let path = self.sweep();
+        if !path.exists() {
+            return Err(HarnessError::Data {
+                path: self.root.clone(),
+                message: "holds no sweep: expected a file sweep.json, which `benchmark` writes"
+                    .into(),
+            });
+        }
+        let info: SweepInfo = read_json(&path)?;
+        if info.schema != SWEEP_SCHEMA {
+            return Err(HarnessError::Stored {
+                path,
+                message: format!("expected schema {SWEEP_SCHEMA}, found {}", info.schema),
+            });
+        }
+        Ok(info)
+    }
+
+    /// Records of the planned runs that are finished, in plan order.
+    ///
+    /// # Errors
+    /// When a record is there and cannot be read.
+    pub fn read_records(&self, info: &SweepInfo) -> Result<Vec<Record>> {
+        info.runs
+            .iter()
+            .map(|folder| self.record(folder))
+            .filter(|path| path.exists())
+            .map(|path| Record::read(&path))
+            .collect()
+    }
+
+    /// Reads the list of pictures; empty where there is none.
+    ///
+    /// # Errors
+    /// When the list is there and cannot be read.
+    pub fn read_examples(&self) -> Result<Examples> {
+        let path = self.examples().join("examples.json");
+        if path.exists() {
+            read_json(&path)
+        } else {
+            Ok(Examples::default())
+        }
+    }
+}

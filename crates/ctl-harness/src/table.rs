@@ -1,0 +1,249 @@
+//! Records of a sweep, summarised: one line per cell, method and selector.
+
+use std::collections::BTreeMap;
+
+use ctl_invariance::{Family, Role};
+use serde::Serialize;
+
+use crate::record::{Metrics, Record, Status};
+use crate::registry::Registry;
+use crate::vocabulary::{Protocol, Selector, Shift, Task};
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Mean.
+    pub mean: f64,
+    /// Standard error of the mean (ddof 0, as `DomainBed` prints it); 0 for a single seed.
+    pub standard_error: f64,
+    /// Number of seeds.
+    pub seeds: usize,
+}
+
+impl Estimate {
+    /// Mean and standard error of some values; `None` when there are none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        Some(Self {
+            mean,
+            standard_error: (variance / n).sqrt(),
+            seeds: values.len(),
+        })
+    }
+}
+
+/// One cell of the taxonomy: a cohort, how it is split, and a target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Cell {
+    /// The task.
+    pub task: Task,
+    /// What moves.
+    pub shift: Shift,
+    /// Name of the cohort.
+    pub cohort: String,
+    /// How sources and target are made.
+    pub protocol: Protocol,
+    /// Source environments.
+    pub sources: Vec<String>,
+    /// Target site.
+    pub target: String,
+}
+
+/// One method in one cell under one selector.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    /// The cell.
+    pub cell: Cell,
+    /// Id of the method.
+    pub method: String,
+    /// Its family.
+    pub family: Family,
+    /// What it sees of the target.
+    pub role: Role,
+    /// How its checkpoint and draw were chosen.
+    pub selector: Selector,
+    /// Metrics on held-out patients of the sources.
+    pub in_distribution: BTreeMap<String, Estimate>,
+    /// Metrics on the target's scored patients.
+    pub target: BTreeMap<String, Estimate>,
+    /// Target metrics of the single seeds, in seed order, of the task's main metric.
+    pub target_by_seed: Vec<f64>,
+    /// Runs that diverged.
+    pub diverged: usize,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+    /// Scored target images (of the first seed) by class.
+    pub target_by_class: Vec<usize>,
+    /// Main metric under the oracle minus under this selector (0 for the oracle itself).
+    pub regret: Option<f64>,
+}
+
+/// All lines of a sweep, by cell, method and selector.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// Name of the metric that lines are compared by.
+    pub main_metric: &'static str,
+    /// The lines.
+    pub lines: Vec<Line>,
+}
+
+/// The metric that the tasks so far are compared by.
+pub const MAIN_METRIC: &str = "auroc";
+
+type Key = (Cell, String);
+
+impl Table {
+    /// Summarises records; those of methods the registry does not know are left out.
+    pub fn of(records: &[Record], registry: &Registry) -> Self {
+        let mut groups: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
+        for record in records {
+            let key = (cell_of(record), record.spec.method.clone());
+            groups.entry(key).or_default().push(record);
+        }
+        let mut lines = Vec::new();
+        for ((cell, method), records) in &groups {
+            let Ok(entry) = registry.get(method) else {
+                continue;
+            };
+            let oracle = chosen(records, Selector::TargetOracle);
+            for &selector in Selector::ALL {
+                let seeds = chosen(records, selector);
+                let mut line = line_of(cell, records, &seeds, selector);
+                line.family = entry.info().family;
+                line.role = entry.info().role;
+                line.regret = regret(&oracle, &seeds);
+                lines.push(line);
+            }
+        }
+        Self {
+            main_metric: MAIN_METRIC,
+            lines,
+        }
+    }
+
+    /// The cells, in order.
+    pub fn cells(&self) -> Vec<&Cell> {
+        let mut cells: Vec<&Cell> = self.lines.iter().map(|line| &line.cell).collect();
+        cells.dedup();
+        cells
+    }
+
+    /// The lines of a cell under a selector.
+    pub fn lines_of(&self, cell: &Cell, selector: Selector) -> Vec<&Line> {
+        self.lines
+            .iter()
+            .filter(|line| line.cell == *cell && line.selector == selector)
+            .collect()
+    }
+}
+
+fn cell_of(record: &Record) -> Cell {
+    let spec = &record.spec;
+    Cell {
+        task: spec.task,
+        shift: spec.shift,
+        cohort: spec.cohort.clone(),
+        protocol: spec.protocol,
+        sources: spec.sources.clone(),
+        target: spec.target.clone(),
+    }
+}
+
+/// By seed, the selection of the draw that the selector prefers; the first draw wins a tie.
+fn chosen<'a>(
+    records: &[&'a Record],
+    selector: Selector,
+) -> BTreeMap<u64, &'a crate::record::Selection> {
+    let mut best: BTreeMap<u64, (&'a crate::record::Selection, u64)> = BTreeMap::new();
+    for record in records {
+        let Some(selection) = record.selections.get(&selector) else {
+            continue;
+        };
+        let draw = record.spec.draw;
+        let replaces = match best.get(&record.spec.seed) {
+            None => true,
+            Some((old, old_draw)) => {
+                (selection.score, std::cmp::Reverse(draw))
+                    > (old.score, std::cmp::Reverse(*old_draw))
+            }
+        };
+        if replaces {
+            best.insert(record.spec.seed, (selection, draw));
+        }
+    }
+    best.into_iter()
+        .map(|(seed, (selection, _))| (seed, selection))
+        .collect()
+}
+
+type Chosen<'a> = BTreeMap<u64, &'a crate::record::Selection>;
+
+fn regret(oracle: &Chosen<'_>, seeds: &Chosen<'_>) -> Option<f64> {
+    let gaps: Vec<f64> = oracle
+        .iter()
+        .filter_map(|(seed, best)| {
+            let best = best.target.get(MAIN_METRIC)?;
+            Some(best - seeds.get(seed)?.target.get(MAIN_METRIC)?)
+        })
+        .collect();
+    Estimate::of(&gaps).map(|e| e.mean)
+}
+
+fn line_of(cell: &Cell, records: &[&Record], seeds: &Chosen<'_>, selector: Selector) -> Line {
+    let mut notes: Vec<String> = records.iter().flat_map(|r| r.notes.clone()).collect();
+    notes.sort();
+    notes.dedup();
+    let diverged = records
+        .iter()
+        .filter(|r| r.status == Status::Diverged)
+        .count();
+    let by_seed = seeds
+        .values()
+        .filter_map(|s| s.target.get(MAIN_METRIC).copied());
+    Line {
+        cell: cell.clone(),
+        method: records[0].spec.method.clone(),
+        family: Family::Baseline,
+        role: Role::Generalisation,
+        selector,
+        in_distribution: estimates(seeds.values().map(|s| &s.in_distribution)),
+        target: estimates(seeds.values().map(|s| &s.target)),
+        target_by_seed: by_seed.collect(),
+        diverged,
+        notes,
+        target_by_class: records[0].counts.target_by_class.clone(),
+        regret: None,
+    }
+}
+
+fn estimates<'a>(all: impl Iterator<Item = &'a Metrics>) -> BTreeMap<String, Estimate> {
+    let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for metrics in all {
+        for (name, value) in metrics {
+            values.entry(name.clone()).or_default().push(*value);
+        }
+    }
+    values
+        .into_iter()
+        .filter_map(|(name, values)| Some((name, Estimate::of(&values)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Mean 2, population variance 2/3, standard error √(2/9).
+    #[test]
+    fn standard_error_by_hand() {
+        let e = Estimate::of(&[1.0, 2.0, 3.0]).unwrap();
+        assert!((e.mean - 2.0).abs() < 1e-12);
+        assert!((e.standard_error - (2f64 / 9.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Estimate::of(&[]), None);
+    }
+}

@@ -1,0 +1,446 @@
+//! The report of a sweep that was made up, so that what it must say is known.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ctl_harness::record::{Counts, RECORD_SCHEMA, Record, Selection, Status};
+use ctl_harness::report::{Format, terminal_rows, write};
+use ctl_harness::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
+use ctl_harness::store::{write_atomically, write_json_atomically};
+use ctl_harness::sweep::{Example, Examples, Layout, SWEEP_SCHEMA, SweepInfo};
+use ctl_harness::table::Table;
+use ctl_harness::vocabulary::{Protocol, Selector, Shift, Task};
+use ctl_harness::{HarnessError, Registry, Result};
+
+const SEEDS: u64 = 3;
+const HOSTILE: &str = "<script>alert(1)</script>|x";
+
+/// Gain of a method over ERM on the target, under validation and under the oracle.
+type Gains<'a> = &'a [(&'a str, f64, f64)];
+
+/// A sweep folder in the making.
+struct Made {
+    folder: tempfile::TempDir,
+    info: SweepInfo,
+}
+
+impl Made {
+    fn new() -> Self {
+        let info = SweepInfo {
+            schema: SWEEP_SCHEMA,
+            suite: "made-up".into(),
+            title: "Chest films at another hospital".into(),
+            description: format!("A cohort is called {HOSTILE}."),
+            resolved: "name = \"made-up\"\nseeds = 3\n".into(),
+            command: "cargo xtask benchmark --suite made-up".into(),
+            skipped: vec!["cohort films: site c has one class only".into()],
+            runs: Vec::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, info }
+    }
+
+    fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Every method in every cell with every seed.
+    fn with_runs(mut self, cells: &[(&str, &str)], gains: Gains<'_>) -> Self {
+        for (index, (cohort, target)) in cells.iter().enumerate() {
+            for (method, gain, oracle) in gains {
+                for seed in 0..SEEDS {
+                    let spec = spec(method, cohort, target, seed);
+                    let base = 0.70 - 0.04 * index as f64 + 0.01 * seed as f64;
+                    let noise = noise(method, index as u64 + seed * SEEDS);
+                    self.add(spec, [base + gain + noise, base + oracle + noise]);
+                }
+            }
+        }
+        self
+    }
+
+    fn add(&mut self, spec: RunSpec, targets: [f64; 2]) {
+        let selections = [Selector::TrainingDomain, Selector::TargetOracle].into_iter();
+        let record = Record {
+            selections: selections.zip(targets.map(selection)).collect(),
+            ..record(spec, Status::Finished)
+        };
+        self.keep(&record);
+        self.keep_predictions(&record.spec);
+    }
+
+    fn keep(&mut self, record: &Record) {
+        let folder = record.spec.folder();
+        let path = Layout::new(self.root()).record(&folder);
+        write_json_atomically(&path, record).unwrap();
+        self.info.runs.push(folder);
+    }
+
+    /// Forty samples a part; on the target every fifth is surely wrong.
+    fn keep_predictions(&self, spec: &RunSpec) {
+        let mut text = String::from("selector,part,id,site,target,output_0,output_1\n");
+        for part in ["in-distribution", "target"] {
+            for i in 0..40 {
+                let class = i % 2;
+                let wrong = part == "target" && i % 5 == 0;
+                let right = 0.55 + 0.01 * f64::from(i);
+                let output = if wrong { 1.0 - right } else { right };
+                let positive = if class == 1 { output } else { 1.0 - output };
+                let site = if part == "target" { &spec.target } else { "a" };
+                text += &format!("training-domain,{part},film-{i:02},\"{site}\",{class},");
+                text += &format!("{},{positive}\n", 1.0 - positive);
+            }
+        }
+        let folder = Layout::new(self.root()).run(&spec.folder());
+        write_atomically(&folder.join("predictions.csv"), text.as_bytes()).unwrap();
+    }
+
+    fn with_picture(self) -> Self {
+        let examples = Layout::new(self.root()).examples();
+        std::fs::create_dir_all(&examples).unwrap();
+        let gradient = |x: u32, y: u32| image::Luma([(x * 4 + y * 3) as u8]);
+        let picture = image::GrayImage::from_fn(32, 32, gradient);
+        picture.save(examples.join("films-0.png")).unwrap();
+        let example = |file: &str| Example {
+            file: file.into(),
+            cohort: "films".into(),
+            site: "a".into(),
+            caption: HOSTILE.into(),
+        };
+        let list = Examples {
+            schema: SWEEP_SCHEMA,
+            examples: vec![example("films-0.png"), example("../sweep.json")],
+        };
+        write_json_atomically(&examples.join("examples.json"), &list).unwrap();
+        self
+    }
+
+    fn write(&self, format: Format) -> Result<String> {
+        write_json_atomically(&Layout::new(self.root()).sweep(), &self.info)?;
+        let path = write(self.root(), format, &Registry::standard())?;
+        assert_eq!(path, self.root().join(format.file_name()));
+        Ok(std::fs::read_to_string(path).unwrap())
+    }
+}
+
+/// Noise that differs between methods, so that pairs vary; plain training has none.
+fn noise(method: &str, place: u64) -> f64 {
+    if method == "erm" {
+        return 0.0;
+    }
+    let salt: u64 = method.bytes().map(u64::from).sum();
+    // Multiples of an odd number run through all remainders of 8: centred, and out of step.
+    let step = (place * (2 * salt + 1) + salt) % 8;
+    0.002 * (step as f64 - 3.5)
+}
+
+fn spec(method: &str, cohort: &str, target: &str, seed: u64) -> RunSpec {
+    RunSpec {
+        schema: SPEC_SCHEMA,
+        method: method.into(),
+        settings: serde_json::json!({}),
+        task: Task::Classification,
+        cohort: cohort.into(),
+        data: CohortSpec::Folder {
+            hash: "0".repeat(64),
+        },
+        shift: if cohort == "films" {
+            Shift::Acquisition
+        } else {
+            Shift::Prevalence
+        },
+        protocol: Protocol::LeaveOneSiteOut,
+        sources: vec!["a".into(), "b".into()],
+        target: target.into(),
+        seed,
+        draw: 0,
+        training: Training::default(),
+    }
+}
+
+fn record(spec: RunSpec, status: Status) -> Record {
+    Record {
+        schema: RECORD_SCHEMA,
+        id: spec.id(),
+        status,
+        notes: match spec.method.as_str() {
+            "irm" => vec!["one source only: the penalty has no effect".into()],
+            _ => Vec::new(),
+        },
+        counts: Counts {
+            target: 40,
+            target_by_class: vec![22, 18],
+            ..Counts::default()
+        },
+        evaluations: Vec::new(),
+        selections: BTreeMap::new(),
+        spec,
+    }
+}
+
+fn selection(target: f64) -> Selection {
+    let metrics = |auroc: f64| {
+        let named = [
+            ("auroc", auroc),
+            ("accuracy", auroc - 0.05),
+            ("balanced_accuracy", auroc - 0.06),
+            ("ece", 0.12),
+        ];
+        named.map(|(name, value)| (name.to_owned(), value)).into()
+    };
+    Selection {
+        step: 300,
+        score: 0.9,
+        in_distribution: metrics(0.91),
+        target: metrics(target),
+    }
+}
+
+const CELLS: [(&str, &str); 3] = [("films", "c"), ("films", "d"), ("slides", HOSTILE)];
+
+/// IRM ahead by far, CORAL with the oracle only, DANN behind, and an upper reference.
+fn winner() -> Made {
+    let gains = [
+        ("erm", 0.0, 0.01),
+        ("irm", 0.12, 0.13),
+        ("coral", 0.002, 0.08),
+        ("mixup", 0.0, 0.01),
+        ("dann", -0.08, 0.0),
+        ("dann-target", 0.03, 0.035),
+        ("erm-oracle", 0.25, 0.25),
+    ];
+    Made::new().with_runs(&CELLS, &gains).with_picture()
+}
+
+fn unfinished() -> Made {
+    let mut made = winner();
+    let diverged = record(spec("mmd", "films", "c", 0), Status::Diverged);
+    made.keep(&diverged);
+    made.info.runs.push("0123456789abcdef".into());
+    made.info.runs.push("fedcba9876543210".into());
+    made
+}
+
+#[test]
+fn a_winner_is_named_with_its_difference() {
+    let html = winner().write(Format::Html).unwrap();
+    assert!(
+        html.contains("IRM does better than ERM on the target beyond noise: +0.1"),
+        "no headline"
+    );
+    assert!(html.contains("What helps: IRM is better than ERM on the target by +0.1"));
+    assert!(
+        html.contains("over 9 pairs of cell and seed; p &lt; 0.001 after correction for 5 methods")
+    );
+    assert!(
+        html.contains("The best causal-family method, IRM, beats the best correlation-based one")
+    );
+    assert!(html.contains("Worse than ERM beyond noise: DANN"));
+    assert!(html.contains(
+        "Only with the oracle: when labelled target images choose the checkpoint, CORAL"
+    ));
+    assert!(html.contains("What breaks: plain training (ERM) scores 0.910 AUROC"));
+    assert!(html.contains("sees unlabelled target images"));
+}
+
+#[test]
+fn a_tie_is_called_a_tie() {
+    let gains = [
+        ("erm", 0.0, 0.0),
+        ("irm", 0.001, 0.0),
+        ("coral", -0.001, 0.0),
+    ];
+    let html = Made::new()
+        .with_runs(&CELLS, &gains)
+        .write(Format::Html)
+        .unwrap();
+    assert!(html.contains("No method is better than ERM beyond noise."));
+    assert!(html.contains("under training-domain selection nothing does for certain"));
+    assert!(html.contains("cannot be told apart from the best correlation-based one"));
+    assert!(!html.contains("Only with the oracle:"));
+    assert!(html.contains("The sweep kept no example images."));
+}
+
+#[test]
+fn the_page_is_complete_and_needs_nothing_from_outside() {
+    let html = winner().write(Format::Html).unwrap();
+    for absent in [
+        "NaN",
+        "nan</",
+        "http://",
+        "https://",
+        "<script",
+        "undefined",
+        "src=\"/",
+    ] {
+        assert!(!html.contains(absent), "{absent}");
+    }
+    for method in [
+        "erm",
+        "irm",
+        "coral",
+        "mixup",
+        "dann",
+        "dann-target",
+        "erm-oracle",
+    ] {
+        assert!(html.contains(&format!("<code>{method}</code>")), "{method}");
+    }
+    for selector in Selector::ALL {
+        assert!(html.contains(selector.as_str()), "{selector}");
+    }
+    assert!(html.contains("&lt;script&gt;alert(1)"));
+    assert_eq!(
+        html.matches("src=\"data:image/png;base64,iVBORw0KGgo")
+            .count(),
+        1
+    );
+    assert!(html.contains("example picture ..&#x2f;sweep.json is not shown"));
+    assert!(html.contains("not run"));
+    assert!(html.contains("Friedman χ²"));
+    assert!(html.contains("22 of class 0 and 18 of class 1"));
+    assert!(html.contains("site c has one class only"));
+    // The surest mistake is the last wrong sample: film-35, class 1, 0.90 sure of class 0.
+    assert!(html.contains(">film-35</td>"));
+    let open = html.matches("<svg").count();
+    assert_eq!((open, html.matches("</svg>").count()), (8, 8));
+}
+
+#[test]
+fn an_unfinished_sweep_says_what_is_missing() {
+    let made = unfinished();
+    let planned = CELLS.len() * 7 * 3 + 3;
+    let html = made.write(Format::Html).unwrap();
+    let sentence = format!("This sweep is unfinished: 2 of {planned} planned runs are missing");
+    assert!(html.contains(&sentence));
+    assert!(html.contains("1 diverged."));
+    let markdown = made.write(Format::Markdown).unwrap();
+    assert!(markdown.contains(&sentence));
+    assert!(markdown.contains("| MMD (`mmd`) | correlation |  | – | – | – | – | 0 | 0 | 1 |"));
+}
+
+#[test]
+fn a_sweep_without_records_has_a_report() {
+    let mut made = Made::new();
+    made.info.runs.push("0123456789abcdef".into());
+    let html = made.write(Format::Html).unwrap();
+    assert!(html.contains("1 of 1 planned run is missing"));
+    assert!(html.contains("Nothing can be compared yet"));
+    assert!(!html.contains("NaN"));
+    assert_eq!(made.write(Format::Csv).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn markdown_has_a_row_for_every_method_in_every_table() {
+    let markdown = winner().write(Format::Markdown).unwrap();
+    let overview = markdown.split("## Task").next().unwrap();
+    for method in [
+        "erm",
+        "irm",
+        "coral",
+        "mixup",
+        "dann",
+        "dann-target",
+        "erm-oracle",
+    ] {
+        let code = format!("(`{method}`)");
+        assert_eq!(overview.matches(&code).count(), 1, "{method}");
+        assert_eq!(markdown.matches(&code).count(), 1 + CELLS.len(), "{method}");
+    }
+    assert!(!markdown.contains("<script>") && !markdown.contains("NaN"));
+    for table in markdown
+        .split("\n\n")
+        .filter(|block| block.starts_with("| "))
+    {
+        let bars = |line: &str| line.matches('|').count() - line.matches("\\|").count();
+        let head = bars(table.lines().next().unwrap());
+        for line in table.lines().filter(|line| line.starts_with('|')) {
+            assert_eq!(bars(line), head, "{line}");
+        }
+    }
+}
+
+#[test]
+fn csv_has_a_line_per_cell_method_selector_part_and_metric() {
+    let csv_text = winner().write(Format::Csv).unwrap();
+    let mut reader = csv::Reader::from_reader(csv_text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+    assert_eq!(rows.len(), 3 * 7 * 2 * 2 * 4);
+    let wanted = ["films", "c", "erm", "training-domain", "target", "auroc"];
+    let columns = ["cohort", "target", "method", "selector", "part", "metric"];
+    let same = |row: &&csv::StringRecord| {
+        let mut pairs = columns.iter().zip(wanted);
+        pairs.all(|(name, value)| &row[column(name)] == value)
+    };
+    let row = rows.iter().find(same).unwrap();
+    // 0.70, 0.71, 0.72.
+    let mean: f64 = row[column("mean")].parse().unwrap();
+    assert!((mean - 0.71).abs() < 1e-9, "{mean}");
+    assert_eq!(&row[column("seeds")], "3");
+}
+
+#[test]
+fn too_few_cells_for_ranks_are_explained() {
+    let gains = [("erm", 0.0, 0.0), ("irm", 0.1, 0.1), ("coral", 0.0, 0.0)];
+    let html = Made::new()
+        .with_runs(&CELLS[..2], &gains)
+        .write(Format::Html)
+        .unwrap();
+    assert!(html.contains("Ranks need at least 3 cells and 3 methods"));
+}
+
+#[test]
+fn damaged_predictions_are_named_and_the_rest_is_reported() {
+    let made = winner();
+    let broken = spec("irm", "films", "c", 0).folder();
+    let path = Layout::new(made.root())
+        .run(&broken)
+        .join("predictions.csv");
+    write_atomically(
+        &path,
+        b"selector,part,id,site,target,output_0\ntraining-domain,target,a,b,x,1\n",
+    )
+    .unwrap();
+    let html = made.write(Format::Html).unwrap();
+    assert!(html.contains(&format!(
+        "predictions.csv of run {broken} (irm) is not used"
+    )));
+    assert!(html.contains(">film-35</td>"));
+}
+
+#[test]
+fn a_folder_without_a_sweep_is_an_error_that_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in Format::ALL {
+        let error = write(folder.path(), format, &Registry::standard()).unwrap_err();
+        assert!(error.to_string().contains("sweep.json"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_unknown_format_lists_those_there_are() {
+    let error = Format::parse("docx").unwrap_err();
+    assert!(matches!(error, HarnessError::Unknown { .. }));
+    assert!(error.to_string().contains("html, md, csv"), "{error}");
+}
+
+#[test]
+fn terminal_rows_average_over_cells() {
+    let made = unfinished();
+    made.write(Format::Csv).unwrap();
+    let layout = Layout::new(made.root());
+    let records = layout.read_records(&layout.read_info().unwrap()).unwrap();
+    let rows = terminal_rows(&Table::of(&records, &Registry::standard()));
+    let order: Vec<&str> = rows.iter().map(|row| row.method.as_str()).collect();
+    assert_eq!((order[0], order[7]), ("irm", "erm-oracle"));
+    let erm = rows.iter().find(|row| row.method == "erm").unwrap();
+    // Cell means 0.71, 0.67, 0.63.
+    assert!((erm.target.unwrap().mean - 0.67).abs() < 1e-9);
+    assert!((erm.regret.unwrap() - 0.01).abs() < 1e-9);
+    assert_eq!((erm.cells, erm.seeds, erm.diverged), (3, (3, 3), 0));
+    let mmd = rows.iter().find(|row| row.method == "mmd").unwrap();
+    assert_eq!((mmd.target, mmd.cells, mmd.diverged), (None, 0, 1));
+}

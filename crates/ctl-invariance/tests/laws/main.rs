@@ -1,0 +1,9 @@
+//! Laws that objectives, losses, discriminators and settings keep for all inputs.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod discriminator;
+mod losses;
+mod objectives;
+mod settings;
+mod state;
+mod support;

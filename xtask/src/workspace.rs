@@ -1,0 +1,129 @@
+//! The workspace as cargo sees it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+
+/// Root of the workspace, known since the build.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// The cargo that started this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// What `cargo metadata` says that matters here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) target_directory: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+}
+
+impl Metadata {
+    /// Asks cargo.
+    ///
+    /// # Errors
+    /// When cargo fails or answers something else.
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        let output = cargo()
+            .args(["metadata", "--format-version", "1", "--no-deps"])
+            .current_dir(root())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot run cargo metadata")?;
+        ensure!(output.status.success(), "cargo metadata failed");
+        serde_json::from_slice(&output.stdout).context("cannot read what cargo metadata says")
+    }
+
+    /// Names of the toolkit's own crates, sorted.
+    pub(crate) fn crates(&self) -> Vec<String> {
+        let names = self.packages.iter().map(|package| package.name.clone());
+        let mut names: Vec<String> = names
+            .filter(|name| name == "ctl" || name.starts_with("ctl-"))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Builds `ctl` and says where it is; cargo's progress goes to stderr.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn build_ctl(profile: &str) -> anyhow::Result<PathBuf> {
+    let output = cargo()
+        .args(["build", "--package", "ctl-cli", "--bin", "ctl"])
+        .args(["--profile", profile])
+        .arg("--message-format=json-render-diagnostics")
+        .arg("--manifest-path")
+        .arg(root().join("Cargo.toml"))
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo build")?;
+    ensure!(output.status.success(), "ctl could not be built");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    match executable(&messages, "ctl") {
+        Some(path) => Ok(path),
+        None => bail!("cargo built ctl without saying where it is"),
+    }
+}
+
+/// The executable that cargo's messages name for a binary.
+fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        target: Target,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .filter(|artifact| artifact.target.name == binary)
+        .find_map(|artifact| artifact.executable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[workspace]"));
+    }
+
+    #[test]
+    fn only_crates_of_the_toolkit_are_listed() {
+        let text = r#"{
+            "target_directory": "/t",
+            "packages": [{"name": "xtask"}, {"name": "ctl-nets"}, {"name": "ctl"}, {"name": "ctlx"}]
+        }"#;
+        let metadata: Metadata = serde_json::from_str(text).unwrap();
+        assert_eq!(metadata.crates(), ["ctl", "ctl-nets"]);
+    }
+
+    #[test]
+    fn the_library_of_the_same_name_is_not_the_executable() {
+        let messages = r#"
+            {"reason":"compiler-artifact","target":{"name":"ctl","kind":["lib"]},"executable":null}
+            {"reason":"build-script-executed","package_id":"x"}
+            {"reason":"compiler-artifact","target":{"name":"ctl","kind":["bin"]},"executable":"/t/ctl"}
+            {"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "ctl"), Some(PathBuf::from("/t/ctl")));
+        assert_eq!(executable(messages, "xtask"), None);
+    }
+}
