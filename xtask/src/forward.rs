@@ -6,14 +6,14 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 
-use crate::workspace;
+use crate::workspace::{self, Build};
 
 /// Builds `ctl` with optimisation and becomes it.
 ///
 /// # Errors
 /// When it cannot be built or started.
 pub(crate) fn run(words: &[OsString]) -> anyhow::Result<ExitCode> {
-    let program = workspace::build_ctl("release")?;
+    let program = workspace::build_ctl(Build::Release)?;
     become_program(&program, words)
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::workspace;
+use crate::workspace::{self, Build};
 
 /// A file in the repository and the words that make `ctl` print it.
 const GENERATED: [(&str, [&str; 2]); 2] = [
@@ -15,12 +15,10 @@ const GENERATED: [(&str, [&str; 2]); 2] = [
 
 /// Writes the generated files, or compares them; `false` when one was out of date.
 ///
-/// The development build of `ctl` is enough and shares its dependencies with the tests.
-///
 /// # Errors
 /// When `ctl` cannot be built or fails, or a file cannot be written.
-pub(crate) fn run(check: bool) -> anyhow::Result<bool> {
-    let program = workspace::build_ctl("dev")?;
+pub(crate) fn run(check: bool, build: Build) -> anyhow::Result<bool> {
+    let program = workspace::build_ctl(build)?;
     let mut up_to_date = true;
     for (file, words) in GENERATED {
         let expected = print(&program, &words)?;

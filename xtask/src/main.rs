@@ -17,6 +17,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use crate::arguments::Request;
+use crate::workspace::Build;
 
 /// A check found something.
 const FOUND: u8 = 1;
@@ -42,7 +43,7 @@ fn run(request: Request) -> anyhow::Result<ExitCode> {
     match request {
         Request::Forward(words) => forward::run(&words),
         Request::Ci { full } => passed(ci::run(full)?),
-        Request::Generate { check } => passed(generate::run(check)?),
+        Request::Generate { check } => passed(generate::run(check, Build::Release)?),
     }
 }
 

@@ -56,14 +56,33 @@ impl Metadata {
     }
 }
 
+/// How `ctl` is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Optimised, for work.
+    Release,
+    /// Together with the tests of the workspace: after a test run nothing is left to compile,
+    /// because the same features of the same dependencies are asked for.
+    WithTests,
+}
+
+impl Build {
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Release => &["--release", "--package", "ctl-cli", "--bin", "ctl"],
+            Self::WithTests => &["--workspace", "--bin", "ctl", "--tests"],
+        }
+    }
+}
+
 /// Builds `ctl` and says where it is; cargo's progress goes to stderr.
 ///
 /// # Errors
 /// When the build fails.
-pub(crate) fn build_ctl(profile: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn build_ctl(build: Build) -> anyhow::Result<PathBuf> {
     let output = cargo()
-        .args(["build", "--package", "ctl-cli", "--bin", "ctl"])
-        .args(["--profile", profile])
+        .arg("build")
+        .args(build.words())
         .arg("--message-format=json-render-diagnostics")
         .arg("--manifest-path")
         .arg(root().join("Cargo.toml"))
@@ -83,16 +102,21 @@ fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
     #[derive(Deserialize)]
     struct Artifact {
         target: Target,
+        profile: Profile,
         executable: Option<PathBuf>,
     }
     #[derive(Deserialize)]
     struct Target {
         name: String,
     }
+    #[derive(Deserialize)]
+    struct Profile {
+        test: bool,
+    }
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-        .filter(|artifact| artifact.target.name == binary)
+        .filter(|artifact| artifact.target.name == binary && !artifact.profile.test)
         .find_map(|artifact| artifact.executable)
 }
 
@@ -117,13 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn the_library_of_the_same_name_is_not_the_executable() {
-        let messages = r#"
-            {"reason":"compiler-artifact","target":{"name":"ctl","kind":["lib"]},"executable":null}
-            {"reason":"build-script-executed","package_id":"x"}
-            {"reason":"compiler-artifact","target":{"name":"ctl","kind":["bin"]},"executable":"/t/ctl"}
-            {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages, "ctl"), Some(PathBuf::from("/t/ctl")));
-        assert_eq!(executable(messages, "xtask"), None);
+    fn library_and_unit_tests_of_the_same_name_are_not_the_executable() {
+        let artifact = |test: bool, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"name":"ctl","kind":["x"]}},"profile":{{"opt_level":"1","test":{test}}},"executable":{executable}}}"#
+            )
+        };
+        let messages = [
+            artifact(false, "null"),
+            artifact(true, r#""/t/ctl-0123""#),
+            r#"{"reason":"build-script-executed","package_id":"x"}"#.to_owned(),
+            artifact(false, r#""/t/ctl""#),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+        ];
+        let messages = messages.join("\n");
+        assert_eq!(executable(&messages, "ctl"), Some(PathBuf::from("/t/ctl")));
+        assert_eq!(executable(&messages, "xtask"), None);
     }
 }

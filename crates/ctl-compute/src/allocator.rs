@@ -18,7 +18,6 @@
     unsafe_code,
     reason = "a global allocator hands out raw memory; each block says why it is sound"
 )]
-
 #![expect(
     clippy::cast_ptr_alignment,
     reason = "cached blocks are aligned to 64 bytes, more than a pointer needs"

@@ -3,8 +3,8 @@
 
 use candle_core::{Device, Tensor, Var};
 use ctl_compute::ops::{
-    Activation, Conv2dParams, batch_norm, batch_norm_with, conv2d, global_average_pool, group_norm,
-    linear, log_softmax, max_pool2d, relu, softmax,
+    Activation, Conv2dParams, batch_norm, batch_norm_with, channel_bias, conv2d,
+    global_average_pool, group_norm, linear, log_softmax, max_pool2d, relu, softmax,
 };
 use ctl_compute::random::{normal, stream};
 use proptest::prelude::*;
@@ -97,6 +97,10 @@ fn norms_and_pooling() {
             &|v| group_norm(&v[0], 2, (&v[1], &v[2]), 1e-5).unwrap(),
             &vars,
         );
+        for activation in [Activation::Identity, Activation::Relu] {
+            let pair = [vars[0].clone(), vars[2].clone()];
+            check(&|v| channel_bias(&v[0], &v[1], activation).unwrap(), &pair);
+        }
         let mean = sample(&[channels], "mean").as_tensor().clone();
         let variance = sample(&[channels], "variance").sqr().unwrap();
         check(
@@ -152,6 +156,7 @@ fn ill_shapes_are_errors_that_name_the_operator() {
     assert!(linear(&image, &matrix, &row, Activation::Relu).is_err());
     assert!(max_pool2d(&image, 5, 1).is_err());
     assert!(max_pool2d(&image, 2, 0).is_err());
+    assert!(channel_bias(&image, &row, Activation::Relu).is_err());
     assert!(group_norm(&image, 3, (&fine, &fine), 1e-5).is_err());
     assert!(global_average_pool(&narrow.flatten_all().unwrap()).is_err());
 }

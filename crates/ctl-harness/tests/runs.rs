@@ -48,7 +48,11 @@ fn run(suite: &Suite, out: &Path, jobs: usize) -> Vec<Record> {
 }
 
 fn run_plan(suite: &Suite, plan: &Plan, out: &Path, jobs: usize) -> Vec<Record> {
-    let options = LaunchOptions { out, jobs, save_models: true };
+    let options = LaunchOptions {
+        out,
+        jobs,
+        save_models: true,
+    };
     let info = sweep_info(suite, plan, "test");
     let outcome = launch(&info, plan, &Registry::standard(), &options, &Silent).unwrap();
     assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
@@ -83,7 +87,11 @@ fn every_method_trains_predicts_saves_and_loads() {
     assert_eq!(records.len(), ids.len());
     let cohort = tempfile::tempdir().unwrap();
     let folder = cohort.path().join("new");
-    let spec = ChestSpec { size: 32, images_per_site: 2, ..ChestSpec::default() };
+    let spec = ChestSpec {
+        size: 32,
+        images_per_site: 2,
+        ..ChestSpec::default()
+    };
     simulate_chest(&spec).unwrap().write(&folder).unwrap();
     let mut outputs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for record in &records {
@@ -119,7 +127,10 @@ fn one_and_two_workers_leave_the_same_bytes() {
         run(&suite, folder.path(), jobs);
     }
     let [one, two] = folders.each_ref().map(|folder| contents(folder.path()));
-    assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+    assert_eq!(
+        one.keys().collect::<Vec<_>>(),
+        two.keys().collect::<Vec<_>>()
+    );
     for (name, bytes) in &one {
         assert!(*bytes == two[name], "{name} differs");
     }
@@ -139,7 +150,10 @@ impl Observer for StopAfter {
 
 #[test]
 fn an_interrupted_run_continues_from_its_checkpoint_to_the_same_bytes() {
-    let suite = tiny(&["erm", "irm", "dann", "dann-target", "group-dro", "mixup"], 8);
+    let suite = tiny(
+        &["erm", "irm", "dann", "dann-target", "group-dro", "mixup"],
+        8,
+    );
     let registry = Registry::standard();
     let plan = plan(&suite, &registry, None).unwrap();
     let whole = tempfile::tempdir().unwrap();
@@ -149,7 +163,11 @@ fn an_interrupted_run_continues_from_its_checkpoint_to_the_same_bytes() {
     // Each invocation dies after 5 steps of some run: past its first checkpoint.
     for _ in 0..plan.runs.len() {
         let observer = StopAfter(5.into());
-        let options = LaunchOptions { out: cut.path(), jobs: 1, save_models: true };
+        let options = LaunchOptions {
+            out: cut.path(),
+            jobs: 1,
+            save_models: true,
+        };
         let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             launch(&info, &plan, &Registry::standard(), &options, &observer)
         }));
@@ -170,7 +188,10 @@ fn a_finished_run_is_not_repeated_and_a_changed_one_is_another_run() {
     let path = Layout::new(out.path()).record(&first[0].spec.folder());
     let written = std::fs::metadata(&path).unwrap().modified().unwrap();
     run(&suite, out.path(), 1);
-    assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), written);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().modified().unwrap(),
+        written
+    );
     let mut longer = suite.clone();
     longer.training.steps = 4;
     let second = run(&longer, out.path(), 1);
@@ -186,7 +207,11 @@ fn seeds_and_draws_change_the_result_and_nothing_else_moves() {
     suite.draws = 3;
     let plan = plan(&suite, &registry, None).unwrap();
     assert_eq!(plan.runs.len(), 6);
-    let settings: Vec<_> = plan.runs.iter().map(|r| r.spec.settings.to_string()).collect();
+    let settings: Vec<_> = plan
+        .runs
+        .iter()
+        .map(|r| r.spec.settings.to_string())
+        .collect();
     assert_ne!(settings[0], settings[1]);
     assert_ne!(settings[1], settings[2]);
     // What the suite fixes is not searched.
@@ -195,8 +220,10 @@ fn seeds_and_draws_change_the_result_and_nothing_else_moves() {
     }
     let out = tempfile::tempdir().unwrap();
     let records = run_plan(&suite, &plan, out.path(), 2);
-    let mut validations: Vec<String> =
-        records.iter().map(|r| format!("{:?}", r.evaluations)).collect();
+    let mut validations: Vec<String> = records
+        .iter()
+        .map(|r| format!("{:?}", r.evaluations))
+        .collect();
     validations.sort();
     validations.dedup();
     assert_eq!(validations.len(), 6);
@@ -204,19 +231,35 @@ fn seeds_and_draws_change_the_result_and_nothing_else_moves() {
 
 #[test]
 fn parts_share_no_patient() {
-    let spec = ChestSpec { size: 16, images_per_site: 60, ..ChestSpec::default() };
+    let spec = ChestSpec {
+        size: 16,
+        images_per_site: 60,
+        ..ChestSpec::default()
+    };
     let cohort = load_chest(&spec).unwrap();
-    let names = |sites: &[usize]| sites.iter().map(|&s| cohort.sites[s].clone()).collect::<Vec<_>>();
+    let names = |sites: &[usize]| {
+        sites
+            .iter()
+            .map(|&s| cohort.sites[s].clone())
+            .collect::<Vec<_>>()
+    };
     let target = cohort.sites[3].clone();
     for seed in 0..5 {
         let sources = names(&[0, 1, 2]);
         let parts = split(&cohort, Protocol::NamedTarget, &sources, &target, seed).unwrap();
         let mut used = BTreeMap::new();
-        let all = parts.train.iter().chain(&parts.validation).chain(&parts.in_distribution);
+        let all = parts
+            .train
+            .iter()
+            .chain(&parts.validation)
+            .chain(&parts.in_distribution);
         for part in all.chain([&parts.adaptation, &parts.target]) {
             for &sample in &part.samples {
                 let patient = &cohort.samples[sample].patient;
-                assert!(used.insert((cohort.samples[sample].site, patient), ()).is_none());
+                assert!(
+                    used.insert((cohort.samples[sample].site, patient), ())
+                        .is_none()
+                );
             }
         }
         assert_eq!(used.len(), cohort.samples.len());
@@ -229,7 +272,11 @@ fn parts_share_no_patient() {
             }
         }
         let target: Vec<_> = parts.target.samples.iter().collect();
-        let train = parts.train.iter().chain(&parts.validation).chain([&parts.adaptation]);
+        let train = parts
+            .train
+            .iter()
+            .chain(&parts.validation)
+            .chain([&parts.adaptation]);
         assert!(train.flat_map(|p| &p.samples).all(|s| !target.contains(&s)));
     }
 }

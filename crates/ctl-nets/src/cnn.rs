@@ -1,7 +1,7 @@
 //! Small convolutional networks.
 
 use candle_core::Tensor;
-use ctl_compute::ops::{global_average_pool, relu};
+use ctl_compute::ops::global_average_pool;
 
 use crate::layers::ConvSize;
 use crate::{Conv, GroupNorm, Linear, Mode, Network, NetworkOutput, Parameters, Result};
@@ -21,7 +21,7 @@ impl Block {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.norm.forward(&relu(&self.conv.forward(input)?)?)
+        self.norm.forward(&self.conv.forward_relu(input)?)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use candle_core::{Tensor, Var};
 use ctl_compute::ops::{
-    Activation, Conv2dParams, batch_norm, batch_norm_with, conv2d, group_norm, linear,
+    Activation, Conv2dParams, batch_norm, batch_norm_with, channel_bias, conv2d, group_norm,
+    linear, relu,
 };
 
 use crate::{Initialiser, Mode, Parameters, Result};
@@ -155,8 +156,20 @@ impl Conv {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let out = conv2d(input, &self.weight, self.params)?;
         Ok(match &self.bias {
-            Some(bias) => out.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?,
+            Some(bias) => channel_bias(&out, bias, Activation::Identity)?,
             None => out,
+        })
+    }
+
+    /// `[B, in, H, W] -> [B, out, H', W']`, followed by ReLU.
+    ///
+    /// # Errors
+    /// When the channels differ or the image is smaller than the kernel.
+    pub fn forward_relu(&self, input: &Tensor) -> Result<Tensor> {
+        let out = conv2d(input, &self.weight, self.params)?;
+        Ok(match &self.bias {
+            Some(bias) => channel_bias(&out, bias, Activation::Relu)?,
+            None => relu(&out)?,
         })
     }
 }

@@ -8,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 
 use self::steps::{Check, Choice, Step, steps, tree_words};
-use crate::{generate, workspace};
+use crate::generate;
+use crate::workspace::{self, Build};
 
 /// Runs all steps up to the first that fails; `false` when one did.
 ///
@@ -54,7 +55,7 @@ fn run_step(step: &Step) -> anyhow::Result<bool> {
             Ok(status.success())
         }
         Check::WithoutCandle(name) => without_candle(name),
-        Check::Generated => generate::run(true),
+        Check::Generated => generate::run(true, Build::WithTests),
     }
 }
 

@@ -134,7 +134,10 @@ impl CustomOp3 for Linear {
             .track_op()
             .then(|| product.right_gradient(&gradient, input))
             .transpose()?;
-        let db = bias.track_op().then(|| gradient.apply_op1(ColumnSum)).transpose()?;
+        let db = bias
+            .track_op()
+            .then(|| gradient.apply_op1(ColumnSum))
+            .transpose()?;
         Ok((dx, dw, db))
     }
 }
@@ -316,7 +319,7 @@ impl CustomOp1 for Relu {
 }
 
 /// `(g, y) -> g` where `y > 0`, else 0.
-struct Gate;
+pub(super) struct Gate;
 
 impl CustomOp2 for Gate {
     fn name(&self) -> &'static str {

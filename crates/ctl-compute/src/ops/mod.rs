@@ -4,7 +4,9 @@
 //! Layout is `[B, C, H, W]`; values may be `f32` or `f64`.
 
 mod activation;
+mod channel;
 mod conv;
+mod group_norm;
 mod kernels;
 mod linear;
 mod norm;
@@ -12,7 +14,9 @@ mod pool;
 mod storage;
 
 pub use activation::{log_softmax, softmax};
+pub use channel::channel_bias;
 pub use conv::{Conv2dParams, conv2d};
+pub use group_norm::group_norm;
 pub use linear::{Activation, linear, relu};
-pub use norm::{BatchStatistics, batch_norm, batch_norm_with, group_norm};
+pub use norm::{BatchStatistics, batch_norm, batch_norm_with};
 pub use pool::{global_average_pool, max_pool2d};

@@ -77,43 +77,6 @@ pub fn batch_norm_with(
         .broadcast_add(&shift.reshape(across)?)?)
 }
 
-/// Group normalisation: mean and variance per sample and group of channels.
-///
-/// # Arguments
-/// - `input`: `[B, C, H, W]`; `groups` divides `C`; `weight`, `bias`: `[C]`
-///
-/// # Errors
-/// When the rank is not 4, or `groups` is 0 or does not divide the channels.
-///
-/// # References
-/// Wu & He 2018, equation 7.
-pub fn group_norm(
-    input: &Tensor,
-    groups: usize,
-    (weight, bias): (&Tensor, &Tensor),
-    epsilon: f64,
-) -> Result<Tensor> {
-    let [batch, channels, height, width] = dims4("group_norm", input)?;
-    if groups == 0 || channels % groups != 0 {
-        return Err(ComputeError::Option {
-            op: "group_norm",
-            key: "groups",
-            expected: "a divisor of the channels",
-            found: format!("{groups} for {channels} channels"),
-        });
-    }
-    let grouped = input.reshape((batch, groups, channels / groups * height * width))?;
-    let centred = grouped.broadcast_sub(&grouped.mean_keepdim(2)?)?;
-    let variance = centred.sqr()?.mean_keepdim(2)?;
-    let normal = centred.broadcast_div(&(variance + epsilon)?.sqrt()?)?;
-    let across = (1, channels, 1);
-    Ok(normal
-        .reshape((batch, channels, height * width))?
-        .broadcast_mul(&weight.reshape(across)?)?
-        .broadcast_add(&bias.reshape(across)?)?
-        .reshape(input.shape())?)
-}
-
 fn dims4(op: &'static str, input: &Tensor) -> Result<[usize; 4]> {
     match *input.dims() {
         [batch, channels, height, width] => Ok([batch, channels, height, width]),

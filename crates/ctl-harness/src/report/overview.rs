@@ -146,8 +146,8 @@ impl Overview {
             figure: figure(sweep, summaries, &format!("{metric} of every method")),
             caption: format!(
                 "{metric}, mean over {cells}. Open circles: unseen patients of the training sites; \
-                 filled circles with bars of one standard error over seeds: the target, checkpoint \
-                 chosen by training-domain validation; diamonds: the target, checkpoint chosen by \
+                 filled circles, coloured by family, with bars of one standard error over seeds: the \
+                 target, checkpoint chosen by training-domain validation; diamonds: the target, checkpoint chosen by \
                  the target oracle."
             ),
             rows: summaries.iter().map(|row| view(sweep, row)).collect(),

@@ -18,6 +18,9 @@ use crate::vocabulary::Selector;
 
 /// Fewest cells and methods for which ranks say anything.
 const LEAST: usize = 3;
+/// What no rank test over hospitals may leave unsaid.
+const CAUTION: &str = "The χ² approximation is rough below about ten cells, F is better; cells that \
+                       share sites are not independent.";
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Ranks {
@@ -131,7 +134,7 @@ fn sentence(test: &FriedmanTest, critical: f64) -> String {
     format!(
         "{differ}: Friedman χ² = {} ({}), Iman–Davenport {f} ({}), {} cells, {} methods, target \
          under training-domain selection. Methods whose mean ranks are further apart than {} \
-         (Nemenyi, α = {ALPHA}) differ; cells that share sites are not independent.",
+         (Nemenyi, α = {ALPHA}) differ. {CAUTION}",
         text::number(Some(test.chi2)),
         text::p_value(test.p_chi2),
         text::p_value(test.p_iman_davenport),

@@ -1,6 +1,6 @@
 //! The grid task × shift × family.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctl_invariance::{Family, Role};
 use serde::Serialize;
@@ -97,31 +97,40 @@ fn row(sweep: &Sweep<'_>, task: Task, shift: Shift) -> GridRow {
 
 fn entry(sweep: &Sweep<'_>, lines: &[&Line], family: Family) -> Entry {
     let means = means_of(lines, sweep.table.main_metric);
-    let reference = means.get(REFERENCE);
-    let of_family = |method: &&str| {
-        lines
-            .iter()
-            .any(|l| l.method == **method && l.family == family)
-    };
-    let methods: Vec<&str> = means.keys().copied().filter(|m| of_family(&m)).collect();
+    let members = lines.iter().filter(|line| line.family == family);
+    let methods: BTreeSet<&str> = members
+        .map(|line| line.method.as_str())
+        .filter(|method| means.contains_key(method))
+        .collect();
+    let counted = text::count(methods.len(), "method");
     if methods.is_empty() {
-        return Entry {
+        Entry {
             value: NOT_RUN.to_owned(),
             detail: String::new(),
             class: "empty",
-        };
-    }
-    let counted = text::count(methods.len(), "method");
-    if family == Family::Baseline {
-        return Entry {
-            value: text::number(reference.and_then(mean)),
+        }
+    } else if family == Family::Baseline {
+        Entry {
+            value: text::number(means.get(REFERENCE).and_then(mean)),
             detail: format!("ERM itself, {counted}"),
             class: "reference",
-        };
+        }
+    } else {
+        best_entry(sweep, &means, &methods, &counted)
     }
+}
+
+/// The method of a family that gains most over plain training.
+fn best_entry(
+    sweep: &Sweep<'_>,
+    means: &Means<'_>,
+    methods: &BTreeSet<&str>,
+    counted: &str,
+) -> Entry {
+    let gain = |method: &str| difference(means.get(method)?, means.get(REFERENCE)?);
     let best = methods
         .iter()
-        .filter_map(|&method| Some((method, difference(means.get(method)?, reference?)?)))
+        .filter_map(|&method| Some((method, gain(method)?)))
         .max_by(|a, b| a.1.total_cmp(&b.1));
     match best {
         Some((method, value)) => Entry {
@@ -138,8 +147,10 @@ fn entry(sweep: &Sweep<'_>, lines: &[&Line], family: Family) -> Entry {
 }
 
 /// Target means by method and cell.
-fn means_of<'a>(lines: &[&'a Line], metric: &str) -> BTreeMap<&'a str, BTreeMap<&'a Cell, f64>> {
-    let mut means: BTreeMap<&str, BTreeMap<&Cell, f64>> = BTreeMap::new();
+type Means<'a> = BTreeMap<&'a str, BTreeMap<&'a Cell, f64>>;
+
+fn means_of<'a>(lines: &[&'a Line], metric: &str) -> Means<'a> {
+    let mut means = Means::new();
     for line in lines {
         if let Some(estimate) = line.target.get(metric).filter(|e| e.mean.is_finite()) {
             let cells = means.entry(&line.method).or_default();

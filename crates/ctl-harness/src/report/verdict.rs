@@ -161,10 +161,11 @@ impl Evidence<'_> {
         let best = self.validated.iter().find(|c| c.wins());
         let shown = best.or(self.validated.first())?;
         let name = self.name(shown.summary);
-        let evidence = self.evidence(&shown.contrast, shown.p, self.validated.len());
+        let tested = self.validated.iter().filter(|c| c.p.is_some()).count();
+        let evidence = self.evidence(&shown.contrast, shown.p, tested);
         let sees = match shown.summary.role {
-            Role::Adaptation => " It sees unlabelled target images, which ERM does not.",
-            _ => "",
+            Role::Adaptation => self.best_without_target_images(),
+            _ => String::new(),
         };
         Some(match best {
             Some(_) => format!(
@@ -176,6 +177,20 @@ impl Evidence<'_> {
                  with the highest mean, {name}, differs from ERM by {evidence}.{sees}"
             ),
         })
+    }
+
+    /// What to add when the method above sees more of the target than plain training does.
+    fn best_without_target_images(&self) -> String {
+        let sees = " It sees unlabelled target images, which ERM does not";
+        let mut contenders = self.validated.iter();
+        match contenders.find(|c| c.summary.role == Role::Generalisation) {
+            Some(c) => format!(
+                "{sees}; of the methods that see sources only, {} has the highest mean ({}).",
+                self.name(c.summary),
+                text::signed(Some(c.contrast.difference))
+            ),
+            None => format!("{sees}."),
+        }
     }
 
     /// A difference and all that is known of its noise.
@@ -265,10 +280,11 @@ impl Evidence<'_> {
             .collect();
         (!named.is_empty()).then(|| {
             format!(
-                "Only with the oracle: when labelled target images choose the checkpoint, {} get \
+                "Only with the oracle: when labelled target images choose the checkpoint, {} {} \
                  ahead of ERM chosen the same way. That is an upper reference; at a new hospital \
                  those labels do not exist.",
-                text::list(&named)
+                text::list(&named),
+                if named.len() == 1 { "gets" } else { "get" },
             )
         })
     }

@@ -6,11 +6,11 @@ use super::canvas::{Anchor, Canvas};
 use super::scale::Scale;
 use crate::report::text;
 
-const WIDTH: f64 = 880.0;
+const WIDTH: f64 = 1040.0;
 /// Left of this stand the names.
-const LEFT: f64 = 218.0;
+const LEFT: f64 = 280.0;
 /// Right of this stand the figures.
-const RIGHT: f64 = 800.0;
+const RIGHT: f64 = 970.0;
 /// Height of the legend.
 const TOP: f64 = 40.0;
 /// Height of the axis.
@@ -91,7 +91,7 @@ fn legend(canvas: &mut Canvas) {
     let texts = [
         (LEFT, "in distribution"),
         (LEFT + 130.0, "target, training-domain selection"),
-        (LEFT + 370.0, "target, target-oracle selection"),
+        (LEFT + 380.0, "target, target-oracle selection"),
     ];
     for (x, text) in texts {
         canvas.text((x + 14.0, y + 4.0), Anchor::Start, "legend", text);
@@ -137,8 +137,8 @@ impl DotRow {
             "" => self.family.as_str().to_owned(),
             marked => format!("{}, {marked}", self.family.as_str()),
         };
-        canvas.text((LEFT - 16.0, y), Anchor::End, "label", &self.label);
-        canvas.text((LEFT - 16.0, y + 12.0), Anchor::End, "sub", &family);
+        canvas.text((LEFT - 16.0, y - 1.0), Anchor::End, "label", &self.label);
+        canvas.text((LEFT - 16.0, y + 12.5), Anchor::End, "sub", &family);
     }
 
     fn tip(&self, what: &str, mean: f64, error: Option<f64>) -> String {

@@ -3,9 +3,9 @@
 use super::canvas::{Anchor, Canvas};
 use super::scale::Scale;
 
-const WIDTH: f64 = 880.0;
+const WIDTH: f64 = 1000.0;
 /// Room for names on both sides of the axis.
-const SIDE: f64 = 230.0;
+const SIDE: f64 = 290.0;
 const AXIS: f64 = 62.0;
 const ROW: f64 = 24.0;
 const CLIQUE_ROW: f64 = 9.0;

@@ -1,0 +1,425 @@
+//! The binary from outside: bad input, exit codes, JSON, resuming after a kill, models.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+fn ctl(arguments: &[&str]) -> Output {
+    let binary = assert_cmd::cargo::cargo_bin!("ctl");
+    Command::new(binary).args(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn suite_text(steps: u64) -> String {
+    format!(
+        r#"
+schema = 1
+name = "tiny"
+title = "Tiny"
+methods = ["erm", "irm"]
+[training]
+size = 20
+steps = {steps}
+batch_size = 4
+evaluate_every = 5
+[[chest]]
+name = "chest"
+shift = "combined"
+images_per_site = 24
+source_sites = 2
+"#
+    )
+}
+
+fn suite(folder: &TempDir, text: &str) -> PathBuf {
+    let path = folder.path().join("tiny.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn benchmark(suite: &Path, out: &Path, more: &[&str]) -> Output {
+    let mut arguments = vec!["benchmark", "--suite", suite.to_str().unwrap(), "--out"];
+    arguments.push(out.to_str().unwrap());
+    arguments.extend_from_slice(more);
+    ctl(&arguments)
+}
+
+/// A cohort of one-coloured pictures, two classes, two sites.
+fn cohort(folder: &Path) {
+    let made = ctl(&[
+        "data",
+        "make",
+        folder.to_str().unwrap(),
+        "--images-per-site",
+        "8",
+        "--size",
+        "24",
+    ]);
+    assert!(made.status.success(), "{}", stderr(&made));
+}
+
+/// Replaces the first line that holds `old`; what a careless hand does to a manifest.
+fn edit(folder: &Path, file: &str, old: &str, new: &str) {
+    let path = folder.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{file} holds {old}");
+    std::fs::write(&path, text.replacen(old, new, 1)).unwrap();
+}
+
+fn first_image(folder: &Path) -> String {
+    let text = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    text.lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+type Damage = fn(&Path);
+
+fn missing_image(folder: &Path) {
+    std::fs::remove_file(folder.join(first_image(folder))).unwrap();
+}
+
+fn truncated_png(folder: &Path) {
+    let path = folder.join(first_image(folder));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn label_outside(folder: &Path) {
+    let image = first_image(folder);
+    let text = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    let line = text.lines().nth(1).unwrap().to_owned();
+    let mut cells: Vec<&str> = line.split(',').collect();
+    cells[1] = "7";
+    assert!(line.starts_with(&image));
+    edit(folder, "manifest.csv", &line, &cells.join(","));
+}
+
+fn two_splits(folder: &Path) {
+    let text = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    let mut lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
+    lines[0].push_str(",split");
+    for (index, line) in lines.iter_mut().enumerate().skip(1) {
+        line.push_str(if index % 2 == 0 { ",train" } else { ",test" });
+    }
+    let patient = lines[1].split(',').nth(3).unwrap().to_owned();
+    let other = lines[2].split(',').nth(3).unwrap().to_owned();
+    lines[2] = lines[2].replacen(&other, &patient, 1);
+    std::fs::write(folder.join("manifest.csv"), lines.join("\n")).unwrap();
+}
+
+fn unknown_key(folder: &Path) {
+    edit(folder, "cohort.toml", "schema", "colour = 1\nschema");
+}
+
+#[rstest]
+#[case::missing(missing_image, false, &["manifest.csv:2"])]
+#[case::truncated(truncated_png, true, &["manifest.csv:2", "path"])]
+#[case::label(label_outside, false, &["manifest.csv:2", "label", "7"])]
+#[case::splits(two_splits, false, &["manifest.csv", "split"])]
+#[case::key(unknown_key, false, &["cohort.toml", "colour"])]
+fn a_damaged_cohort_is_refused_with_file_row_and_column(
+    #[case] damage: Damage,
+    #[case] decode: bool,
+    #[case] says: &[&str],
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cohort");
+    cohort(&path);
+    assert_eq!(
+        ctl(&["data", "verify", path.to_str().unwrap(), "--decode"])
+            .status
+            .code(),
+        Some(0)
+    );
+    damage(&path);
+    let mut arguments = vec!["data", "verify", path.to_str().unwrap()];
+    if decode {
+        arguments.push("--decode");
+    }
+    let output = ctl(&arguments);
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        stderr(&output)
+    );
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for part in says {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+}
+
+#[rstest]
+#[case::seeds(&["benchmark", "--seeds", "0"], 2, "--seeds")]
+#[case::method(&["benchmark", "--method", "erm,irn"], 2, "irn")]
+#[case::task(&["benchmark", "--task", "classify"], 2, "classification")]
+#[case::shift(&["benchmark", "--shift", "accquisition"], 2, "acquisition")]
+#[case::no_cell(&["benchmark", "--shift", "annotation"], 2, "annotation")]
+#[case::suite(&["benchmark", "--suite", "fast"], 2, "quick")]
+#[case::suite_file(&["benchmark", "--suite", "/no/such/suite.toml"], 3, "suite.toml")]
+#[case::no_data(&["benchmark", "--suite", "real"], 2, "--data")]
+#[case::data(&["benchmark", "--suite", "real", "--data", "/no/such/folder"], 3, "/no/such/folder")]
+#[case::experiment(&["reproduce", "irm", "--data", "."], 2, "irm-colored-mnist")]
+#[case::mnist(&["reproduce", "irm-colored-mnist", "--data", "/no/such/folder"], 3, "/no/such/folder")]
+#[case::report(&["report", "/no/such/folder"], 3, "sweep.json")]
+#[case::format(&["report", ".", "--format", "pdf"], 2, "html")]
+#[case::model(&["predict", "/no/such/model", "."], 3, "model.json")]
+#[case::vectors(&["conformance", "/no/such/folder"], 3, "/no/such/folder")]
+#[case::dial(&["data", "make", "/tmp/never-made", "--confounding", "2"], 2, "confounding")]
+#[case::command(&["bench"], 2, "benchmark")]
+fn a_mistake_gives_one_error_and_its_code(
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+    #[case] says: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = assert_cmd::cargo::cargo_bin!("ctl");
+    let output = Command::new(binary)
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{says:?} in {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    assert!(output.stdout.is_empty(), "nothing on stdout");
+}
+
+#[rstest]
+#[case::key("steps = 10\n", "stepz = 10\n", "stepz")]
+#[case::range("steps = 10\n", "steps = 0\n", "training.steps")]
+#[case::kind("steps = 10\n", "steps = \"many\"\n", "training.steps")]
+#[case::dial(
+    "images_per_site = 24\n",
+    "images_per_site = 24\nacquisition = 2.0\n",
+    "acquisition"
+)]
+#[case::empty("images_per_site = 24\n", "images_per_site = 0\n", "images_per_site")]
+#[case::shift("\"combined\"", "\"weather\"", "weather")]
+#[case::method("\"irm\"", "\"irn\"", "irn")]
+#[case::setting(
+    "[[chest]]",
+    "[settings.irm]\npenalty_weight = -1\n[[chest]]",
+    "penalty_weight"
+)]
+#[case::syntax("schema = 1", "schema = = 1", "tiny.toml")]
+fn a_faulty_suite_file_names_the_key(#[case] old: &str, #[case] new: &str, #[case] says: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = suite_text(10);
+    assert!(text.contains(old));
+    let path = suite(&folder, &text.replacen(old, new, 1));
+    let out = folder.path().join("out");
+    let output = benchmark(&path, &out, &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains(says),
+        "{says:?} in {}",
+        stderr(&output)
+    );
+    assert!(!out.exists(), "nothing was written");
+}
+
+#[test]
+fn an_unwritable_output_leaves_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(&folder, &suite_text(5));
+    let out = folder.path().join("out");
+    std::fs::write(&out, "a file of somebody").unwrap();
+    let output = benchmark(&path, &out, &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "a file of somebody");
+}
+
+/// `/dev/full` refuses every write, as a full disk does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_finished_runs_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(&folder, &suite_text(5));
+    let out = folder.path().join("out");
+    assert!(
+        benchmark(&path, &out, &["--method", "erm"])
+            .status
+            .success()
+    );
+    let run = std::fs::read_dir(out.join("runs"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let record = std::fs::read(run.join("record.json")).unwrap();
+    // A limit on file size stands for the full disk: every larger write fails part way.
+    let binary = assert_cmd::cargo::cargo_bin!("ctl");
+    let command = format!(
+        "trap '' XFSZ; ulimit -f 4; exec '{}' benchmark --suite '{}' --out '{}'",
+        binary.display(),
+        path.display(),
+        out.display()
+    );
+    let output = Command::new("bash")
+        .args(["-c", &command])
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("cannot write"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    assert_eq!(std::fs::read(run.join("record.json")).unwrap(), record);
+    let left = Command::new("find")
+        .arg(&out)
+        .args(["-name", ".partial-*"])
+        .output()
+        .unwrap();
+    assert!(left.stdout.is_empty(), "no partial file is left");
+    assert!(
+        benchmark(&path, &out, &[]).status.success(),
+        "the sweep finishes afterwards"
+    );
+}
+
+#[test]
+fn images_of_one_pixel_train() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(
+        &folder,
+        &suite_text(5).replace("size = 20", "size = 20\nnetwork = \"small-cnn\""),
+    );
+    let data = folder.path().join("cohort");
+    std::fs::create_dir_all(&data).unwrap();
+    let mut manifest = String::from("path,label,site\n");
+    for index in 0..48 {
+        let file = format!("{index}.png");
+        one_pixel(&data.join(&file), (index * 5) as u8);
+        manifest.push_str(&format!(
+            "{file},{},{}\n",
+            index % 2,
+            ["a", "b", "c"][index % 3]
+        ));
+    }
+    std::fs::write(data.join("manifest.csv"), manifest).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let chest = text.find("[[chest]]").unwrap();
+    let folders = "[folders]\nprotocols = [\"leave-one-site-out\"]\nshift = \"combined\"\n";
+    let text = format!("{}{folders}", &text[..chest]).replace("size = 20", "size = 1");
+    std::fs::write(&path, text).unwrap();
+    let out = folder.path().join("out");
+    let output = benchmark(&path, &out, &["--data", data.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+/// A grey PNG of one pixel, written by hand so that this test needs no encoder.
+fn one_pixel(path: &Path, value: u8) {
+    let raster = ctl_imaging::Raster::new(1, 1, 1, vec![f32::from(value) / 255.0]).unwrap();
+    raster.write_png(path).unwrap();
+}
+
+#[test]
+fn json_goes_to_stdout_alone_and_models_apply_to_a_new_cohort() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(&folder, &suite_text(5));
+    let out = folder.path().join("out");
+    let output = benchmark(&path, &out, &["--json", "--save-models", "--jobs", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        table["lines"].as_array().unwrap().len(),
+        4,
+        "two methods under two selectors"
+    );
+    for command in [vec!["methods", "--json"], vec!["suites", "--json"]] {
+        let listed: serde_json::Value = serde_json::from_slice(&ctl(&command).stdout).unwrap();
+        assert!(!listed.as_array().unwrap().is_empty());
+    }
+    let run = std::fs::read_dir(out.join("runs"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let data = folder.path().join("new");
+    cohort(&data);
+    let arguments = ["predict", run.to_str().unwrap(), data.to_str().unwrap()];
+    let predicted = ctl(&arguments);
+    assert!(predicted.status.success(), "{}", stderr(&predicted));
+    let text = String::from_utf8(predicted.stdout).unwrap();
+    assert_eq!(
+        text.lines().count(),
+        33,
+        "a header and four sites of eight images"
+    );
+    assert!(text.starts_with("path,predicted,p(healthy),p(opacity)"));
+}
+
+/// Kills the process at several moments; the sweep then ends with the bytes of an undisturbed one.
+#[test]
+fn a_killed_sweep_finishes_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(&folder, &suite_text(40));
+    let whole = folder.path().join("whole");
+    assert!(benchmark(&path, &whole, &[]).status.success());
+    let cut = folder.path().join("cut");
+    let binary = assert_cmd::cargo::cargo_bin!("ctl");
+    for kill_after in [60, 250, 450, 700] {
+        let mut child = Command::new(&binary)
+            .args(["benchmark", "--suite", path.to_str().unwrap()])
+            .args(["--out", cut.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(kill_after));
+        // SIGKILL on Unix; the process may have finished already.
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let begun = Instant::now();
+    assert!(benchmark(&path, &cut, &[]).status.success());
+    assert!(begun.elapsed() < Duration::from_secs(300));
+    let mut compared = 0;
+    for entry in std::fs::read_dir(whole.join("runs")).unwrap() {
+        let run = entry.unwrap();
+        for file in [
+            "record.json",
+            "predictions.csv",
+            "metrics.jsonl",
+            "spec.json",
+        ] {
+            let one = std::fs::read(run.path().join(file)).unwrap();
+            let two = std::fs::read(cut.join("runs").join(run.file_name()).join(file)).unwrap();
+            assert!(one == two, "{file} differs after kills");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 8);
+}
+
+/// The commands that the README shows, `ci`, `--all` and long ones aside, parse and show help.
+#[test]
+fn help_names_exit_codes_and_every_command() {
+    let text = String::from_utf8(ctl(&["--help"]).stdout).unwrap();
+    for word in [
+        "benchmark",
+        "reproduce",
+        "report",
+        "methods",
+        "suites",
+        "data",
+        "conformance",
+        "predict",
+        "Exit codes",
+    ] {
+        assert!(text.contains(word), "{word}");
+    }
+}
