@@ -1,4 +1,8 @@
 //! The binary from outside: bad input, exit codes, JSON, resuming after a kill, models.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails should fail its test"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -302,11 +306,13 @@ fn images_of_one_pixel_train() {
     for index in 0..48 {
         let file = format!("{index}.png");
         one_pixel(&data.join(&file), (index * 5) as u8);
-        manifest.push_str(&format!(
-            "{file},{},{}\n",
-            index % 2,
-            ["a", "b", "c"][index % 3]
-        ));
+        let row = [
+            file,
+            (index % 2).to_string(),
+            ["a", "b", "c"][index % 3].into(),
+        ];
+        manifest.push_str(&row.join(","));
+        manifest.push('\n');
     }
     std::fs::write(data.join("manifest.csv"), manifest).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -372,7 +378,7 @@ fn a_killed_sweep_finishes_with_the_same_bytes() {
     let cut = folder.path().join("cut");
     let binary = assert_cmd::cargo::cargo_bin!("ctl");
     for kill_after in [60, 250, 450, 700] {
-        let mut child = Command::new(&binary)
+        let mut child = Command::new(binary)
             .args(["benchmark", "--suite", path.to_str().unwrap()])
             .args(["--out", cut.to_str().unwrap()])
             .stdout(Stdio::null())
@@ -386,7 +392,7 @@ fn a_killed_sweep_finishes_with_the_same_bytes() {
     }
     let begun = Instant::now();
     assert!(benchmark(&path, &cut, &[]).status.success());
-    assert!(begun.elapsed() < Duration::from_secs(300));
+    assert!(begun.elapsed() < Duration::from_mins(5));
     let mut compared = 0;
     for entry in std::fs::read_dir(whole.join("runs")).unwrap() {
         let run = entry.unwrap();

@@ -1,4 +1,4 @@
-//! Trains rows of the ColoredMNIST tables: `colored_mnist EXPERIMENT MNIST_DIR RESTARTS JOBS OUT`.
+//! Trains rows of the `ColoredMNIST` tables: `colored_mnist EXPERIMENT MNIST_DIR RESTARTS JOBS OUT`.
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
 use ctl_compute::allocator::CachingAllocator;

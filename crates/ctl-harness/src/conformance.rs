@@ -117,9 +117,9 @@ fn run_file(folder: &Path, path: &Path) -> FileOutcome {
         .find(|(name, ..)| Some(*name) == outcome.schema.as_deref());
     match (known, content["cases"].as_array()) {
         (Some((_, run, key)), Some(cases)) => {
-            cases
-                .iter()
-                .for_each(|case| count(&mut outcome, case, run(case), key));
+            for case in cases {
+                count(&mut outcome, case, run(case), key);
+            }
         }
         (Some(_), None) => {
             outcome.failed = 1;

@@ -128,16 +128,15 @@ impl CohortCache {
     fn get(&self, run: &PlannedRun) -> Result<Arc<CohortData>> {
         let slot = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            match loaded.iter().find(|(spec, _)| *spec == run.spec.data) {
-                Some((_, slot)) => slot.clone(),
-                None => {
-                    let slot = Slot::default();
-                    loaded.push_back((run.spec.data.clone(), slot.clone()));
-                    if loaded.len() > COHORTS_IN_MEMORY {
-                        loaded.pop_front();
-                    }
-                    slot
+            if let Some((_, slot)) = loaded.iter().find(|(spec, _)| *spec == run.spec.data) {
+                slot.clone()
+            } else {
+                let slot = Slot::default();
+                loaded.push_back((run.spec.data.clone(), slot.clone()));
+                if loaded.len() > COHORTS_IN_MEMORY {
+                    loaded.pop_front();
                 }
+                slot
             }
         };
         let load = || load(run).map(Arc::new).map_err(|error| chain(&error));

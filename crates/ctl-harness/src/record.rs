@@ -22,10 +22,6 @@ pub mod number {
     ///
     /// # Errors
     /// When the serialiser fails.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature is serde's"
-    )]
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if value.is_nan() {
             serializer.serialize_str("nan")
@@ -67,8 +63,10 @@ pub struct Evaluation {
     /// Mean of the objective's terms since the last evaluation.
     pub terms: BTreeMap<String, f64>,
     /// Score that training-domain validation selects by, higher is better.
+    #[serde(with = "number")]
     pub validation: f64,
     /// Score that the target oracle selects by, higher is better.
+    #[serde(with = "number")]
     pub oracle: f64,
 }
 
@@ -79,6 +77,7 @@ pub struct Selection {
     /// Steps of the chosen checkpoint.
     pub step: u64,
     /// The score it was chosen by.
+    #[serde(with = "number")]
     pub score: f64,
     /// On held-out patients of the sources.
     pub in_distribution: Metrics,

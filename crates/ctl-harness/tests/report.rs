@@ -301,6 +301,9 @@ fn the_page_is_complete_and_needs_nothing_from_outside() {
     assert!(html.contains("example picture ..&#x2f;sweep.json is not shown"));
     assert!(html.contains("not run"));
     assert!(html.contains("Friedman χ²"));
+    assert!(
+        html.contains("<span>ERM 0.910 at home, 0.710 on the target; best other method IRM 0.8")
+    );
     assert!(html.contains("22 of class 0 and 18 of class 1"));
     assert!(html.contains("site c has one class only"));
     // The surest mistake is the last wrong sample: film-35, class 1, 0.90 sure of class 0.
@@ -320,6 +323,17 @@ fn an_unfinished_sweep_says_what_is_missing() {
     let markdown = made.write(Format::Markdown);
     assert!(markdown.contains(&sentence));
     assert!(markdown.contains("| MMD (`mmd`) | correlation |  | – | – | – | – | 0 | 0 | 1 |"));
+}
+
+#[test]
+fn a_method_that_lacks_cells_is_marked_and_not_compared() {
+    let made = Made::new()
+        .with_runs(&CELLS, &[("erm", 0.0, 0.0), ("irm", 0.0, 0.0)])
+        .with_runs(&CELLS[..1], &[("mixup", 0.2, 0.2)]);
+    let html = made.write(Format::Html);
+    assert!(html.contains("Mixup, best of 1 method, 1 of 2 cells"));
+    assert!(html.contains("No method is better than ERM beyond noise."));
+    assert!(html.contains("ERM has figures in more cells: Mixup (1 of 3 cells)."));
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl Conv {
         })
     }
 
-    /// `[B, in, H, W] -> [B, out, H', W']`, followed by ReLU.
+    /// `[B, in, H, W] -> [B, out, H', W']`, followed by `ReLU`.
     ///
     /// # Errors
     /// When the channels differ or the image is smaller than the kernel.

@@ -1,4 +1,4 @@
-//! Per-channel bias with ReLU in one pass.
+//! A bias per channel, and `ReLU` in the same pass.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Shape, Tensor};
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use ctl_invariance::Role;
 use serde::Serialize;
 
-use super::overview::{figure, summaries};
-use super::sweep::Sweep;
+use super::overview::{MethodSummary, figure, summaries};
+use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::table::{Cell, Line};
 use crate::vocabulary::Selector;
@@ -14,6 +15,7 @@ use crate::vocabulary::Selector;
 #[derive(Debug, Serialize)]
 pub(crate) struct CellView {
     title: String,
+    brief: String,
     task: &'static str,
     shift: &'static str,
     samples: String,
@@ -81,6 +83,7 @@ impl CellView {
         });
         Self {
             title: text::cell(cell),
+            brief: brief(sweep, &order),
             task: cell.task.as_str(),
             shift: cell.shift.as_str(),
             samples: samples(&validated),
@@ -90,6 +93,25 @@ impl CellView {
             notes: notes(sweep, &validated),
         }
     }
+}
+
+/// What a closed cell shows: plain training, and the best of the others.
+fn brief(sweep: &Sweep<'_>, order: &[MethodSummary]) -> String {
+    let target = |row: &MethodSummary| text::number(row.target.map(|t| t.mean));
+    let reference = order.iter().find(|row| row.method == REFERENCE).map(|row| {
+        let home = text::number(row.in_distribution.map(|h| h.mean));
+        format!("ERM {home} at home, {} on the target", target(row))
+    });
+    let competes = |row: &&MethodSummary| row.method != REFERENCE && row.role != Role::Oracle;
+    let best = order.iter().find(competes).map(|row| {
+        format!(
+            "best other method {} {}",
+            sweep.name(&row.method),
+            target(row)
+        )
+    });
+    let parts: Vec<String> = reference.into_iter().chain(best).collect();
+    parts.join("; ")
 }
 
 fn row(sweep: &Sweep<'_>, (line, oracle): (&Line, Option<&Line>), others: &[&str]) -> CellRow {

@@ -135,7 +135,11 @@ fn best_entry(
     match best {
         Some((method, value)) => Entry {
             value: text::signed(Some(value)),
-            detail: format!("{}, best of {counted}", sweep.name(method)),
+            detail: format!(
+                "{}, best of {counted}{}",
+                sweep.name(method),
+                coverage(means, method).unwrap_or_default()
+            ),
             class: class(value),
         },
         None => Entry {
@@ -144,6 +148,13 @@ fn best_entry(
             class: "empty",
         },
     }
+}
+
+/// How many of plain training's cells a method has, when it lacks some.
+fn coverage(means: &Means<'_>, method: &str) -> Option<String> {
+    let (own, all) = (means.get(method)?, means.get(REFERENCE)?);
+    let shared = own.keys().filter(|cell| all.contains_key(*cell)).count();
+    (shared < all.len()).then(|| format!(", {shared} of {} cells", all.len()))
 }
 
 /// Target means by method and cell.

@@ -3,6 +3,7 @@
 use ctl_invariance::Role;
 
 use crate::table::{Cell, Estimate};
+use crate::vocabulary::Protocol;
 
 /// What stands where a figure does not exist.
 pub(crate) const MISSING: &str = "–";
@@ -97,7 +98,12 @@ pub(crate) fn role(role: Role) -> &'static str {
 
 /// A cell in one line.
 pub(crate) fn cell(cell: &Cell) -> String {
-    let sources = cell.sources.join(" + ");
+    let sources = match (cell.protocol, cell.sources.as_slice()) {
+        (Protocol::SiteLabelMixture, [negatives, positives]) => {
+            format!("negatives of {negatives} + positives of {positives}")
+        }
+        (_, sources) => sources.join(" + "),
+    };
     format!(
         "{} / {}: {sources} → {}",
         cell.cohort, cell.protocol, cell.target

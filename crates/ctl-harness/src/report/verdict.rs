@@ -173,8 +173,8 @@ impl Evidence<'_> {
                  checkpoints chosen without any target label.{sees}"
             ),
             None => format!(
-                "What helps: under training-domain selection nothing does for certain. The method \
-                 with the highest mean, {name}, differs from ERM by {evidence}.{sees}"
+                "What helps: under training-domain selection nothing does for certain. The best of \
+                 the other methods, {name}, differs from ERM by {evidence}.{sees}"
             ),
         })
     }
@@ -323,7 +323,7 @@ impl Evidence<'_> {
             card(
                 best.summary.target,
                 label,
-                "highest mean, training-domain selection",
+                "best method besides ERM, training-domain selection",
             );
         }
         let reference = self.summaries.iter().find(|row| row.role == Role::Oracle);

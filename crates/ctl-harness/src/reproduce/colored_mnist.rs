@@ -329,9 +329,8 @@ pub fn train(
         adam.step(&loss.backward()?)?;
         on_step(number);
     }
-    let train = (accuracy(&network, &inputs[0], &data.labels[0])?
-        + accuracy(&network, &inputs[1], &data.labels[1])?)
-        / 2.0;
+    let training = |e: usize| accuracy(&network, &inputs[e], &data.labels[e]);
+    let train = training(0)?.midpoint(training(1)?);
     let test = accuracy(&network, &inputs[2], &data.labels[2])?;
     Ok(Accuracies { train, test })
 }

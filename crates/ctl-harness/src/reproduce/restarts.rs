@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -154,14 +154,14 @@ fn run_jobs(jobs: &[Job<'_>], options: &ReproduceOptions, observer: &dyn Observe
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = run_job(job, options, observer) {
                         next.store(jobs.len(), Ordering::Relaxed);
-                        let mut slot = failure.lock().unwrap_or_else(|p| p.into_inner());
+                        let mut slot = failure.lock().unwrap_or_else(PoisonError::into_inner);
                         slot.get_or_insert(error);
                     }
                 }
             });
         }
     });
-    match failure.into_inner().unwrap_or_else(|p| p.into_inner()) {
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -176,7 +176,7 @@ fn run_job(job: &Job<'_>, options: &ReproduceOptions, observer: &dyn Observer) -
         observer.event(&Event::Advanced {
             units: 1,
             work: done,
-        })
+        });
     };
     let accuracies = train(&data, job.recipe, job.restart, &on_step)?;
     let stored = Stored {

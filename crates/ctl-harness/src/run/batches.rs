@@ -106,16 +106,16 @@ fn jitter(
     }
     let purpose = format!("jitter of environment {environment} at step {step}");
     let mut rng = stream(spec.seed, &spec.data_key(), &purpose);
-    let reach = translate as i64;
+    let reach = translate as u64;
     for image in pixels.chunks_exact_mut(channels * height * width) {
         let mirrored = flip && rng.random::<bool>();
-        let [dy, dx] = std::array::from_fn(|_| rng.random_range(-reach..=reach));
+        let [dy, dx] = std::array::from_fn(|_| rng.random_range(0..=2 * reach) as usize);
         for plane in image.chunks_exact_mut(height * width) {
             let old = plane.to_vec();
             for y in 0..height {
                 for x in 0..width {
-                    let from_y = (y as i64 + dy).clamp(0, height as i64 - 1) as usize;
-                    let from_x = (x as i64 + dx).clamp(0, width as i64 - 1) as usize;
+                    let from_y = (y + dy).saturating_sub(translate).min(height - 1);
+                    let from_x = (x + dx).saturating_sub(translate).min(width - 1);
                     let from_x = if mirrored { width - 1 - from_x } else { from_x };
                     plane[y * width + x] = old[from_y * width + from_x];
                 }

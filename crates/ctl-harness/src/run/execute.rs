@@ -128,7 +128,7 @@ fn one_step(
     trainer.step()?;
     let step = trainer.progress.step;
     let last = step == spec.training.steps;
-    if step % spec.training.evaluate_every == 0 || last {
+    if step.is_multiple_of(spec.training.evaluate_every) || last {
         trainer.evaluate()?;
         write_metrics(context.folder, &trainer.progress)?;
         if !last {

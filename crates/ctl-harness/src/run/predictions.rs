@@ -88,7 +88,7 @@ pub fn read_predictions(path: &Path, selector: Selector, part: &str) -> Result<V
         let outputs: Option<Vec<f64>> = (5..row.len()).map(number).collect();
         let target = row.get(4).and_then(|cell| cell.parse().ok());
         let (Some(outputs), Some(target)) = (outputs, target) else {
-            return Err(fault(format!("row {:?} is not a prediction", row)));
+            return Err(fault(format!("row {row:?} is not a prediction")));
         };
         out.push(Prediction {
             id: row[2].to_owned(),

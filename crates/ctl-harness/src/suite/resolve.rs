@@ -34,6 +34,24 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// What is said when no cohort is left.
+    fn nothing_left(&self) -> String {
+        let shifts: Vec<&str> = self.shifts.iter().map(|shift| shift.as_str()).collect();
+        let tasks: Vec<&str> = self.tasks.iter().map(|task| task.as_str()).collect();
+        let all = |words: Vec<&str>| {
+            if words.is_empty() {
+                "any".to_owned()
+            } else {
+                words.join(", ")
+            }
+        };
+        format!(
+            "no cohort of this suite has task {} and shift {}",
+            all(tasks),
+            all(shifts)
+        )
+    }
+
     /// Applies the filter.
     ///
     /// # Errors
@@ -58,7 +76,7 @@ impl Filter {
             return Err(HarnessError::Config {
                 origin: format!("suite {}", suite.name),
                 key: "filter".into(),
-                message: "no cohort of this suite has the given task and shift".into(),
+                message: self.nothing_left(),
             });
         }
         suite.validate(&format!("suite {}", suite.name), registry)?;

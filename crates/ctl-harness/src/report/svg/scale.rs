@@ -72,6 +72,10 @@ fn tick_step(span: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::float_cmp,
+    reason = "the values are chosen so that the arithmetic is exact"
+)]
 mod tests {
     use super::*;
 
