@@ -34,6 +34,10 @@ translate = 1
 flip = true
 [settings.irm]
 anneal_steps = 2
+[settings.v-rex]
+anneal_steps = 2
+[settings.mm-rex]
+anneal_steps = 2
 [[chest]]
 name = "chest"
 shift = "combined"
