@@ -61,7 +61,7 @@ impl Format {
         }
     }
 
-    /// The file that [`write`] makes in the folder of the sweep.
+    /// The file that [`write()`] makes in the folder of the sweep.
     pub fn file_name(self) -> &'static str {
         match self {
             Self::Html => "report.html",
