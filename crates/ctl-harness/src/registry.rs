@@ -25,7 +25,8 @@ use crate::{HarnessError, Result};
 ///
 /// let registry = Registry::standard();
 /// assert_eq!(registry.get("irm")?.info().name, "IRM");
-/// assert!(registry.get("irn").unwrap_err().to_string().contains("expected one of"));
+/// let message = registry.get("irn").err().map(|error| error.to_string());
+/// assert!(message.is_some_and(|text| text.contains("expected one of")));
 /// # Ok::<(), ctl_harness::HarnessError>(())
 /// ```
 #[derive(Default)]
