@@ -159,6 +159,7 @@ impl Recipe {
             "mm-rex" => {
                 let config = MmRexConfig {
                     lambda_min: (1.0 - weight) / 2.0,
+                    lambda_min_before: Some((1.0 - before) / 2.0),
                     anneal_steps: self.anneal_steps,
                     rescale: false,
                     reset_optimiser: false,

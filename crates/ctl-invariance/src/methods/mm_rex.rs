@@ -32,9 +32,11 @@ pub struct MmRexConfig {
     /// Smallest weight an environment may get from `anneal_steps` on; at most 0 (at 0 it is the
     /// worst risk alone).
     pub lambda_min: f64,
-    /// Steps of plain training before.
+    /// The smallest weight before; none minimises the mean risk.
+    pub lambda_min_before: Option<f64>,
+    /// Steps before `lambda_min` sets in.
     pub anneal_steps: u64,
-    /// Divide the total by `−lambda_min` where that is above 1.
+    /// Divide the total by `−λ` of the step where that is above 1.
     pub rescale: bool,
     /// Reset the optimiser when the extrapolation sets in.
     pub reset_optimiser: bool,
@@ -44,6 +46,7 @@ impl Default for MmRexConfig {
     fn default() -> Self {
         Self {
             lambda_min: -1.0,
+            lambda_min_before: None,
             anneal_steps: 500,
             rescale: false,
             reset_optimiser: true,
@@ -53,14 +56,15 @@ impl Default for MmRexConfig {
 
 impl MethodConfig for MmRexConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
-        let ok = self.lambda_min.is_finite() && self.lambda_min <= 0.0;
-        in_range(
-            method,
-            "lambda_min",
-            &self.lambda_min,
-            "finite and at most 0",
-            ok,
-        )
+        for (key, lambda) in [
+            ("lambda_min", Some(self.lambda_min)),
+            ("lambda_min_before", self.lambda_min_before),
+        ] {
+            let Some(lambda) = lambda else { continue };
+            let ok = lambda.is_finite() && lambda <= 0.0;
+            in_range(method, key, &lambda, "finite and at most 0", ok)?;
+        }
+        Ok(())
     }
 
     fn search_space() -> Vec<SearchDimension> {
@@ -79,7 +83,8 @@ impl MethodConfig for MmRexConfig {
 /// `(1 − E λ) max_e R_e + λ Σ_e R_e`
 ///
 /// # References
-/// Krueger et al. 2021, equation 7. Before `anneal_steps` the mean risk is minimised.
+/// Krueger et al. 2021, equation 7. Before `anneal_steps`, λ is `lambda_min_before`; without it
+/// the mean risk is minimised.
 pub struct MmRex {
     config: MmRexConfig,
 }
@@ -95,11 +100,15 @@ impl Objective for MmRex {
     fn evaluate(&mut self, step: &Step<'_>) -> Result<Value> {
         let risks = step.risks()?;
         let risk = risks.mean_all()?;
-        if step.number < self.config.anneal_steps {
+        let lambda = if step.number < self.config.anneal_steps {
+            self.config.lambda_min_before
+        } else {
+            Some(self.config.lambda_min)
+        };
+        let Some(lambda) = lambda else {
             return Ok(Value::new(risk.clone(), vec![("risk", risk)]));
-        }
+        };
         let worst = worst_risk(&risks)?;
-        let lambda = self.config.lambda_min;
         let environments = risks.elem_count() as f64;
         let worst_part = (&worst * (1.0 - environments * lambda))?;
         let total = (worst_part + (risks.sum_all()? * lambda)?)?;
@@ -136,16 +145,43 @@ mod tests {
     use super::*;
     use crate::methods::testing::{classification, evaluate_at};
 
-    /// λ = −1, E = 2: 3·max − (R₀ + R₁).
-    #[test]
-    fn value_by_hand() {
+    /// Total at a step over two environments with risks log 2 and log(1 + e).
+    fn total(config: MmRexConfig, step: u64) -> f64 {
         let environments = [
             classification(0, &[[0.0, 0.0]], &[0]),
             classification(1, &[[0.0, 1.0]], &[0]),
         ];
-        let value = evaluate_at(&mut MmRex::new(MmRexConfig::default()), &environments, 500);
-        let (r0, r1) = (2f64.ln(), (1.0 + 1f64.exp()).ln());
-        let total = value.total.to_scalar::<f64>().unwrap();
-        assert!((total - (3.0 * r1 - (r0 + r1))).abs() < 1e-12);
+        let value = evaluate_at(&mut MmRex::new(config), &environments, step);
+        value.total.to_scalar::<f64>().unwrap()
+    }
+
+    fn risks() -> (f64, f64) {
+        (2f64.ln(), (1.0 + 1f64.exp()).ln())
+    }
+
+    /// λ = −1, E = 2: 3·max − (R₀ + R₁).
+    #[test]
+    fn value_by_hand() {
+        let (r0, r1) = risks();
+        let found = total(MmRexConfig::default(), 500);
+        assert!((found - (3.0 * r1 - (r0 + r1))).abs() < 1e-12);
+    }
+
+    /// Mean risk without a weight of its own; λ = 0 is the worst risk, λ = −½ is 2·max − ½ΣR.
+    #[test]
+    fn before_annealing() {
+        let (r0, r1) = risks();
+        let cases = [
+            (None, (r0 + r1) / 2.0),
+            (Some(0.0), r1),
+            (Some(-0.5), 2.0 * r1 - (r0 + r1) / 2.0),
+        ];
+        for (lambda_min_before, expected) in cases {
+            let config = MmRexConfig {
+                lambda_min_before,
+                ..MmRexConfig::default()
+            };
+            assert!((total(config, 499) - expected).abs() < 1e-12);
+        }
     }
 }
