@@ -1,20 +1,13 @@
 //! Tables in the terminal.
 
 use comfy_table::{CellAlignment, Table as Grid, presets::UTF8_HORIZONTAL_ONLY};
+use ctl_harness::Role;
+use ctl_harness::report::{Average, MethodSummary, terminal_rows};
 use ctl_harness::reproduce::Reproduction;
-use ctl_harness::table::{Estimate, Table};
-use ctl_harness::vocabulary::Selector;
+use ctl_harness::table::Table;
 
 /// One row per method: means over cells.
 pub(crate) fn summary(table: &Table) -> String {
-    let mut methods: Vec<&str> = table.lines.iter().map(|l| l.method.as_str()).collect();
-    methods.sort_unstable();
-    methods.dedup();
-    let mut rows: Vec<(f64, Vec<String>)> = methods
-        .into_iter()
-        .map(|method| row(table, method))
-        .collect();
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut grid = Grid::new();
     grid.load_style(UTF8_HORIZONTAL_ONLY);
     grid.set_header([
@@ -26,10 +19,11 @@ pub(crate) fn summary(table: &Table) -> String {
         "target (oracle)",
         "regret",
         "cells",
+        "seeds",
         "diverged",
     ]);
-    for (_, cells) in rows {
-        grid.add_row(cells);
+    for method in terminal_rows(table) {
+        grid.add_row(row(&method));
     }
     for column in grid.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -38,53 +32,31 @@ pub(crate) fn summary(table: &Table) -> String {
     format!("{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets")
 }
 
-fn row(table: &Table, method: &str) -> (f64, Vec<String>) {
-    let metric = table.main_metric;
-    let lines = |selector: Selector| {
-        table
-            .lines
-            .iter()
-            .filter(move |l| l.method == method && l.selector == selector)
+fn row(method: &MethodSummary) -> Vec<String> {
+    let sees = match method.role {
+        Role::Adaptation => "target images",
+        Role::Oracle => "no shortcut",
+        Role::Generalisation => "sources",
     };
-    let mean = |selector: Selector, inside: bool| {
-        let values: Vec<f64> = lines(selector)
-            .filter_map(|l| {
-                if inside {
-                    l.in_distribution.get(metric)
-                } else {
-                    l.target.get(metric)
-                }
-            })
-            .map(|e| e.mean)
-            .collect();
-        Estimate::of(&values).map(|e| e.mean)
+    let (fewest, most) = method.seeds;
+    let seeds = if fewest == most {
+        most.to_string()
+    } else {
+        format!("{fewest}–{most}")
     };
-    let regrets: Vec<f64> = lines(Selector::TrainingDomain)
-        .filter_map(|l| l.regret)
-        .collect();
-    let target = mean(Selector::TrainingDomain, false);
-    let first = lines(Selector::TrainingDomain).next();
-    let family = first.map_or("", |l| l.family.as_str());
-    let sees = first.map_or("", |l| match l.role {
-        ctl_harness::Role::Adaptation => "target images",
-        ctl_harness::Role::Oracle => "no shortcut",
-        ctl_harness::Role::Generalisation => "sources",
-    });
-    let cells = vec![
-        method.to_owned(),
-        family.to_owned(),
+    let mean = |average: Option<Average>| number(average.map(|a| a.mean));
+    vec![
+        method.method.clone(),
+        method.family.as_str().to_owned(),
         sees.to_owned(),
-        number(mean(Selector::TrainingDomain, true)),
-        number(target),
-        number(mean(Selector::TargetOracle, false)),
-        number(Estimate::of(&regrets).map(|e| e.mean)),
-        lines(Selector::TrainingDomain).count().to_string(),
-        lines(Selector::TrainingDomain)
-            .map(|l| l.diverged)
-            .sum::<usize>()
-            .to_string(),
-    ];
-    (target.unwrap_or(f64::NEG_INFINITY), cells)
+        mean(method.in_distribution),
+        mean(method.target),
+        mean(method.oracle),
+        number(method.regret),
+        method.cells.to_string(),
+        seeds,
+        method.diverged.to_string(),
+    ]
 }
 
 fn number(value: Option<f64>) -> String {

@@ -133,7 +133,7 @@ pub fn load_folder(folder: &Path, training: &Training) -> Result<CohortData> {
     };
     Ok(CohortData {
         spec: CohortSpec::Folder {
-            hash: data_hash(&cohort, HashDepth::Sizes)?,
+            hash: data_hash(&cohort, HashDepth::Contents)?,
         },
         sites: cohort.sites().to_vec(),
         classes: cohort.classes().to_vec(),
