@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table as Grid, presets::UTF8_HORIZONTAL_ONLY};
 use ctl_harness::Role;
 use ctl_harness::report::{Average, MethodSummary, terminal_rows};
 use ctl_harness::reproduce::Reproduction;
-use ctl_harness::table::Table;
+use ctl_harness::table::{LEAST_PER_CLASS, Table};
 
 /// One row per method: means over cells.
 pub(crate) fn summary(table: &Table) -> String {
@@ -29,7 +29,10 @@ pub(crate) fn summary(table: &Table) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let metric = table.main_metric;
-    format!("{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets")
+    format!(
+        "{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets; cells with \
+         fewer than {LEAST_PER_CLASS} scored target samples of a class are left out"
+    )
 }
 
 fn row(method: &MethodSummary) -> Vec<String> {
@@ -53,7 +56,7 @@ fn row(method: &MethodSummary) -> Vec<String> {
         mean(method.target),
         mean(method.oracle),
         number(method.regret),
-        method.cells.to_string(),
+        format!("{} ({})", method.cells, method.ground.as_str()),
         seeds,
         method.diverged.to_string(),
     ]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ctl_invariance::{Family, Role};
 use serde::Serialize;
 
+use super::ground::Ground;
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::table::{Cell, Estimate, Line};
@@ -39,7 +40,7 @@ struct Heading {
 #[derive(Debug, Serialize)]
 struct GridRow {
     task: &'static str,
-    shift: &'static str,
+    shift: String,
     cells: usize,
     entries: Vec<Entry>,
 }
@@ -60,6 +61,18 @@ impl Grid {
         let pairs = run
             .iter()
             .flat_map(|&task| Shift::ALL.iter().map(move |&shift| (task, shift)));
+        let grounds = |(task, shift): (Task, Shift)| {
+            let cells = sweep.table.cells();
+            let has = move |ground: &Ground| {
+                let mut cells = cells.iter().filter(|c| c.task == task && c.shift == shift);
+                cells.any(|cell| ground.has(cell))
+            };
+            // A shift that was not run has a row as well.
+            let first = (task, shift, Ground::UnseenSite);
+            let mixture = has(&Ground::Mixture).then_some((task, shift, Ground::Mixture));
+            let unseen = (mixture.is_none() || has(&Ground::UnseenSite)).then_some(first);
+            unseen.into_iter().chain(mixture)
+        };
         let idle: Vec<String> = idle.iter().map(|t| t.as_str().to_owned()).collect();
         Self {
             families: FAMILIES
@@ -68,26 +81,32 @@ impl Grid {
                     causal: family.is_causal(),
                 })
                 .into(),
-            rows: pairs.map(|(task, shift)| row(sweep, task, shift)).collect(),
+            rows: pairs.flat_map(grounds).map(|at| row(sweep, at)).collect(),
             not_run: text::list(&idle),
         }
     }
 }
 
-fn row(sweep: &Sweep<'_>, task: Task, shift: Shift) -> GridRow {
+fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridRow {
+    let is_here = |cell: &Cell| {
+        let few = sweep.table.has_few_samples(cell);
+        cell.task == task && cell.shift == shift && ground.has(cell) && !few
+    };
     let lines: Vec<&Line> = sweep
         .table
         .lines
         .iter()
-        .filter(|l| l.cell.task == task && l.cell.shift == shift)
         .filter(|l| l.selector == Selector::TrainingDomain && l.role != Role::Oracle)
+        .filter(|l| is_here(&l.cell))
         .collect();
-    let cells = sweep.table.cells();
-    let cells = cells.iter().filter(|c| c.task == task && c.shift == shift);
+    let cells = sweep.table.cells().into_iter();
     GridRow {
         task: task.as_str(),
-        shift: shift.as_str(),
-        cells: cells.count(),
+        shift: match ground {
+            Ground::UnseenSite => shift.to_string(),
+            Ground::Mixture => format!("{shift}, {}", ground.as_str()),
+        },
+        cells: cells.filter(|cell| is_here(cell)).count(),
         entries: FAMILIES
             .map(|family| entry(sweep, &lines, family))
             .into_iter()
@@ -136,7 +155,7 @@ fn best_entry(
         Some((method, value)) => Entry {
             value: text::signed(Some(value)),
             detail: format!(
-                "{}, best of {counted}{}",
+                "{}, best of {counted} by this figure{}",
                 sweep.name(method),
                 coverage(means, method).unwrap_or_default()
             ),
