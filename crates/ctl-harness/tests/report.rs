@@ -47,7 +47,7 @@ impl Made {
             info,
             protocol: Protocol::LeaveOneSiteOut,
             simulated: false,
-            target_by_class: [22, 18],
+            target_by_class: [20, 20],
         }
     }
 
@@ -127,10 +127,10 @@ impl Made {
 
     /// Forty samples a part; on the target every fifth is surely wrong.
     fn keep_predictions(&self, spec: &RunSpec) {
-        let mut text = String::from("selector,part,id,site,target,output_0,output_1\n");
+        let mut text = String::from("selector,part,id,site,patient,target,output_0,output_1\n");
         for part in ["in-distribution", "target"] {
             for i in 0..40 {
-                let class = i % 2;
+                let (class, patient) = (i % 2, i / 4);
                 let wrong = part == "target" && i % 5 == 0;
                 let right = 0.55 + 0.01 * f64::from(i);
                 let output = if wrong { 1.0 - right } else { right };
@@ -139,7 +139,7 @@ impl Made {
                 let negative = 1.0 - positive;
                 writeln!(
                     text,
-                    "training-domain,{part},film-{i:02},\"{site}\",{class},{negative},{positive}"
+                    "training-domain,{part},film-{i:02},\"{site}\",patient-{patient},{class},{negative},{positive}"
                 )
                 .unwrap();
             }
@@ -222,7 +222,7 @@ fn record(spec: RunSpec, status: Status) -> Record {
         },
         counts: Counts {
             target: 40,
-            target_by_class: vec![22, 18],
+            target_by_class: vec![20, 20],
             ..Counts::default()
         },
         evaluations: Vec::new(),
@@ -353,7 +353,7 @@ fn the_page_is_complete_and_needs_nothing_from_outside() {
     assert!(
         html.contains("<span>ERM 0.910 at home, 0.710 on the target; best other method IRM 0.8")
     );
-    assert!(html.contains("22 of class 0 and 18 of class 1"));
+    assert!(html.contains("20 of class 0 and 20 of class 1"));
     assert!(html.contains("site c has one class only"));
     // The surest mistake is the last wrong sample: film-35, class 1, 0.90 sure of class 0.
     assert!(html.contains(">film-35</td>"));
@@ -474,6 +474,51 @@ fn damaged_predictions_are_named_and_the_rest_is_reported() {
         "predictions.csv of run {broken} (irm) is not used"
     )));
     assert!(html.contains(">film-35</td>"));
+}
+
+#[test]
+fn predictions_that_were_cut_short_are_named_and_not_used() {
+    let made = winner();
+    let cut = spec("irm", "films", "c", 0).folder();
+    let path = Layout::new(made.root()).run(&cut).join("predictions.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let kept: Vec<&str> = text.lines().take(1 + 40 + 33).collect();
+    write_atomically(&path, kept.join("\n").as_bytes()).unwrap();
+    let html = made.write(Format::Html);
+    assert!(html.contains(&format!(
+        "predictions.csv of run {cut} (irm) is not used: expected 40 rows of part target under \
+         training-domain selection, as the record counts, found 33"
+    )));
+}
+
+#[test]
+fn predictions_of_an_earlier_version_are_read_and_say_that_patients_are_unknown() {
+    let made = winner();
+    assert!(
+        !made
+            .write(Format::Html)
+            .contains("images taken as independent")
+    );
+    let folder = spec("irm", "films", "c", 0).folder();
+    let path = Layout::new(made.root())
+        .run(&folder)
+        .join("predictions.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let without: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            cells.remove(4);
+            cells.join(",")
+        })
+        .collect();
+    write_atomically(&path, without.join("\n").as_bytes()).unwrap();
+    let html = made.write(Format::Html);
+    assert_eq!(
+        html.matches("unknown, images taken as independent").count(),
+        1
+    );
+    assert!(!html.contains("is not used"));
 }
 
 #[test]
