@@ -719,3 +719,16 @@ fn a_diverged_draw_gives_way_to_one_that_did_not() {
     assert_eq!(table.lines[0].target_by_seed, [0.7]);
     assert_eq!((table.lines[0].diverged, table.lines[0].at_chance), (1, 0));
 }
+
+#[test]
+fn group_dro_is_a_baseline_and_no_causal_method() {
+    let gains = [
+        ("erm", 0.0, 0.0),
+        ("group-dro", 0.2, 0.2),
+        ("coral", 0.1, 0.1),
+    ];
+    let html = Made::new().with_runs(&CELLS, &gains).write(Format::Html);
+    assert!(html.contains("GroupDRO does better than ERM on the target beyond noise"));
+    assert!(!html.contains("Causal or correlation-based?"));
+    assert!(html.contains("ERM itself; GroupDRO +0."));
+}

@@ -131,12 +131,26 @@ fn entry(sweep: &Sweep<'_>, lines: &[&Line], family: Family) -> Entry {
     } else if family == Family::Baseline {
         Entry {
             value: text::number(means.get(REFERENCE).and_then(mean)),
-            detail: format!("ERM itself, {counted}"),
+            detail: baselines(sweep, &means, &methods),
             class: "reference",
         }
     } else {
         best_entry(sweep, &means, &methods, &counted)
     }
+}
+
+/// Plain training, and what the other baselines gain over it.
+fn baselines(sweep: &Sweep<'_>, means: &Means<'_>, methods: &BTreeSet<&str>) -> String {
+    let others = methods.iter().filter(|method| **method != REFERENCE);
+    let gains = others.map(|&method| {
+        let gain = means.get(method).zip(means.get(REFERENCE));
+        let gain = gain.and_then(|(own, erm)| difference(own, erm));
+        format!("{} {}", sweep.name(method), text::signed(gain))
+    });
+    let parts: Vec<String> = std::iter::once("ERM itself".to_owned())
+        .chain(gains)
+        .collect();
+    parts.join("; ")
 }
 
 /// The method of a family that gains most over plain training.
