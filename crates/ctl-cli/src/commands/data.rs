@@ -133,6 +133,9 @@ fn check(folder: &Path, decode: bool, json: bool) -> anyhow::Result<ExitCode> {
 
 fn show(checked: &Checked) {
     let report = &checked.report;
+    for notice in &report.notices {
+        println!("{}: notice: {notice}", checked.cohort);
+    }
     for problem in report.problems.iter().take(SHOWN) {
         println!("{problem}");
     }
