@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use ctl_harness::HarnessError;
 use ctl_imaging::ImagingError;
+use ctl_phantom::PhantomError;
 
 /// A check found something.
 pub(crate) const FOUND: u8 = 1;
@@ -33,9 +34,16 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The causes joined by colons, without repeating one that its parent already quotes.
-pub(crate) fn one_line(error: &anyhow::Error) -> String {
+fn one_line(error: &anyhow::Error) -> String {
+    chain(error.as_ref())
+}
+
+/// As [`one_line`], of any error.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
-    for cause in error.chain() {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        next = cause.source();
         let part = cause.to_string();
         if text.ends_with(&part) {
             continue;
@@ -46,6 +54,11 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
         text.push_str(&part);
     }
     text
+}
+
+/// The code of a failure that has been reported already.
+pub(crate) fn code_of_failure(error: &HarnessError) -> ExitCode {
+    ExitCode::from(code_of_harness(error))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -64,21 +77,23 @@ fn code_of(error: &anyhow::Error) -> u8 {
     {
         return DATA;
     }
-    if error
-        .chain()
-        .any(|c| c.downcast_ref::<ctl_phantom::PhantomError>().is_some())
-    {
-        return USAGE;
+    let simulated = error.chain().find_map(|c| c.downcast_ref::<PhantomError>());
+    simulated.map_or(INTERNAL, code_of_phantom)
+}
+
+fn code_of_phantom(error: &PhantomError) -> u8 {
+    match error {
+        PhantomError::Io { .. } | PhantomError::Image { .. } => DATA,
+        _ => USAGE,
     }
-    INTERNAL
 }
 
 fn code_of_harness(error: &HarnessError) -> u8 {
     match error {
-        HarnessError::Config { .. }
-        | HarnessError::Unknown { .. }
-        | HarnessError::Method(_)
-        | HarnessError::Phantom(_) => USAGE,
+        HarnessError::Config { .. } | HarnessError::Unknown { .. } | HarnessError::Method(_) => {
+            USAGE
+        }
+        HarnessError::Phantom(inner) => code_of_phantom(inner),
         HarnessError::Data { .. }
         | HarnessError::File { .. }
         | HarnessError::Stored { .. }

@@ -4,9 +4,10 @@
     reason = "a helper that fails should fail its test"
 )]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rstest::rstest;
 use tempfile::TempDir;
@@ -368,47 +369,84 @@ fn json_goes_to_stdout_alone_and_models_apply_to_a_new_cohort() {
     assert!(text.starts_with("path,predicted,p(healthy),p(opacity)"));
 }
 
-/// Kills the process at several moments; the sweep then ends with the bytes of an undisturbed one.
+/// Every file of a sweep, with its bytes unless it holds wall-clock time.
+fn listing(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![out.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(out).unwrap().display().to_string();
+            let timed = name.ends_with("env.json") || name.starts_with("report");
+            let bytes = if timed {
+                Vec::new()
+            } else {
+                std::fs::read(&path).unwrap()
+            };
+            files.insert(name, bytes);
+        }
+    }
+    files
+}
+
+/// Whether some run is half way: it has a checkpoint and no record.
+fn is_under_way(out: &Path) -> bool {
+    let runs = std::fs::read_dir(out.join("runs")).into_iter().flatten();
+    runs.flatten().any(|run| {
+        run.path().join("checkpoint.safetensors").exists()
+            && !run.path().join("record.json").exists()
+    })
+}
+
+/// Kills the process again and again while a run is half way; the sweep then ends with the files
+/// and bytes of an undisturbed one.
 #[test]
 fn a_killed_sweep_finishes_with_the_same_bytes() {
+    const KILLS: usize = 3;
     let folder = tempfile::tempdir().unwrap();
-    let path = suite(&folder, &suite_text(40));
+    let path = suite(&folder, &suite_text(60));
     let whole = folder.path().join("whole");
-    assert!(benchmark(&path, &whole, &[]).status.success());
+    assert!(benchmark(&path, &whole, &["--jobs", "1"]).status.success());
     let cut = folder.path().join("cut");
     let binary = assert_cmd::cargo::cargo_bin!("ctl");
-    for kill_after in [60, 250, 450, 700] {
+    let mut hit = 0;
+    while hit < KILLS {
         let mut child = Command::new(binary)
             .args(["benchmark", "--suite", path.to_str().unwrap()])
-            .args(["--out", cut.to_str().unwrap()])
+            .args(["--out", cut.to_str().unwrap(), "--jobs", "2"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(kill_after));
-        // SIGKILL on Unix; the process may have finished already.
-        let _ = child.kill();
-        child.wait().unwrap();
-    }
-    let begun = Instant::now();
-    assert!(benchmark(&path, &cut, &[]).status.success());
-    assert!(begun.elapsed() < Duration::from_mins(5));
-    let mut compared = 0;
-    for entry in std::fs::read_dir(whole.join("runs")).unwrap() {
-        let run = entry.unwrap();
-        for file in [
-            "record.json",
-            "predictions.csv",
-            "metrics.jsonl",
-            "spec.json",
-        ] {
-            let one = std::fs::read(run.path().join(file)).unwrap();
-            let two = std::fs::read(cut.join("runs").join(run.file_name()).join(file)).unwrap();
-            assert!(one == two, "{file} differs after kills");
-            compared += 1;
+        let pause = Duration::from_millis(3 + 7 * hit as u64);
+        while child.try_wait().unwrap().is_none() && !is_under_way(&cut) {
+            std::thread::sleep(Duration::from_millis(1));
         }
+        std::thread::sleep(pause);
+        if child.try_wait().unwrap().is_some() {
+            // It was faster than the look at its folder: start over.
+            std::fs::remove_dir_all(&cut).unwrap();
+            hit = 0;
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        hit += 1;
     }
-    assert_eq!(compared, 8);
+    assert!(benchmark(&path, &cut, &[]).status.success());
+    let (one, two) = (listing(&whole), listing(&cut));
+    assert_eq!(
+        one.keys().collect::<Vec<_>>(),
+        two.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in &one {
+        let same = name == "sweep.json" || *bytes == two[name];
+        assert!(same, "{name} differs after kills");
+    }
 }
 
 /// The commands that the README shows, `ci`, `--all` and long ones aside, parse and show help.

@@ -28,6 +28,13 @@ pub struct FileOutcome {
     pub not_run: Option<String>,
 }
 
+impl FileOutcome {
+    /// Cases found, run or not; a file that cannot be read counts as one that failed.
+    fn cases(&self) -> usize {
+        self.passed + self.failed + self.not_implemented.values().sum::<usize>()
+    }
+}
+
 /// The outcome of one case.
 enum Outcome {
     Passed,
@@ -73,7 +80,14 @@ pub fn run_folder(folder: &Path) -> Result<Vec<FileOutcome>> {
             message: "holds no .json file with conformance vectors".into(),
         });
     }
-    Ok(files.iter().map(|path| run_file(folder, path)).collect())
+    let outcomes: Vec<FileOutcome> = files.iter().map(|path| run_file(folder, path)).collect();
+    if outcomes.iter().all(|outcome| outcome.cases() == 0) {
+        return Err(HarnessError::Data {
+            path: folder.to_path_buf(),
+            message: "holds no conformance case".into(),
+        });
+    }
+    Ok(outcomes)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

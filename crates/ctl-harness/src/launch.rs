@@ -1,16 +1,17 @@
 //! Running a plan on this machine.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::claim;
 use crate::data::{CohortData, load_chest, load_folder, write_examples};
 use crate::plan::{Origin, Plan, PlannedRun};
 use crate::record::{Record, Status};
 use crate::run::{RunContext, execute};
 use crate::spec::CohortSpec;
-use crate::store::write_json_atomically;
 use crate::sweep::{Layout, SWEEP_SCHEMA, SweepInfo};
 use crate::vocabulary::Selector;
 use crate::{Event, HarnessError, Observer, Registry, Result};
@@ -24,12 +25,14 @@ pub struct LaunchOptions<'a> {
     pub out: &'a Path,
     /// Runs at once, each on one thread; at least 1.
     pub jobs: usize,
-    /// Keep the weights of the selected checkpoints.
+    /// Keep the weights of the selected checkpoints; runs without them are repeated.
     pub save_models: bool,
+    /// What else `env.json` says, such as the revision of the sources and the host.
+    pub provenance: BTreeMap<String, String>,
 }
 
-/// What became of a sweep.
-#[derive(Debug, Default)]
+/// What became of a sweep; its folder stays locked for other processes until this is dropped.
+#[derive(Debug)]
 pub struct Outcome {
     /// Runs that an earlier invocation had finished.
     pub reused: usize,
@@ -37,13 +40,14 @@ pub struct Outcome {
     pub finished: usize,
     /// Runs that failed, with what went wrong; the others are kept.
     pub failures: Vec<HarnessError>,
+    _lock: File,
 }
 
 /// Writes what the sweep is, then runs what is missing; finished runs are never repeated.
 ///
 /// # Errors
-/// When the folder cannot be written or holds another version's sweep. A run that fails is
-/// reported in the outcome.
+/// When the folder cannot be written, is in use by another process, or holds another sweep, another
+/// version's or a damaged record. A run that fails is reported in the outcome.
 pub fn launch(
     info: &SweepInfo,
     plan: &Plan,
@@ -52,15 +56,15 @@ pub fn launch(
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     let layout = Layout::new(options.out);
-    if layout.sweep().exists() {
-        layout.read_info()?;
+    let lock = claim::lock(&layout)?;
+    let mut open: Vec<&PlannedRun> = Vec::new();
+    for run in &plan.runs {
+        if !claim::is_done(&layout, run, options.save_models)? {
+            open.push(run);
+        }
     }
-    write_json_atomically(&layout.sweep(), info)?;
-    let open: Vec<&PlannedRun> = plan
-        .runs
-        .iter()
-        .filter(|run| !is_done(&layout, run))
-        .collect();
+    claim::announce(&layout, info, plan)?;
+    claim::tidy(&layout)?;
     let reused = plan.runs.len() - open.len();
     let steps = |runs: &mut dyn Iterator<Item = &PlannedRun>| -> u64 {
         runs.map(|run| run.spec.training.steps).sum()
@@ -76,7 +80,9 @@ pub fn launch(
     let next = AtomicUsize::new(0);
     let outcome = Mutex::new(Outcome {
         reused,
-        ..Outcome::default()
+        finished: 0,
+        failures: Vec::new(),
+        _lock: lock,
     });
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.max(1).min(open.len()) {
@@ -93,12 +99,6 @@ pub fn launch(
         }
     });
     Ok(outcome.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Whether a run has a record that belongs to it.
-fn is_done(layout: &Layout, run: &PlannedRun) -> bool {
-    let path = layout.record(&run.spec.folder());
-    Record::read(&path).is_ok_and(|record| record.spec == run.spec)
 }
 
 /// What a sweep of a plan is, for `sweep.json`.
@@ -142,9 +142,8 @@ impl CohortCache {
         let load = || load(run).map(Arc::new).map_err(|error| chain(&error));
         slot.get_or_init(load)
             .clone()
-            .map_err(|message| HarnessError::Config {
-                origin: format!("cohort {}", run.spec.cohort),
-                key: "data".into(),
+            .map_err(|message| HarnessError::Data {
+                path: run.origin.path(),
                 message,
             })
     }
@@ -174,20 +173,30 @@ fn load(run: &PlannedRun) -> Result<CohortData> {
 }
 
 fn write_pictures(layout: &Layout, plan: &Plan, cohorts: &CohortCache) -> Result<()> {
-    if layout.examples().join("examples.json").exists() {
-        return Ok(());
-    }
-    let mut pictured: Vec<(String, Arc<CohortData>)> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    let mut examples = layout.read_examples()?;
     for run in &plan.runs {
-        if pictured.iter().all(|(name, _)| *name != run.spec.cohort) {
-            pictured.push((run.spec.cohort.clone(), cohorts.get(run)?));
+        let name = run.spec.cohort.as_str();
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        let content = content_of(run);
+        if examples.contents.get(name) != Some(&content) {
+            let cohort = cohorts.get(run)?;
+            write_examples(layout, &mut examples, (name, &content), &cohort)?;
         }
     }
-    let borrowed: Vec<(String, &CohortData)> = pictured
-        .iter()
-        .map(|(name, cohort)| (name.clone(), cohort.as_ref()))
-        .collect();
-    write_examples(layout, &borrowed)
+    Ok(())
+}
+
+/// Hash of everything that the pictures of a run's cohort depend on.
+fn content_of(run: &PlannedRun) -> String {
+    let training = &run.spec.training;
+    let key = (&run.spec.data, training.size, training.colour);
+    // Numbers and names: they always serialise.
+    let text = serde_json::to_string(&key).unwrap_or_default();
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 fn run_one(
@@ -216,6 +225,8 @@ fn run_one(
         cohort: &cohort,
         folder: &layout.run(&folder),
         save_models: options.save_models,
+        jobs: options.jobs,
+        provenance: &options.provenance,
         observer,
     };
     let record = execute(&run.spec, &context).map_err(fault)?;

@@ -1,6 +1,7 @@
 //! The benchmark harness: tasks, method registry, protocols, model selection, runs, report.
 
 pub mod catalogue;
+mod claim;
 pub mod conformance;
 pub mod data;
 mod error;

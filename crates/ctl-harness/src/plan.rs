@@ -1,5 +1,6 @@
 //! From a suite to the list of runs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,16 @@ pub enum Origin {
     Simulated,
     /// It lies in a folder.
     Folder(PathBuf),
+}
+
+impl Origin {
+    /// The folder, or what stands for it in messages.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Self::Simulated => PathBuf::from("simulated cohort"),
+            Self::Folder(folder) => folder.clone(),
+        }
+    }
 }
 
 /// One run of a plan.
@@ -120,8 +131,23 @@ fn plan_folders(
     for (folder, reason) in found.skipped {
         plan.skipped.push(format!("{}: {reason}", shown(&folder)));
     }
+    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in found.cohorts {
-        plan_folder(plan, suite, registry, &folder)?;
+        let opened = ctl_imaging::Cohort::open(&folder)?;
+        let chest = suite.chest.iter().any(|c| c.name == opened.name());
+        let twin = named.insert(opened.name().to_owned(), folder.clone());
+        if let Some(twin) = twin.or(chest.then(|| PathBuf::from("the suite"))) {
+            return Err(HarnessError::Data {
+                path: folder,
+                message: format!(
+                    "is named {:?} like {}; results are told apart by name, so set another \
+                     `name` in cohort.toml",
+                    opened.name(),
+                    twin.display()
+                ),
+            });
+        }
+        plan_folder(plan, suite, registry, (&folder, &opened))?;
     }
     Ok(())
 }
@@ -131,11 +157,15 @@ fn shown(folder: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn plan_folder(plan: &mut Plan, suite: &Suite, registry: &Registry, folder: &Path) -> Result<()> {
+fn plan_folder(
+    plan: &mut Plan,
+    suite: &Suite,
+    registry: &Registry,
+    (folder, opened): (&Path, &ctl_imaging::Cohort),
+) -> Result<()> {
     let Some(folders) = &suite.folders else {
         return Ok(());
     };
-    let opened = ctl_imaging::Cohort::open(folder)?;
     if !opened.tasks().contains(&Task::Classification) {
         let tasks: Vec<&str> = opened.tasks().iter().map(|t| t.as_str()).collect();
         plan.skipped.push(format!(
@@ -155,12 +185,19 @@ fn plan_folder(plan: &mut Plan, suite: &Suite, registry: &Registry, folder: &Pat
             cohort.sites.len(),
             folders.min_per_class
         ));
-        return Ok(());
     }
-    let mut arrangements = Vec::new();
-    for &protocol in &folders.protocols {
-        arrangements.extend(arrange(protocol, &cohort, &sites));
-    }
+    let arrangements: Vec<Arrangement> = match sites[..] {
+        [] => return Ok(()),
+        [site] => {
+            let name = cohort.sites[site].clone();
+            vec![(Protocol::SingleSite, vec![name.clone()], name)]
+        }
+        _ => folders
+            .protocols
+            .iter()
+            .flat_map(|&protocol| arrange(protocol, &cohort, &sites))
+            .collect(),
+    };
     let entry = Entry {
         name: opened.name(),
         shift: folders.shift,

@@ -20,7 +20,7 @@ pub enum CohortSpec {
     },
     /// A cohort on disk; the path is not part of the specification, its content is.
     Folder {
-        /// Hash of manifest, configuration and file sizes.
+        /// Hash of manifest, configuration and every file that the manifest names.
         hash: String,
     },
 }

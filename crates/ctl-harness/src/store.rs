@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{HarnessError, Result};
 
+/// Beginning of the names of files that are being written.
+pub(crate) const PARTIAL_PREFIX: &str = ".partial-";
+
 /// Writes a file so that a reader, a full disk or a kill sees the old content or the new one.
 ///
 /// Missing folders are made. The content goes to a temporary file in the same folder, is flushed to
@@ -24,15 +27,38 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
             source,
         }
     };
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    // The parent of a bare name is an empty path, which cannot be opened.
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder).map_err(fault("make its folder"))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".partial-")
-        .tempfile_in(folder)
-        .map_err(fault("write"))?;
+    let mut file = partial_file(folder).map_err(fault("write"))?;
     file.write_all(content).map_err(fault("write"))?;
     file.as_file().sync_all().map_err(fault("write"))?;
     file.persist(path).map_err(|e| fault("write")(e.error))?;
+    flush_folder(folder).map_err(fault("write"))
+}
+
+/// A temporary file with the permissions that any new file of this user gets.
+fn partial_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL_PREFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        // Before the umask, as `open` does it.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Makes a renaming last through a power cut; elsewhere than on Unix folders cannot be flushed.
+fn flush_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
     Ok(())
 }
 

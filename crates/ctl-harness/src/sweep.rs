@@ -13,12 +13,14 @@
 //! report.html, report.md, results.csv
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
 use crate::store::read_json;
+use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
 
 /// Version of the layout of `sweep.json` and `examples.json`.
@@ -68,6 +70,9 @@ pub struct Examples {
     pub schema: u32,
     /// The pictures, by cohort, site and class.
     pub examples: Vec<Example>,
+    /// By cohort, the hash of what the pictures were made from.
+    #[serde(default)]
+    pub contents: BTreeMap<String, String>,
 }
 
 /// Paths inside the folder of a sweep.
@@ -100,6 +105,18 @@ impl Layout {
         self.run(folder).join("record.json")
     }
 
+    /// Description of a run's model under a selector.
+    pub fn model(&self, folder: &str, selector: Selector) -> PathBuf {
+        self.run(folder)
+            .join(format!("model-{selector}"))
+            .join("model.json")
+    }
+
+    /// The file that is locked while a process works here.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join(".lock")
+    }
+
     /// Folder of pictures.
     pub fn examples(&self) -> PathBuf {
         self.root.join("examples")
@@ -123,6 +140,13 @@ impl Layout {
             return Err(HarnessError::Stored {
                 path,
                 message: format!("expected schema {SWEEP_SCHEMA}, found {}", info.schema),
+            });
+        }
+        let plain = |name: &String| name.chars().all(|c| c.is_ascii_hexdigit());
+        if let Some(found) = info.runs.iter().find(|name| !plain(name)) {
+            return Err(HarnessError::Stored {
+                path,
+                message: format!("runs: expected hexadecimal names, found {found:?}"),
             });
         }
         Ok(info)

@@ -36,6 +36,8 @@ pub enum Protocol {
     /// Sources are the negatives of one site and the positives of another: site and label
     /// coincide. Targets are both classes of either.
     SiteLabelMixture,
+    /// The cohort has one usable site: other patients of it are the target, and nothing moves.
+    SingleSite,
 }
 
 /// Which checkpoint and draw stand for a method.
@@ -91,7 +93,7 @@ named!(Shift, "shift", [
 ]);
 named!(Protocol, "protocol", [
     NamedTarget => "named-target", LeaveOneSiteOut => "leave-one-site-out",
-    SiteLabelMixture => "site-label-mixture",
+    SiteLabelMixture => "site-label-mixture", SingleSite => "single-site",
 ]);
 named!(Selector, "selector", [
     TrainingDomain => "training-domain", TargetOracle => "target-oracle",

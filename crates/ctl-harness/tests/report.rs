@@ -163,6 +163,7 @@ impl Made {
         let list = Examples {
             schema: SWEEP_SCHEMA,
             examples: vec![example("films-0.png"), example("../sweep.json")],
+            contents: BTreeMap::new(),
         };
         write_json_atomically(&examples.join("examples.json"), &list).unwrap();
         self

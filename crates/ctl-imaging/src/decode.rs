@@ -10,10 +10,10 @@ use std::io::Cursor;
 use std::path::Path;
 
 /// Longest side of a picture that is decoded.
-const MAX_SIDE: u32 = 1 << 16;
+pub(crate) const MAX_SIDE: u32 = 1 << 16;
 
 /// Most bytes that a decoder may allocate for one picture (256 MiB).
-const MAX_DECODED_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_DECODED_BYTES: u64 = 256 << 20;
 
 /// A decoded picture together with what the stored numbers were before they were divided.
 #[derive(Debug)]

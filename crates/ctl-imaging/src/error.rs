@@ -46,6 +46,17 @@ pub enum ImagingError {
     /// A fault in a cohort's manifest or `cohort.toml`, with row and column.
     #[error(transparent)]
     Cohort(Box<Problem>),
+    /// The image of a manifest's row cannot be used.
+    #[error("{}:{row}:path", manifest.display())]
+    Image {
+        /// The manifest.
+        manifest: PathBuf,
+        /// Its line, counted from 1.
+        row: u64,
+        /// What is wrong with the file.
+        #[source]
+        source: Box<ImagingError>,
+    },
     /// A caller's argument is out of range.
     #[error("{subject}: expected {expected}, found {found}")]
     Argument {

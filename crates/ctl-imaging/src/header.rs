@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::bounded;
-use crate::decode::limits;
+use crate::decode::{MAX_DECODED_BYTES, MAX_SIDE, limits};
 use crate::error::ImagingError;
 use image::{ImageDecoder, ImageFormat, ImageReader};
 use std::io::{BufRead, BufReader, Seek};
@@ -265,5 +265,18 @@ fn checked(size: RasterSize, path: &Path) -> Result<RasterSize> {
             found,
         ));
     }
+    let most = MAX_SIDE as usize;
+    if size.height > most || size.width > most || samples(size) > MAX_DECODED_BYTES as usize {
+        let expected = format!("sides of at most {most} and at most {MAX_DECODED_BYTES} samples");
+        let found = format!("{}x{}x{}", size.channels, size.height, size.width);
+        return Err(ImagingError::content(path, expected, found));
+    }
     Ok(size)
+}
+
+/// Decoded, each takes a byte at least.
+fn samples(size: RasterSize) -> usize {
+    size.channels
+        .saturating_mul(size.height)
+        .saturating_mul(size.width)
 }

@@ -112,10 +112,11 @@ impl ImageStore {
     ///
     /// # Errors
     /// [`ImagingError::Argument`] when an index is not below the number of records, when the
-    /// requested size is 0, or when an array's channels cannot be converted;
-    /// [`ImagingError::Content`] when 32- or 64-bit integers are to be an image (their maximum
-    /// says nothing about their range); otherwise what reading an image reports. Of several
-    /// failures the first in the order of `indices` is returned.
+    /// requested size is 0, or when an array's channels cannot be converted; otherwise
+    /// [`ImagingError::Image`] with the manifest's row and, as its source, what reading the image
+    /// reports ([`ImagingError::Content`] when 32- or 64-bit integers are to be an image: their
+    /// maximum says nothing about their range). Of several failures the first in the order of
+    /// `indices` is returned.
     ///
     /// # Examples
     /// ```
@@ -134,7 +135,10 @@ impl ImageStore {
     pub fn load(&self, indices: &[usize]) -> Result<Vec<Arc<Raster>>> {
         in_order(indices, |index| {
             let record = self.record(index)?;
-            self.cached(&self.images[index], || self.read_image(record))
+            self.cached(&self.images[index], || {
+                self.read_image(record)
+                    .map_err(|error| self.at_row(record, error))
+            })
         })
     }
 
@@ -208,6 +212,18 @@ impl ImageStore {
             raster.to_colour(colour)?
         };
         resized(raster, height, width, Filter::AreaOrBilinear)
+    }
+
+    /// The error of a file with the row that names it; a caller's mistake has none.
+    fn at_row(&self, record: &Record, error: ImagingError) -> ImagingError {
+        match error {
+            ImagingError::Argument { .. } => error,
+            _ => ImagingError::Image {
+                manifest: self.cohort.manifest_path(),
+                row: record.row,
+                source: Box::new(error),
+            },
+        }
     }
 
     fn read_mask(&self, record: &Record, role: MaskRole, address: &ImageAddress) -> Result<Raster> {

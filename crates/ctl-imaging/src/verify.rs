@@ -52,6 +52,9 @@ pub struct VerifyReport {
     pub problems: Vec<Problem>,
     /// All problems, listed or not.
     pub problems_found: usize,
+    /// What is no fault and may be an oversight: columns that nothing reads and that are spelt
+    /// almost like one with a meaning.
+    pub notices: Vec<String>,
 }
 
 impl VerifyReport {
@@ -98,6 +101,10 @@ pub fn verify(folder: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
         .map_err(|source| ImagingError::io(folder, "list", source))?;
     let scan = Cohort::scan(folder)?;
     let mut problems = scan.problems;
+    let notices = scan
+        .cohort
+        .as_ref()
+        .map_or_else(Vec::new, Cohort::misspelt_columns);
     let checks = scan
         .cohort
         .map_or_else(Vec::new, |cohort| check_files(&cohort, options.decode));
@@ -116,6 +123,7 @@ pub fn verify(folder: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
         decoded,
         problems,
         problems_found,
+        notices,
     })
 }
 

@@ -84,8 +84,13 @@ fn the_first_failure_is_reported() {
     std::fs::remove_file(folder.path().join("2.png")).unwrap();
     let store = store(folder.path(), ImageRequest::grey(2, 2), 0);
     for _ in 0..20 {
-        let error = store.load(&[0, 2, 1, 3]).unwrap_err().to_string();
-        assert!(error.ends_with("2.png"), "{error}");
+        let error = store.load(&[0, 2, 1, 3]).unwrap_err();
+        assert!(
+            error.to_string().ends_with("manifest.csv:4:path"),
+            "{error}"
+        );
+        let file = std::error::Error::source(&error).unwrap().to_string();
+        assert!(file.ends_with("2.png"), "{file}");
     }
     let error = store.load(&[4]).unwrap_err().to_string();
     assert_eq!(error, "image index: expected a position below 4, found 4");
@@ -263,7 +268,11 @@ fn pictures_of_array_files_are_loaded() {
         ([3, 1, 2], [0.1, 0.4, 0.2, 0.5, 0.3, 0.6].as_slice())
     );
     let error = store.load(&[3]).unwrap_err();
-    assert!(matches!(error, ImagingError::Content { .. }), "{error}");
+    let ImagingError::Image { row, source, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(row, 5);
+    assert!(matches!(*source, ImagingError::Content { .. }), "{source}");
 }
 
 fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use ctl_imaging::{ProblemKind, VerifyOptions, VerifyReport, verify};
+use ctl_imaging::{ProblemKind, Raster, VerifyOptions, VerifyReport, verify};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -260,4 +260,37 @@ fn a_hundred_thousand_rows_take_seconds() {
     assert!(report.is_clean(), "{:?}", report.problems.first());
     assert_eq!(report.images_checked, 100_000);
     assert!(taken < Duration::from_secs(10), "{taken:?}");
+}
+
+#[test]
+fn a_header_that_no_decoder_would_follow_is_a_fault() {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    for side in [60_000u32, 60_000] {
+        png.extend(side.to_be_bytes());
+    }
+    png.extend([8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.png"), png).unwrap();
+    std::fs::write(folder.path().join("manifest.csv"), "path\na.png\n").unwrap();
+    let report = verify(folder.path(), &VerifyOptions::default()).unwrap();
+    assert_eq!(report.problems_found, 1);
+    assert!(
+        report.problems[0].to_string().contains("60000"),
+        "{}",
+        report.problems[0]
+    );
+}
+
+#[test]
+fn a_column_that_misses_its_meaning_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    Raster::new(1, 1, 1, vec![0.5])
+        .unwrap()
+        .write_png(&folder.path().join("a.png"))
+        .unwrap();
+    std::fs::write(folder.path().join("manifest.csv"), "path,Site\na.png,x\n").unwrap();
+    let report = verify(folder.path(), &VerifyOptions::default()).unwrap();
+    assert!(report.is_clean());
+    assert_eq!(report.notices.len(), 1);
+    assert!(report.notices[0].contains("`site`"), "{:?}", report.notices);
 }

@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         out: folder.path(),
         jobs: 2,
         save_models: false,
+        provenance: std::collections::BTreeMap::new(),
     };
     let info = sweep_info(&suite, &plan, "cargo run");
     let outcome = launch(&info, &plan, &registry, &options, &Silent)?;
@@ -57,10 +58,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let records = Layout::new(folder.path()).read_records(&info)?;
     let table = Table::of(&records, &registry);
     for line in &table.lines {
-        let target = line.target.get(table.main_metric).map_or(f64::NAN, |e| e.mean);
-        println!("{:<12} {:<16} AUROC on the target {target:.3}", line.method, line.selector);
+        let target = line
+            .target
+            .get(table.main_metric)
+            .map_or(f64::NAN, |e| e.mean);
+        println!(
+            "{:<12} {:<16} AUROC on the target {target:.3}",
+            line.method, line.selector
+        );
     }
-    let ours = table.lines.iter().filter(|line| line.method == INFO.id).count();
+    let ours = table
+        .lines
+        .iter()
+        .filter(|line| line.method == INFO.id)
+        .count();
     if ours == 0 {
         return Err("worst-case is missing from the table".into());
     }

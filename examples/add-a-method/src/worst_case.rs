@@ -38,7 +38,13 @@ impl Default for WorstCaseConfig {
 impl MethodConfig for WorstCaseConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         let ok = self.sharpness.is_finite() && self.sharpness > 0.0;
-        in_range(method, "sharpness", &self.sharpness, "positive and finite", ok)
+        in_range(
+            method,
+            "sharpness",
+            &self.sharpness,
+            "positive and finite",
+            ok,
+        )
     }
 
     fn search_space() -> Vec<SearchDimension> {
@@ -82,7 +88,10 @@ mod tests {
     #[test]
     fn soft_maximum_by_hand() {
         let risks = Tensor::new(&[0.0, 2f64.ln()], &Device::Cpu).unwrap();
-        let value = soft_maximum(&risks, 1.0).unwrap().to_scalar::<f64>().unwrap();
+        let value = soft_maximum(&risks, 1.0)
+            .unwrap()
+            .to_scalar::<f64>()
+            .unwrap();
         assert!((value - 1.5f64.ln()).abs() < 1e-12);
     }
 
@@ -90,7 +99,10 @@ mod tests {
     fn between_mean_and_maximum() {
         let risks = Tensor::new(&[0.3, 0.9, 0.4], &Device::Cpu).unwrap();
         for sharpness in [0.1, 1.0, 10.0, 1000.0] {
-            let value = soft_maximum(&risks, sharpness).unwrap().to_scalar::<f64>().unwrap();
+            let value = soft_maximum(&risks, sharpness)
+                .unwrap()
+                .to_scalar::<f64>()
+                .unwrap();
             assert!((0.533..=0.9).contains(&value), "{sharpness}: {value}");
         }
     }

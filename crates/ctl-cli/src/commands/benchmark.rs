@@ -1,5 +1,6 @@
 //! `ctl benchmark`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,12 +39,24 @@ pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
         out: &out,
         jobs,
         save_models: options.save_models || suite.save_models,
+        provenance: provenance(),
     };
     let progress = Progress::new();
     announce(&progress, &suite, &plan, jobs);
     let outcome = launch(&info, &plan, &registry, &launch_options, &progress)?;
     progress.finish();
-    finish(&out, &registry, outcome, options.json)
+    finish(&out, &registry, &outcome, options.json)
+}
+
+/// Where and from which sources this runs, for `env.json`.
+fn provenance() -> BTreeMap<String, String> {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    [
+        ("revision", env!("CTL_REVISION").to_owned()),
+        ("host", host),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
 }
 
 fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: usize) {
@@ -158,9 +171,10 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<ExitCode> {
 fn finish(
     out: &Path,
     registry: &Registry,
-    outcome: Outcome,
+    outcome: &Outcome,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
+    report_failures(&outcome.failures);
     let layout = Layout::new(out);
     let records = layout.read_records(&layout.read_info()?)?;
     let table = Table::of(&records, registry);
@@ -175,14 +189,31 @@ fn finish(
         let report = written.pop().unwrap_or_default();
         println!("report: {}", report.display());
     }
-    let mut failures = outcome.failures.into_iter();
-    let Some(first) = failures.next() else {
-        return Ok(ExitCode::SUCCESS);
-    };
+    Ok(outcome
+        .failures
+        .first()
+        .map_or(ExitCode::SUCCESS, exit::code_of_failure))
+}
+
+/// One line per cause, with the first run that it stopped and the number of others.
+fn report_failures(failures: &[HarnessError]) {
+    let mut causes: Vec<(String, String, usize)> = Vec::new();
     for failure in failures {
-        eprintln!("error: {}", exit::one_line(&failure.into()));
+        let whole = exit::chain(failure);
+        let cause = std::error::Error::source(failure).map_or(whole.clone(), exit::chain);
+        match causes.iter_mut().find(|(known, ..)| *known == cause) {
+            Some((_, _, others)) => *others += 1,
+            None => causes.push((cause, whole, 0)),
+        }
     }
-    Err(first.into())
+    for (_, whole, others) in causes {
+        let more = if others == 0 {
+            String::new()
+        } else {
+            format!(" (and {others} other runs, for the same reason)")
+        };
+        eprintln!("error: {whole}{more}");
+    }
 }
 
 #[cfg(test)]

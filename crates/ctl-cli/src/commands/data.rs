@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use ctl_harness::HarnessError;
 use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
 use ctl_phantom::{ChestSpec, simulate_chest};
 use serde::Serialize;
@@ -95,6 +96,13 @@ struct Checked {
 
 fn check(folder: &Path, decode: bool, json: bool) -> anyhow::Result<ExitCode> {
     let found = discover(folder)?;
+    if found.cohorts.is_empty() {
+        return Err(HarnessError::Data {
+            path: folder.to_path_buf(),
+            message: "holds no cohort: expected a manifest.csv here or in a folder below".into(),
+        }
+        .into());
+    }
     let options = VerifyOptions {
         decode,
         ..VerifyOptions::default()
@@ -125,6 +133,9 @@ fn check(folder: &Path, decode: bool, json: bool) -> anyhow::Result<ExitCode> {
 
 fn show(checked: &Checked) {
     let report = &checked.report;
+    for notice in &report.notices {
+        println!("{}: notice: {notice}", checked.cohort);
+    }
     for problem in report.problems.iter().take(SHOWN) {
         println!("{problem}");
     }

@@ -1,18 +1,39 @@
 //! Sources, target and their parts, by patient.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ctl_imaging::{Split, split_patients};
 
 use super::cohort::CohortData;
 use crate::vocabulary::Protocol;
 use crate::{HarnessError, Result};
 
-/// Shares of a source site: training, validation, in-distribution test.
+/// Shares of a source site, in the order of [`SOURCE_ROLES`].
 const SOURCE_SHARES: [f64; 3] = [0.65, 0.15, 0.20];
-/// Shares of a target site: adaptation and oracle selection, scored.
+const SOURCE_ROLES: [Role; 3] = [Role::Train, Role::Validation, Role::Scored];
+/// Shares of a target site, in the order of [`TARGET_ROLES`].
 const TARGET_SHARES: [f64; 2] = [0.5, 0.5];
-/// Shares of a site that is source and target of a mixture: training, validation,
-/// adaptation, scored (which is the in-distribution test as well).
-const MIXTURE_SHARES: [f64; 4] = [0.5, 0.12, 0.13, 0.25];
+const TARGET_ROLES: [Role; 2] = [Role::Adaptation, Role::Scored];
+/// Shares of a site that is source and target, in the order of [`SHARED_ROLES`]; what is scored on
+/// the target is the in-distribution test as well.
+const SHARED_SHARES: [f64; 4] = [0.5, 0.12, 0.13, 0.25];
+const SHARED_ROLES: [Role; 4] = [
+    Role::Train,
+    Role::Validation,
+    Role::Adaptation,
+    Role::Scored,
+];
+
+/// What a patient's images are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Train,
+    Validation,
+    /// Open to adaptation and to the oracle; never scored.
+    Adaptation,
+    /// Scored: on the target, or in distribution.
+    Scored,
+}
 
 /// One use of samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +42,10 @@ pub struct Part {
     pub samples: Vec<usize>,
 }
 
-/// The parts of a run's data; every patient is in one of them, except that in a mixture the
-/// in-distribution test shares patients with the target's scored part.
+/// The parts of a run's data.
+///
+/// Nobody whose images are scored, on the target or in distribution, has images in a part that is
+/// learnt from or chosen by, at whichever site they were taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
     /// Training samples by source environment.
@@ -35,12 +58,18 @@ pub struct Parts {
     pub adaptation: Part,
     /// Target samples that are scored.
     pub target: Part,
+    /// What a reader of the results should know of the division.
+    pub notes: Vec<String>,
 }
 
 /// Divides a cohort for one run.
 ///
-/// Where the manifest prescribes a split it is kept for source sites; a target site is divided by
-/// the seed alone.
+/// A patient has one role, whatever the number of sites where images were taken: the role drawn at
+/// the target, else at the first source; target patients who are not scored may train or validate
+/// at a source as well.
+/// Where the manifest prescribes a split it is kept for source sites (`test` is scored in
+/// distribution); a part that it lacks is cut out of `train`. A target site, and the sites of a
+/// mixture, are divided by the seed alone.
 ///
 /// # Errors
 /// When a site does not exist or leaves a needed part empty.
@@ -51,113 +80,220 @@ pub fn split(
     target: &str,
     seed: u64,
 ) -> Result<Parts> {
+    let division = Division {
+        cohort,
+        seed,
+        roles: BTreeMap::new(),
+        at_several: BTreeSet::new(),
+        notes: Vec::new(),
+    };
     let parts = match protocol {
-        Protocol::SiteLabelMixture => mixture(cohort, sources, target, seed)?,
-        Protocol::NamedTarget | Protocol::LeaveOneSiteOut => {
-            hold_out(cohort, sources, target, seed)?
-        }
+        Protocol::NamedTarget | Protocol::LeaveOneSiteOut => division.hold_out(sources, target)?,
+        Protocol::SiteLabelMixture => division.mixture(sources, target)?,
+        Protocol::SingleSite => division.single_site(target)?,
     };
     let empty = |part: &Part| part.samples.is_empty();
     if parts.train.iter().any(empty) || empty(&parts.target) || empty(&parts.adaptation) {
         return Err(HarnessError::Config {
             origin: format!("cohort split for target {target}"),
             key: "patients".into(),
-            message: "a source or the target has too few patients to be divided".into(),
+            message: "a source or the target has too few patients to be divided, or its \
+                      prescribed split leaves none to train on"
+                .into(),
         });
     }
     Ok(parts)
 }
 
-fn hold_out(cohort: &CohortData, sources: &[String], target: &str, seed: u64) -> Result<Parts> {
-    let mut parts = Parts::default();
-    for source in sources {
-        let site = cohort.site(source)?;
-        let [train, validation, test] = source_parts(cohort, site, seed)?;
-        parts.train.push(train);
-        parts.validation.push(validation);
-        parts.in_distribution.push(test);
-    }
-    let [adaptation, scored] = divide(cohort, cohort.site(target)?, TARGET_SHARES, seed)?;
-    parts.adaptation = adaptation;
-    parts.target = scored;
-    Ok(parts)
+/// The division of one cohort as it grows, site by site.
+struct Division<'a> {
+    cohort: &'a CohortData,
+    seed: u64,
+    roles: BTreeMap<&'a str, Role>,
+    /// Patients who were met again at another site.
+    at_several: BTreeSet<&'a str>,
+    notes: Vec<String>,
 }
 
-/// Sources are the negatives of the first site and the positives of the second.
-fn mixture(cohort: &CohortData, sources: &[String], target: &str, seed: u64) -> Result<Parts> {
-    let mut parts = Parts::default();
-    for (label, source) in sources.iter().enumerate() {
-        let site = cohort.site(source)?;
-        let of_class = |part: &Part| Part {
-            samples: part
-                .samples
-                .iter()
-                .copied()
-                .filter(|&s| usize::from(cohort.samples[s].label > 0) == label)
-                .collect(),
+impl<'a> Division<'a> {
+    fn hold_out(mut self, sources: &[String], target: &str) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let site = self.cohort.site(target)?;
+        let drawn = self.draw(site, TARGET_SHARES, TARGET_ROLES)?;
+        self.settle(&drawn);
+        [parts.adaptation, parts.target] = self.parts_of(site, TARGET_ROLES, |_| true);
+        for source in sources {
+            let site = self.cohort.site(source)?;
+            let drawn = self.source_roles(site)?;
+            self.settle(&drawn);
+            let [train, validation, test] = self.parts_of(site, SOURCE_ROLES, |_| true);
+            parts.train.push(train);
+            parts.validation.push(validation);
+            parts.in_distribution.push(test);
+        }
+        Ok(self.finish(parts))
+    }
+
+    /// Sources are the negatives of the first site and the positives of the second.
+    fn mixture(mut self, sources: &[String], target: &str) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let mut sites = Vec::new();
+        for source in sources {
+            sites.push(self.cohort.site(source)?);
+        }
+        let target = self.cohort.site(target)?;
+        let drawn = self.draw(target, SHARED_SHARES, SHARED_ROLES)?;
+        self.settle(&drawn);
+        [parts.adaptation, parts.target] = self.parts_of(target, TARGET_ROLES, |_| true);
+        for &site in sites.iter().filter(|&&site| site != target) {
+            let drawn = self.draw(site, SHARED_SHARES, SHARED_ROLES)?;
+            self.settle(&drawn);
+        }
+        for (label, site) in sites.into_iter().enumerate() {
+            let [train, validation, test] =
+                self.parts_of(site, SOURCE_ROLES, |class| usize::from(class > 0) == label);
+            parts.train.push(train);
+            parts.validation.push(validation);
+            parts.in_distribution.push(test);
+        }
+        Ok(self.finish(parts))
+    }
+
+    /// One site is the source and, with other patients, the target.
+    fn single_site(mut self, target: &str) -> Result<Parts> {
+        let site = self.cohort.site(target)?;
+        let drawn = self.draw(site, SHARED_SHARES, SHARED_ROLES)?;
+        self.settle(&drawn);
+        let [train, validation, adaptation, scored] = self.parts_of(site, SHARED_ROLES, |_| true);
+        let parts = Parts {
+            train: vec![train],
+            validation: vec![validation],
+            in_distribution: vec![scored.clone()],
+            adaptation,
+            target: scored,
+            notes: Vec::new(),
         };
-        let [train, validation, adaptation, scored] = divide(cohort, site, MIXTURE_SHARES, seed)?;
-        parts.train.push(of_class(&train));
-        parts.validation.push(of_class(&validation));
-        parts.in_distribution.push(of_class(&scored));
-        if source == target {
-            parts.adaptation = adaptation;
-            parts.target = scored;
+        Ok(self.finish(parts))
+    }
+
+    fn finish(self, mut parts: Parts) -> Parts {
+        parts.notes = self.notes;
+        if !self.at_several.is_empty() {
+            parts.notes.push(format!(
+                "{} patients have images at several sites; none of them is both seen and scored",
+                self.at_several.len()
+            ));
+        }
+        parts
+    }
+
+    /// Gives patients the role drawn, unless they have one.
+    ///
+    /// Who is open to adaptation on the target may train or validate at a source, and is never
+    /// scored there.
+    fn settle(&mut self, drawn: &BTreeMap<&'a str, Role>) {
+        for (&patient, &role) in drawn {
+            match self.roles.get(patient) {
+                None => drop(self.roles.insert(patient, role)),
+                Some(Role::Adaptation) => {
+                    let unscored = if role == Role::Scored {
+                        Role::Train
+                    } else {
+                        role
+                    };
+                    self.roles.insert(patient, unscored);
+                    self.at_several.insert(patient);
+                }
+                Some(_) => drop(self.at_several.insert(patient)),
+            }
         }
     }
-    if !sources.iter().any(|source| source == target) {
-        let [adaptation, scored] = divide(cohort, cohort.site(target)?, TARGET_SHARES, seed)?;
-        parts.adaptation = adaptation;
-        parts.target = scored;
-    }
-    Ok(parts)
-}
 
-/// The manifest's split where every sample of the site has one, else a drawn one.
-fn source_parts(cohort: &CohortData, site: usize, seed: u64) -> Result<[Part; 3]> {
-    let samples = samples_of(cohort, site);
-    let prescribed = |split: Split| Part {
-        samples: samples
+    /// The samples of a site by role, of the classes that are kept.
+    fn parts_of<const N: usize>(
+        &self,
+        site: usize,
+        roles: [Role; N],
+        keep: impl Fn(usize) -> bool,
+    ) -> [Part; N] {
+        roles.map(|role| Part {
+            samples: samples_of(self.cohort, site)
+                .filter(|&s| {
+                    let sample = &self.cohort.samples[s];
+                    self.roles.get(sample.patient.as_str()) == Some(&role) && keep(sample.label)
+                })
+                .collect(),
+        })
+    }
+
+    /// Roles at a source site: drawn, then overruled by what the manifest prescribes.
+    fn source_roles(&mut self, site: usize) -> Result<BTreeMap<&'a str, Role>> {
+        let mut roles = self.draw(site, SOURCE_SHARES, SOURCE_ROLES)?;
+        let prescribed = self.prescribed(site);
+        if prescribed.is_empty() {
+            return Ok(roles);
+        }
+        let has = |role: Role| prescribed.values().any(|&p| p == role);
+        let missing: Vec<Role> = [Role::Validation, Role::Scored]
+            .into_iter()
+            .filter(|&role| !has(role))
+            .collect();
+        for (patient, role) in &prescribed {
+            // What is drawn for someone in `train` fills the parts that the manifest lacks.
+            let fills =
+                *role == Role::Train && roles.get(patient).is_some_and(|r| missing.contains(r));
+            if !fills {
+                roles.insert(patient, *role);
+            }
+        }
+        for role in missing {
+            let part = if role == Role::Scored { "test" } else { "val" };
+            let name = &self.cohort.sites[site];
+            self.notes.push(format!(
+                "the split of {name} has no {part}: it was cut out of train"
+            ));
+        }
+        Ok(roles)
+    }
+
+    /// What the manifest says of the patients of a site.
+    fn prescribed(&self, site: usize) -> BTreeMap<&'a str, Role> {
+        samples_of(self.cohort, site)
+            .filter_map(|s| {
+                let sample = &self.cohort.samples[s];
+                let role = match sample.split? {
+                    Split::Train => Role::Train,
+                    Split::Validation => Role::Validation,
+                    Split::Test => Role::Scored,
+                };
+                Some((sample.patient.as_str(), role))
+            })
+            .collect()
+    }
+
+    /// Divides a site by patient, stratified by class.
+    fn draw<const N: usize>(
+        &self,
+        site: usize,
+        shares: [f64; N],
+        roles: [Role; N],
+    ) -> Result<BTreeMap<&'a str, Role>> {
+        let cohort = self.cohort;
+        let samples: Vec<usize> = samples_of(cohort, site).collect();
+        let patients: Vec<&str> = samples
             .iter()
-            .copied()
-            .filter(|&s| cohort.samples[s].split == Some(split))
-            .collect(),
-    };
-    let all: Vec<Part> = [Split::Train, Split::Validation, Split::Test]
-        .into_iter()
-        .map(prescribed)
-        .collect();
-    let complete = all.iter().map(|p| p.samples.len()).sum::<usize>() == samples.len();
-    if complete && all.iter().all(|part| !part.samples.is_empty()) {
-        let mut all = all.into_iter();
-        return Ok(std::array::from_fn(|_| all.next().unwrap_or_default()));
+            .map(|&s| cohort.samples[s].patient.as_str())
+            .collect();
+        let labels: Vec<usize> = samples.iter().map(|&s| cohort.samples[s].label).collect();
+        let assigned = split_patients(&patients, &shares, self.seed, Some(&labels))?;
+        Ok(patients
+            .into_iter()
+            .zip(assigned)
+            .map(|(patient, part)| (patient, roles[part]))
+            .collect())
     }
-    divide(cohort, site, SOURCE_SHARES, seed)
 }
 
-fn samples_of(cohort: &CohortData, site: usize) -> Vec<usize> {
-    (0..cohort.samples.len())
-        .filter(|&s| cohort.samples[s].site == site)
-        .collect()
-}
-
-/// Divides a site by patient, stratified by class.
-fn divide<const N: usize>(
-    cohort: &CohortData,
-    site: usize,
-    shares: [f64; N],
-    seed: u64,
-) -> Result<[Part; N]> {
-    let samples = samples_of(cohort, site);
-    let patients: Vec<&str> = samples
-        .iter()
-        .map(|&s| cohort.samples[s].patient.as_str())
-        .collect();
-    let labels: Vec<usize> = samples.iter().map(|&s| cohort.samples[s].label).collect();
-    let assigned = split_patients(&patients, &shares, seed, Some(&labels))?;
-    let mut parts: [Part; N] = std::array::from_fn(|_| Part::default());
-    for (&sample, part) in samples.iter().zip(assigned) {
-        parts[part].samples.push(sample);
-    }
-    Ok(parts)
+fn samples_of(cohort: &CohortData, site: usize) -> impl Iterator<Item = usize> {
+    (0..cohort.samples.len()).filter(move |&s| cohort.samples[s].site == site)
 }

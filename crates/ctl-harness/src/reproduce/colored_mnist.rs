@@ -28,6 +28,15 @@ const CLASS_BOUNDARY: u8 = 5;
 /// Floating-point operations of a training step per weight and sample, forward and backward.
 const OPERATIONS_PER_WEIGHT: f64 = 6.0;
 
+/// Files of MNIST's training digits and their shapes.
+const FILES: [(&str, &[usize]); 2] = [
+    ("train-images-idx3-ubyte", &[ALL_DIGITS, 28, 28]),
+    ("train-labels-idx1-ubyte", &[ALL_DIGITS]),
+];
+/// Raised when a recipe is trained differently than before, so that results of then are not taken
+/// for results of now.
+pub(super) const REVISION: u32 = 2;
+
 /// How one row of the published tables was trained.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Recipe {
@@ -197,8 +206,8 @@ impl ColoredMnist {
     /// # Errors
     /// When the IDX files are missing, damaged or not MNIST's.
     pub fn load(folder: &Path, seed: u64) -> Result<Self> {
-        let images = read_digits(folder, "train-images-idx3-ubyte", &[ALL_DIGITS, 28, 28])?;
-        let digits = read_digits(folder, "train-labels-idx1-ubyte", &[ALL_DIGITS])?;
+        let [images, digits] = FILES.map(|(name, shape)| read_digits(folder, name, shape));
+        let (images, digits) = (images?, digits?);
         let order = permutation(
             &mut stream(seed, "colored-mnist", "shuffle"),
             TRAINING_DIGITS,
@@ -226,6 +235,18 @@ impl ColoredMnist {
         let rows = images.dim(0)?;
         Ok(images.reshape((rows, 2, PIXELS))?.sum(1)?)
     }
+}
+
+/// Hash of the images and labels that [`ColoredMnist::load`] reads.
+///
+/// # Errors
+/// As [`ColoredMnist::load`].
+pub(super) fn data_hash(folder: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    for (name, shape) in FILES {
+        hasher.update(&read_digits(folder, name, shape)?);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn read_digits(folder: &Path, name: &str, shape: &[usize]) -> Result<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::colored_mnist::{Accuracies, ColoredMnist, Recipe, recipes, train};
+use super::colored_mnist::{Accuracies, ColoredMnist, REVISION, Recipe, data_hash, recipes, train};
 use super::ledger::{Experiment, Figure, Ledger};
 use crate::store::{read_json, write_json_atomically};
 use crate::{Event, Observer, Result};
@@ -82,11 +82,13 @@ struct Job<'a> {
 /// Floating-point operations that are still to be done.
 ///
 /// # Errors
-/// When the experiment is unknown.
+/// When the experiment is unknown or its data cannot be read.
 pub fn estimate_operations(id: &str, options: &ReproduceOptions) -> Result<f64> {
     let experiment = Ledger::shipped()?.experiment(id)?.clone();
-    let jobs = open_jobs(&experiment, options);
-    Ok(jobs.iter().map(|job| job.recipe.operations()).sum())
+    let jobs = open_jobs(&Shelf::new(&experiment, options)?, options);
+    let operations = jobs.iter().map(|job| job.recipe.operations());
+    // An empty sum of floats is −0.
+    Ok(operations.fold(0.0, |total, one| total + one))
 }
 
 /// Runs the missing restarts of an experiment and compares all of them with its figures.
@@ -100,11 +102,11 @@ pub fn reproduce(
     observer: &dyn Observer,
 ) -> Result<Reproduction> {
     let experiment = Ledger::shipped()?.experiment(id)?.clone();
-    let jobs = open_jobs(&experiment, options);
-    run_jobs(&jobs, options, observer)?;
+    let shelf = Shelf::new(&experiment, options)?;
+    run_jobs(&open_jobs(&shelf, options), options, observer)?;
     let mut comparisons = Vec::new();
     for figure in &experiment.figures {
-        comparisons.push(compare(&experiment, figure, options)?);
+        comparisons.push(compare(&shelf, figure, options)?);
     }
     Ok(Reproduction {
         schema: SCHEMA,
@@ -114,23 +116,45 @@ pub fn reproduce(
     })
 }
 
-/// Where a restart is kept: the name is the hash of everything that determines it.
-fn path_of(experiment: &Experiment, recipe: &Recipe, restart: u64, out: &Path) -> PathBuf {
-    // A recipe is numbers and a name: it always serialises.
-    let spec =
-        serde_json::to_string(&(SCHEMA, &experiment.id, recipe, restart)).unwrap_or_default();
-    let hash = blake3::hash(spec.as_bytes()).to_hex();
-    out.join(&experiment.id)
-        .join(format!("{}-{restart}-{}.json", recipe.row, &hash[..12]))
+/// Where the restarts of one experiment on one data set are kept.
+struct Shelf<'a> {
+    experiment: &'a Experiment,
+    out: &'a Path,
+    /// Hash of the images and labels.
+    data: String,
 }
 
-fn open_jobs<'a>(experiment: &Experiment, options: &ReproduceOptions) -> Vec<Job<'a>> {
+impl<'a> Shelf<'a> {
+    fn new(experiment: &'a Experiment, options: &'a ReproduceOptions) -> Result<Self> {
+        Ok(Self {
+            experiment,
+            out: &options.out,
+            data: data_hash(&options.data)?,
+        })
+    }
+
+    /// The name is the hash of everything that determines a restart.
+    fn path(&self, recipe: &Recipe, restart: u64) -> PathBuf {
+        let key = (REVISION, &self.experiment.id, recipe, restart, &self.data);
+        // A recipe is numbers and a name: it always serialises.
+        let spec = serde_json::to_string(&key).unwrap_or_default();
+        let hash = blake3::hash(spec.as_bytes()).to_hex();
+        self.out.join(&self.experiment.id).join(format!(
+            "{}-{restart}-{}.json",
+            recipe.row,
+            &hash[..12]
+        ))
+    }
+}
+
+fn open_jobs<'a>(shelf: &Shelf<'_>, options: &ReproduceOptions) -> Vec<Job<'a>> {
+    let experiment = shelf.experiment;
     let mut jobs: Vec<Job<'a>> = (0..options.restarts)
         .flat_map(|restart| recipes(&experiment.id).iter().map(move |r| (r, restart)))
         .map(|(recipe, restart)| Job {
             recipe,
             restart,
-            path: path_of(experiment, recipe, restart, &options.out),
+            path: shelf.path(recipe, restart),
         })
         .filter(|job| !job.path.exists())
         .collect();
@@ -194,19 +218,14 @@ fn run_job(job: &Job<'_>, options: &ReproduceOptions, observer: &dyn Observer) -
     Ok(())
 }
 
-fn compare(
-    experiment: &Experiment,
-    figure: &Figure,
-    options: &ReproduceOptions,
-) -> Result<Comparison> {
+fn compare(shelf: &Shelf<'_>, figure: &Figure, options: &ReproduceOptions) -> Result<Comparison> {
     let mut values = Vec::new();
-    for recipe in recipes(&experiment.id)
+    for recipe in recipes(&shelf.experiment.id)
         .iter()
         .filter(|r| r.row == figure.row)
     {
         for restart in 0..options.restarts {
-            let path = path_of(experiment, recipe, restart, &options.out);
-            let stored: Stored = read_json(&path)?;
+            let stored: Stored = read_json(&shelf.path(recipe, restart))?;
             values.push(if figure.quantity == "train" {
                 stored.accuracies.train
             } else {

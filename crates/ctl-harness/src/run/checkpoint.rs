@@ -125,7 +125,7 @@ impl Progress {
         }
         let fault = |message: String| HarnessError::Stored {
             path: path.to_path_buf(),
-            message,
+            message: format!("{message}; delete this checkpoint to train the run from the start"),
         };
         let bytes = std::fs::read(path).map_err(|source| HarnessError::File {
             path: path.to_path_buf(),

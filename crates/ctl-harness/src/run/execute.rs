@@ -12,6 +12,7 @@ use super::model::write_model;
 use super::predictions::{Block, IN_DISTRIBUTION, TARGET, write_predictions};
 use super::score::classification_metrics;
 use super::trainer::{Trainer, network_spec};
+use crate::claim::remove;
 use crate::data::{CohortData, Parts, split};
 use crate::record::{Counts, RECORD_SCHEMA, Record, Selection, Status};
 use crate::spec::RunSpec;
@@ -28,15 +29,23 @@ pub struct RunContext<'a> {
     pub folder: &'a Path,
     /// Keep the weights of the selected checkpoints.
     pub save_models: bool,
+    /// Runs at once, for `env.json`.
+    pub jobs: usize,
+    /// What else `env.json` says.
+    pub provenance: &'a BTreeMap<String, String>,
     /// Hears of every step.
     pub observer: &'a dyn Observer,
 }
 
 /// Machine and time of a run; the only file of a run that differs between two executions.
 #[derive(Serialize)]
-struct Environment {
+struct Environment<'a> {
     schema: u32,
     toolkit: &'static str,
+    #[serde(flatten)]
+    provenance: &'a BTreeMap<String, String>,
+    runs_at_once: usize,
+    threads_per_run: usize,
     wall_seconds: f64,
     steps_taken_here: u64,
     target_arch: &'static str,
@@ -77,16 +86,10 @@ pub fn execute(spec: &RunSpec, context: &RunContext<'_>) -> Result<Record> {
     write_outputs(spec, context, &progress)?;
     write_json_atomically(
         &folder.join("env.json"),
-        &environment(begun, progress.step - first),
+        &environment(begun, progress.step - first, context),
     )?;
     write_json_atomically(&folder.join("record.json"), &record)?;
-    if checkpoint.exists() {
-        std::fs::remove_file(&checkpoint).map_err(|source| HarnessError::File {
-            path: checkpoint,
-            action: "remove",
-            source,
-        })?;
-    }
+    remove(&checkpoint)?;
     Ok(record)
 }
 
@@ -187,7 +190,7 @@ fn record_of(
 
 fn notes_of(method: &dyn Method, parts: &Parts) -> Vec<String> {
     let info = method.info();
-    let mut notes = Vec::new();
+    let mut notes = parts.notes.clone();
     if parts.train.len() < info.needs.environments {
         notes.push(format!(
             "{} needs {} source environments and has {}: it reduces to plain training",
@@ -235,10 +238,13 @@ fn write_outputs(spec: &RunSpec, context: &RunContext<'_>, progress: &Progress) 
     Ok(())
 }
 
-fn environment(begun: Instant, steps: u64) -> Environment {
+fn environment<'a>(begun: Instant, steps: u64, context: &RunContext<'a>) -> Environment<'a> {
     Environment {
         schema: RECORD_SCHEMA,
         toolkit: env!("CARGO_PKG_VERSION"),
+        provenance: context.provenance,
+        runs_at_once: context.jobs,
+        threads_per_run: 1,
         wall_seconds: begun.elapsed().as_secs_f64(),
         steps_taken_here: steps,
         target_arch: std::env::consts::ARCH,

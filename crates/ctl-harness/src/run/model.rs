@@ -106,6 +106,16 @@ pub fn load_model(folder: &Path) -> Result<(ModelCard, Box<dyn Network>)> {
             message: format!("expected schema {SCHEMA}, found {}", card.schema),
         });
     }
+    if card.classes.len() != card.network.outputs {
+        return Err(HarnessError::Stored {
+            path,
+            message: format!(
+                "classes: expected a name for each of the network's {} outputs, found {}",
+                card.network.outputs,
+                card.classes.len()
+            ),
+        });
+    }
     let network = card.network.build(0, "model")?;
     network.parameters().load(&folder.join(WEIGHTS))?;
     Ok((card, network))

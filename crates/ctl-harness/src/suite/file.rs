@@ -11,6 +11,7 @@ use crate::vocabulary::{Protocol, Shift};
 use crate::{HarnessError, Registry, Result};
 
 const SCHEMA: u32 = 1;
+const MAX_STEPS: u64 = 1_000_000_000;
 const MAX_SEEDS: u64 = 1000;
 const MAX_DRAWS: u64 = 1000;
 const MAX_SIZE: usize = 1024;
@@ -132,12 +133,18 @@ impl Suite {
     /// When the file cannot be read, holds an unknown key, a value outside its range, a method or
     /// setting that does not exist, or no cohort.
     pub fn read(path: &Path, registry: &Registry) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| HarnessError::File {
+        let bytes = std::fs::read(path).map_err(|source| HarnessError::File {
             path: path.to_path_buf(),
             action: "read",
             source,
         })?;
-        Self::parse(&text, &path.display().to_string(), registry)
+        let origin = path.display().to_string();
+        let text = String::from_utf8(bytes).map_err(|error| HarnessError::Config {
+            origin: origin.clone(),
+            key: "file".into(),
+            message: format!("is not UTF-8 text: {}", error.utf8_error()),
+        })?;
+        Self::parse(&text, &origin, registry)
     }
 
     /// Parses and checks a suite; `origin` names it in errors.
@@ -203,6 +210,9 @@ impl Suite {
             "at least one id",
             !self.methods.is_empty(),
         )?;
+        let twice = first_twice(&self.methods);
+        let found = format!("{:?} twice", twice.map_or("", String::as_str));
+        check("methods", found, "each id once", twice.is_none())?;
         let some = !self.chest.is_empty() || self.folders.is_some();
         check(
             "chest",
@@ -222,8 +232,8 @@ impl Suite {
         check(
             "training.steps",
             t.steps.to_string(),
-            "at least 1",
-            t.steps > 0,
+            "from 1 to 1000000000",
+            (1..=MAX_STEPS).contains(&t.steps),
         )?;
         let batch = (1..=4096).contains(&t.batch_size);
         check(
@@ -263,13 +273,9 @@ impl Suite {
     }
 
     fn validate_cohorts(&self, origin: &str, check: &Check<'_>) -> Result<()> {
-        let mut names: Vec<&str> = self.chest.iter().map(|c| c.name.as_str()).collect();
-        names.sort_unstable();
-        let twice = names
-            .windows(2)
-            .find(|pair| pair[0] == pair[1])
-            .map(|pair| pair[0]);
-        let found = format!("{:?} twice", twice.unwrap_or_default());
+        let names: Vec<&str> = self.chest.iter().map(|c| c.name.as_str()).collect();
+        let twice = first_twice(&names);
+        let found = format!("{:?} twice", twice.unwrap_or(&""));
         check("chest.name", found, "unique", twice.is_none())?;
         for (index, entry) in self.chest.iter().enumerate() {
             entry
@@ -289,10 +295,13 @@ impl Suite {
                 "at least 2",
                 least >= 2,
             )?;
-            let named = folders.protocols.contains(&Protocol::NamedTarget);
-            let ok = !folders.protocols.is_empty() && !named;
-            let found = format!("{:?}", folders.protocols);
-            let allowed = "a list of leave-one-site-out, site-label-mixture";
+            let known = [Protocol::LeaveOneSiteOut, Protocol::SiteLabelMixture];
+            let ok = !folders.protocols.is_empty()
+                && folders.protocols.iter().all(|p| known.contains(p))
+                && first_twice(&folders.protocols).is_none();
+            let names: Vec<&str> = folders.protocols.iter().map(|p| p.as_str()).collect();
+            let found = format!("[{}]", names.join(", "));
+            let allowed = "a list of leave-one-site-out and site-label-mixture, each once";
             check("folders.protocols", found, allowed, ok)?;
         }
         Ok(())
@@ -310,6 +319,13 @@ impl Suite {
         let empty = || serde_json::Value::Object(serde_json::Map::new());
         self.settings.get(method).cloned().unwrap_or_else(empty)
     }
+}
+
+/// The first value that occurs a second time.
+fn first_twice<T: PartialEq>(values: &[T]) -> Option<&T> {
+    let mut rest = values.iter().enumerate();
+    rest.find(|(index, value)| values[..*index].contains(value))
+        .map(|(_, value)| value)
 }
 
 type Check<'a> = dyn Fn(&str, String, &str, bool) -> Result<()> + 'a;

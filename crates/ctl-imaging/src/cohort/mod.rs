@@ -5,6 +5,7 @@ mod build;
 mod config;
 mod discover;
 mod labels;
+mod spelling;
 mod table;
 
 pub use discover::{Discovery, discover};
@@ -170,6 +171,21 @@ pub(crate) struct Scan {
 }
 
 impl Cohort {
+    /// A sentence on each column that nothing reads and that is spelt almost like one with a
+    /// meaning.
+    pub(crate) fn misspelt_columns(&self) -> Vec<String> {
+        let headers = self.table.headers();
+        headers
+            .iter()
+            .filter_map(|header| {
+                let meant = spelling::meant(header, headers)?;
+                Some(format!(
+                    "column `{header}` has no meaning of its own; if `{meant}` is meant, name it so"
+                ))
+            })
+            .collect()
+    }
+
     /// Opens a cohort: reads `manifest.csv` and `cohort.toml`, and no image.
     ///
     /// Cells are trimmed, but paths are not. `path` is required; the columns of the label, site,

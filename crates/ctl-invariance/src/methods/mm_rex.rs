@@ -172,9 +172,9 @@ mod tests {
     fn before_annealing() {
         let (r0, r1) = risks();
         let cases = [
-            (None, (r0 + r1) / 2.0),
+            (None, f64::midpoint(r0, r1)),
             (Some(0.0), r1),
-            (Some(-0.5), 2.0 * r1 - (r0 + r1) / 2.0),
+            (Some(-0.5), 2.0 * r1 - f64::midpoint(r0, r1)),
         ];
         for (lambda_min_before, expected) in cases {
             let config = MmRexConfig {

@@ -1,0 +1,244 @@
+//! Who is trained on and who is scored, on cohorts where that is easy to get wrong.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails should fail its test"
+)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ctl_harness::Registry;
+use ctl_harness::data::{CohortData, Part, Parts, load_folder, split};
+use ctl_harness::plan::plan;
+use ctl_harness::spec::Training;
+use ctl_harness::suite::Suite;
+use ctl_harness::vocabulary::Protocol;
+use ctl_imaging::Raster;
+
+const SITES: [&str; 3] = ["east", "north", "west"];
+const PATIENTS: usize = 40;
+
+/// A row of a manifest: patient, site, label, split.
+type Row = (String, &'static str, usize, &'static str);
+
+fn write_cohort(folder: &Path, name: &str, rows: &[Row]) {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut manifest = String::from("path,patient,site,label,split\n");
+    for (index, (patient, site, label, split)) in rows.iter().enumerate() {
+        let file = format!("{index}.png");
+        let value = index as f32 / rows.len() as f32;
+        Raster::new(1, 1, 1, vec![value])
+            .unwrap()
+            .write_png(&folder.join(&file))
+            .unwrap();
+        writeln!(manifest, "{file},{patient},{site},{label},{split}").unwrap();
+    }
+    std::fs::write(folder.join("manifest.csv"), manifest).unwrap();
+    let description = format!("schema = 1\nname = {name:?}\n");
+    std::fs::write(folder.join("cohort.toml"), description).unwrap();
+}
+
+fn load(rows: &[Row]) -> CohortData {
+    let folder = tempfile::tempdir().unwrap();
+    write_cohort(folder.path(), "cohort", rows);
+    load_folder(folder.path(), &Training::default()).unwrap()
+}
+
+/// Two images of every patient; the patients of a site, or the same people everywhere.
+fn rows(same_people: bool, split: impl Fn(usize) -> &'static str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for site in SITES {
+        for patient in 0..PATIENTS {
+            let id = if same_people {
+                format!("p{patient}")
+            } else {
+                format!("{site}-{patient}")
+            };
+            for _ in 0..2 {
+                rows.push((id.clone(), site, patient % 2, split(patient)));
+            }
+        }
+    }
+    rows
+}
+
+fn patients<'a>(
+    cohort: &'a CohortData,
+    parts: impl IntoIterator<Item = &'a Part>,
+) -> BTreeSet<&'a str> {
+    let samples = parts.into_iter().flat_map(|part| &part.samples);
+    samples
+        .map(|&s| cohort.samples[s].patient.as_str())
+        .collect()
+}
+
+/// Whoever is scored is in no part that is learnt from or chosen by.
+fn assert_apart(cohort: &CohortData, parts: &Parts) {
+    let seen = patients(
+        cohort,
+        parts
+            .train
+            .iter()
+            .chain(&parts.validation)
+            .chain([&parts.adaptation]),
+    );
+    let scored = patients(cohort, parts.in_distribution.iter().chain([&parts.target]));
+    assert!(!seen.is_empty() && !scored.is_empty());
+    assert_eq!(seen.intersection(&scored).next(), None);
+}
+
+fn names(sites: &[&str]) -> Vec<String> {
+    sites.iter().map(|&site| site.to_owned()).collect()
+}
+
+#[test]
+fn nobody_is_seen_and_scored_whoever_travels() {
+    for same_people in [false, true] {
+        let cohort = load(&rows(same_people, |_| ""));
+        for seed in 0..10 {
+            let sources = names(&["east", "north"]);
+            let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", seed).unwrap();
+            assert_apart(&cohort, &parts);
+            assert!(parts.validation.iter().all(|part| !part.samples.is_empty()));
+            assert_eq!(parts.notes.len(), usize::from(same_people));
+            for target in ["east", "north"] {
+                let parts =
+                    split(&cohort, Protocol::SiteLabelMixture, &sources, target, seed).unwrap();
+                assert_apart(&cohort, &parts);
+            }
+            let own = names(&["east"]);
+            let parts = split(&cohort, Protocol::SingleSite, &own, "east", seed).unwrap();
+            assert_apart(&cohort, &parts);
+        }
+    }
+}
+
+/// Every image of a site is used once, whatever its patient's images elsewhere are for.
+#[test]
+fn nothing_is_left_out_of_a_source() {
+    for same_people in [false, true] {
+        let cohort = load(&rows(same_people, |_| ""));
+        let sources = names(&["east", "north"]);
+        let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", 3).unwrap();
+        let all = parts
+            .train
+            .iter()
+            .chain(&parts.validation)
+            .chain(&parts.in_distribution);
+        let used: usize = all.map(|part| part.samples.len()).sum();
+        assert_eq!(used, 2 * 2 * PATIENTS);
+    }
+}
+
+#[test]
+fn a_prescribed_split_is_kept_and_what_it_lacks_is_cut_out_of_train() {
+    let fifths = |patient: usize| {
+        if patient.is_multiple_of(5) {
+            "test"
+        } else {
+            "train"
+        }
+    };
+    let cohort = load(&rows(false, fifths));
+    let sources = names(&["east", "north"]);
+    let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", 0).unwrap();
+    assert_apart(&cohort, &parts);
+    for (part, site) in parts.in_distribution.iter().zip(["east", "north"]) {
+        let expected: BTreeSet<String> = (0..PATIENTS)
+            .filter(|&p| fifths(p) == "test")
+            .map(|p| format!("{site}-{p}"))
+            .collect();
+        let found = patients(&cohort, [part]);
+        assert_eq!(found, expected.iter().map(String::as_str).collect());
+    }
+    assert!(parts.validation.iter().all(|part| !part.samples.is_empty()));
+    assert_eq!(parts.notes.len(), 2, "{:?}", parts.notes);
+    assert!(parts.notes[0].contains("has no val"), "{:?}", parts.notes);
+}
+
+#[test]
+fn a_whole_prescribed_split_is_kept_as_it_is() {
+    let split_of = |patient: usize| ["train", "train", "val", "test"][patient % 4];
+    let cohort = load(&rows(false, split_of));
+    let sources = names(&["east"]);
+    let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", 0).unwrap();
+    let count = |part: &Part| part.samples.len();
+    let counts = [
+        &parts.train[0],
+        &parts.validation[0],
+        &parts.in_distribution[0],
+    ]
+    .map(count);
+    assert_eq!(counts, [40, 20, 20]);
+    assert!(parts.notes.is_empty());
+}
+
+fn folders_suite() -> Suite {
+    let text = r#"
+schema = 1
+name = "folders"
+title = "Folders"
+methods = ["erm"]
+[folders]
+shift = "combined"
+protocols = ["leave-one-site-out"]
+"#;
+    Suite::parse(text, "folders", &Registry::standard()).unwrap()
+}
+
+#[test]
+fn one_site_is_measured_in_distribution_and_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let one: Vec<Row> = rows(false, |_| "")
+        .into_iter()
+        .filter(|row| row.1 == "east")
+        .collect();
+    write_cohort(folder.path(), "alone", &one);
+    let registry = Registry::standard();
+    let plan = plan(&folders_suite(), &registry, Some(folder.path())).unwrap();
+    assert!(
+        plan.runs
+            .iter()
+            .all(|run| run.spec.protocol == Protocol::SingleSite)
+    );
+    assert!(!plan.runs.is_empty());
+    assert!(
+        plan.skipped[0].contains("two are needed"),
+        "{:?}",
+        plan.skipped
+    );
+}
+
+#[test]
+fn two_cohorts_of_one_name_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for place in ["a", "b"] {
+        write_cohort(&folder.path().join(place), "twin", &rows(false, |_| ""));
+    }
+    let registry = Registry::standard();
+    let error = plan(&folders_suite(), &registry, Some(folder.path())).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("twin") && text.contains("cohort.toml"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_exchanged_image_of_equal_length_is_other_data() {
+    let folder = tempfile::tempdir().unwrap();
+    write_cohort(folder.path(), "cohort", &rows(false, |_| ""));
+    let spec = || {
+        load_folder(folder.path(), &Training::default())
+            .unwrap()
+            .spec
+    };
+    let before = spec();
+    let image = folder.path().join("0.png");
+    let mut bytes = std::fs::read(&image).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&image, bytes).unwrap();
+    assert_ne!(spec(), before);
+}
