@@ -23,6 +23,9 @@
 pub mod allocator;
 mod error;
 mod gemm;
+// Vector instructions and disjoint writes from several threads need it; each block says why it holds.
+#[expect(unsafe_code, reason = "vector kernels on raw slices")]
+pub mod kernels;
 pub mod ops;
 pub mod optim;
 pub mod random;

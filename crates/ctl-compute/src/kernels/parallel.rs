@@ -1,0 +1,58 @@
+//! Pieces of work over the current rayon pool.
+//!
+//! Which thread takes a piece is left to the pool; what a piece is never depends on it.
+
+use rayon::prelude::*;
+
+/// Whether a pool of several threads is at hand.
+///
+/// On one thread the work stays on the caller's: threads of a binary that trains several runs at
+/// once must not meet in rayon's global pool.
+fn threaded() -> bool {
+    rayon::current_num_threads() > 1
+}
+
+/// Runs `work(0)`, …, `work(pieces − 1)`.
+pub(crate) fn for_each(pieces: usize, work: impl Fn(usize) + Sync + Send) {
+    if pieces > 1 && threaded() {
+        (0..pieces).into_par_iter().for_each(work);
+    } else {
+        (0..pieces).for_each(work);
+    }
+}
+
+/// Cuts `out` into chunks of `len` (the last may be shorter) and runs `work(index, chunk)` on each.
+pub(crate) fn for_each_chunk<T: Send>(
+    out: &mut [T],
+    len: usize,
+    work: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    let len = len.max(1);
+    if out.len() > len && threaded() {
+        out.par_chunks_mut(len)
+            .enumerate()
+            .for_each(|(index, chunk)| work(index, chunk));
+    } else {
+        for (index, chunk) in out.chunks_mut(len).enumerate() {
+            work(index, chunk);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_is_visited_once() {
+        for len in [1, 3, 10, 100] {
+            let mut out = vec![0usize; 10];
+            for_each_chunk(&mut out, len, |index, chunk| {
+                for (offset, value) in chunk.iter_mut().enumerate() {
+                    *value += index * len + offset;
+                }
+            });
+            assert_eq!(out, (0..10).collect::<Vec<_>>());
+        }
+    }
+}
