@@ -60,7 +60,10 @@ impl Row {
 }
 
 // The three are called through one function type.
-#[expect(clippy::unnecessary_wraps, reason = "memory may be unknown, time is not")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "memory may be unknown, time is not"
+)]
 fn milliseconds(timing: &Timing) -> Option<f64> {
     Some(timing.median_ms)
 }
@@ -76,6 +79,7 @@ fn added(timing: &Timing) -> Option<f64> {
 
 /// Means over the models on one number of threads.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names that rows have in the same file")]
 pub(crate) struct Means {
     pub(crate) ratio_default: Option<f64>,
     pub(crate) ratio_channels_last: Option<f64>,
@@ -142,14 +146,14 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn timing(median_ms: f64, peak: u64) -> Option<Timing> {
-        Some(Timing {
+    fn timing(median_ms: f64, peak: u64) -> Timing {
+        Timing {
             median_ms,
             steps: 1,
             peak_rss_bytes: Some(peak),
             base_rss_bytes: Some(100),
             optimiser: None,
-        })
+        }
     }
 
     #[test]
@@ -163,15 +167,21 @@ mod tests {
     /// Times 2 against 4 and 1; peaks 300 against 500 and 400; added 200 against 400 and 300.
     #[test]
     fn ratios_and_their_means() {
-        let full = || Row::new("a", 1, timing(2.0, 300), [timing(4.0, 500), timing(1.0, 400)]);
-        let row = full();
-        assert_eq!(row.ratio_default, Some(0.5));
-        assert_eq!(row.ratio_channels_last, Some(2.0));
-        assert_eq!(row.ratio_peak_rss, Some(0.75));
-        assert_eq!(row.ratio_added_rss, Some(200.0 / 300.0));
-        let alone = Row::new("b", 2, timing(2.0, 300), [None, None]);
+        let full = || {
+            Row::new(
+                "a",
+                1,
+                timing(2.0, 300),
+                [timing(4.0, 500), timing(1.0, 400)],
+            )
+        };
+        assert_eq!(full().ratio_default, Some(0.5));
+        assert_eq!(full().ratio_channels_last, Some(2.0));
+        assert_eq!(full().ratio_peak_rss, Some(0.75));
+        assert_eq!(full().ratio_added_rss, Some(200.0 / 300.0));
+        let alone = row("b", 2, timing(2.0, 300), [None, None]);
         assert_eq!(alone.ratio_default, None);
-        let other = Row::new("c", 1, timing(8.0, 300), [timing(4.0, 500), None]);
+        let other = row("c", 1, timing(8.0, 300), [Some(timing(4.0, 500)), None]);
         let figures = Figures::new(1, None, vec![full(), other, alone]);
         let means = &figures.geometric_means;
         assert!((means[&1].ratio_default.unwrap() - 1.0).abs() < 1e-12);
