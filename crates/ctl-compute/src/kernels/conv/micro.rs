@@ -5,6 +5,23 @@ use super::simd::{Float, Simd};
 /// Pixels of the largest tile.
 pub(crate) const MAX_PIXELS: usize = 24;
 
+/// Repeats a body for `index` from 0 to a constant of at most 24.
+///
+/// The compiler unrolls a loop over so many accumulators only sometimes, and where it does not, it
+/// keeps them in memory.
+macro_rules! unrolled {
+    ($index:ident < $count:ident => $body:block) => {
+        unrolled!(@ $index $count $body
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
+    };
+    (@ $index:ident $count:ident $body:block $($n:literal)*) => {
+        $(if $n < $count {
+            let $index: usize = $n;
+            $body
+        })*
+    };
+}
+
 /// A stretch of the sum: contiguous in the source pixel and in the weight panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
@@ -53,9 +70,9 @@ pub(crate) unsafe fn gather<V: Simd, const REGISTERS: usize, const PIXELS: usize
         for segment in tile.segments {
             let panel = tile.panel.add(segment.row * REGISTERS * V::LANES);
             let mut source = [tile.source[0]; PIXELS];
-            for (to, from) in source.iter_mut().zip(&tile.source) {
-                *to = from.add(segment.source);
-            }
+            unrolled!(p < PIXELS => {
+                source[p] = tile.source[p].add(segment.source);
+            });
             // With few registers of channels the pointers do not fit the general registers: each
             // is fetched once for several rows.
             if REGISTERS == 1 {
@@ -89,14 +106,14 @@ unsafe fn accumulate<V: Simd, const REGISTERS: usize, const PIXELS: usize, const
                     *weight = V::load(panel.add(((k + row) * REGISTERS + r) * V::LANES));
                 }
             }
-            for (sums, source) in sums.iter_mut().zip(source) {
+            unrolled!(p < PIXELS => {
                 for (row, weights) in weights.iter().enumerate() {
-                    let value = V::splat(*source.add(k + row));
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                    let value = V::splat(*source[p].add(k + row));
+                    for (sum, weight) in sums[p].iter_mut().zip(weights) {
                         *sum = sum.mul_add(value, *weight);
                     }
                 }
-            }
+            });
             k += ROWS;
         }
         while ROWS > 1 && k < len {
@@ -104,12 +121,12 @@ unsafe fn accumulate<V: Simd, const REGISTERS: usize, const PIXELS: usize, const
             for (r, weight) in weights.iter_mut().enumerate() {
                 *weight = V::load(panel.add((k * REGISTERS + r) * V::LANES));
             }
-            for (sums, source) in sums.iter_mut().zip(source) {
-                let value = V::splat(*source.add(k));
-                for (sum, weight) in sums.iter_mut().zip(&weights) {
+            unrolled!(p < PIXELS => {
+                let value = V::splat(*source[p].add(k));
+                for (sum, weight) in sums[p].iter_mut().zip(&weights) {
                     *sum = sum.mul_add(value, *weight);
                 }
-            }
+            });
             k += 1;
         }
     }
@@ -126,23 +143,23 @@ unsafe fn start<V: Simd, const REGISTERS: usize, const PIXELS: usize>(
         let mut sums = [[V::splat(V::Elem::ZERO); REGISTERS]; PIXELS];
         match tile.start {
             Start::Bias(bias) => {
-                for sums in &mut sums {
-                    for (r, sum) in sums.iter_mut().enumerate() {
+                unrolled!(p < PIXELS => {
+                    for (r, sum) in sums[p].iter_mut().enumerate() {
                         *sum = V::load(bias.add(r * V::LANES));
                     }
-                }
+                });
             }
             Start::Destination => {
-                for (sums, destination) in sums.iter_mut().zip(&tile.destination) {
-                    for (r, sum) in sums.iter_mut().enumerate() {
-                        let from = destination.add(r * V::LANES);
+                unrolled!(p < PIXELS => {
+                    for (r, sum) in sums[p].iter_mut().enumerate() {
+                        let from = tile.destination[p].add(r * V::LANES);
                         *sum = if r + 1 == REGISTERS && tile.last_lanes < V::LANES {
                             V::load_partial(from, tile.last_lanes)
                         } else {
                             V::load(from)
                         };
                     }
-                }
+                });
             }
         }
         sums
@@ -158,20 +175,20 @@ unsafe fn finish<V: Simd, const REGISTERS: usize, const PIXELS: usize>(
 ) {
     // SAFETY: destinations are written over valid lanes only.
     unsafe {
-        for (pixel, sums) in sums.iter().enumerate() {
-            if pixel >= tile.pixels {
-                break;
+        unrolled!(p < PIXELS => {
+            if p >= tile.pixels {
+                return;
             }
-            for (r, &sum) in sums.iter().enumerate() {
+            for (r, &sum) in sums[p].iter().enumerate() {
                 let value = if tile.relu { sum.relu() } else { sum };
-                let to = tile.destination[pixel].add(r * V::LANES);
+                let to = tile.destination[p].add(r * V::LANES);
                 if r + 1 == REGISTERS && tile.last_lanes < V::LANES {
                     value.store_partial(to, tile.last_lanes);
                 } else {
                     value.store(to);
                 }
             }
-        }
+        });
     }
 }
 
@@ -219,11 +236,11 @@ unsafe fn outer_runs<V: Simd, const REGISTERS: usize, const ROWS: usize, const P
     // wrapping arithmetic only.
     unsafe {
         let mut sums = [[V::splat(V::Elem::ZERO); REGISTERS]; ROWS];
-        for (row, sums) in sums.iter_mut().enumerate() {
-            for (r, sum) in sums.iter_mut().enumerate() {
+        unrolled!(row < ROWS => {
+            for (r, sum) in sums[row].iter_mut().enumerate() {
                 *sum = V::load(tile.sums.add((row * REGISTERS + r) * V::LANES));
             }
-        }
+        });
         for &(input, gradient) in tile.runs {
             let mut input = tile.input.add(input);
             let mut gradient = tile.gradient.add(gradient);
@@ -237,20 +254,20 @@ unsafe fn outer_runs<V: Simd, const REGISTERS: usize, const ROWS: usize, const P
                         V::load(from)
                     };
                 }
-                for (row, sums) in sums.iter_mut().enumerate() {
+                unrolled!(row < ROWS => {
                     let x = V::splat(*input.add(row));
-                    for (sum, value) in sums.iter_mut().zip(&values) {
+                    for (sum, value) in sums[row].iter_mut().zip(&values) {
                         *sum = sum.mul_add(x, *value);
                     }
-                }
+                });
                 input = input.wrapping_add(tile.strides.0);
                 gradient = gradient.wrapping_add(tile.strides.1);
             }
         }
-        for (row, sums) in sums.iter().enumerate() {
-            for (r, &sum) in sums.iter().enumerate() {
+        unrolled!(row < ROWS => {
+            for (r, &sum) in sums[row].iter().enumerate() {
                 sum.store(tile.sums.add((row * REGISTERS + r) * V::LANES));
             }
-        }
+        });
     }
 }

@@ -7,6 +7,7 @@ mod pack;
 mod plan;
 mod shape;
 mod simd;
+mod weight;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -118,6 +119,26 @@ pub fn input_gradient<T: Float>(
         },
         bias,
         relu: epilogue.relu,
+    })
+}
+
+/// The gradient of [`forward`] in its weight.
+///
+/// # Arguments
+/// - `x`: `[B, D, H, W, C]`; `gradient`: `[B, D', H', W', O]`
+///
+/// # Returns
+/// `[O, C / groups, kernel]`
+///
+/// # Panics
+/// When a slice's length is not its shape's.
+pub fn weight_gradient<T: Float>(shape: &ConvShape, x: &[T], gradient: &[T]) -> Vec<T> {
+    assert_eq!(x.len(), shape.input_len(), "length of the input");
+    assert_eq!(gradient.len(), shape.output_len(), "length of the gradient");
+    T::dispatch(weight::Problem {
+        shape: &shape.simplified(),
+        x,
+        g: gradient,
     })
 }
 

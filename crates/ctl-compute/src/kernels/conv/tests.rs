@@ -129,6 +129,11 @@ fn check_at_this_level(naive: &Naive, what: &str) {
         &naive.input_gradient(),
         &format!("{what} input gradient"),
     );
+    assert_close(
+        &weight_gradient(s, &x, &g),
+        &naive.weight_gradient(),
+        &format!("{what} weight gradient"),
+    );
 }
 
 fn check(sizes: &ConvSizes) {
@@ -147,6 +152,11 @@ fn check(sizes: &ConvSizes) {
         &input_gradient(s, &naive.g, &naive.w, &plain()),
         &naive.input_gradient(),
         "f64 input gradient",
+    );
+    assert_close_f64(
+        &weight_gradient(s, &naive.x, &naive.g),
+        &naive.weight_gradient(),
+        "f64 weight gradient",
     );
 }
 
@@ -227,4 +237,41 @@ fn volumes_and_groups() {
         stride: [1, 2, 2],
         ..sizes(2, [3, 6], [1, 6, 5], [1, 3, 3])
     });
+}
+
+#[test]
+fn small_images_in_large_batches() {
+    check(&sizes(40, [20, 40], [1, 2, 2], [1, 3, 3]));
+    check(&sizes(300, [17, 70], [1, 1, 1], [1, 1, 1]));
+    check(&sizes(9, [8, 16], [2, 3, 3], [3, 3, 3]));
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+    };
+    for sizes in [
+        sizes(4, [16, 40], [1, 40, 40], [1, 3, 3]),
+        sizes(64, [33, 70], [1, 4, 4], [1, 3, 3]),
+        sizes(1, [1, 8], [12, 20, 20], [3, 3, 3]),
+    ] {
+        let naive = Naive::new(ConvShape::new("test", &sizes).unwrap());
+        let (x, w, g) = (narrow(&naive.x), narrow(&naive.w), narrow(&naive.g));
+        let s = &naive.shape;
+        let run = |threads| {
+            pool(threads).install(|| {
+                [
+                    forward(s, &x, &w, &plain()),
+                    input_gradient(s, &g, &w, &plain()),
+                    weight_gradient(s, &x, &g),
+                ]
+            })
+        };
+        assert_eq!(run(1), run(2));
+        assert_eq!(run(1), run(3));
+    }
 }
