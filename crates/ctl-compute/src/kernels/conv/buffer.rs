@@ -15,7 +15,6 @@ struct Line(#[expect(dead_code, reason = "only its size counts")] [MaybeUninit<u
 /// uninitialised until a kernel writes them.
 pub(crate) struct Buffer<T> {
     lines: Vec<Line>,
-    len: usize,
     marker: PhantomData<T>,
 }
 
@@ -28,7 +27,6 @@ impl<T: Float> Buffer<T> {
         unsafe { memory.set_len(lines) };
         Self {
             lines: memory,
-            len,
             marker: PhantomData,
         }
     }
@@ -39,10 +37,6 @@ impl<T: Float> Buffer<T> {
         // SAFETY: all bytes 0 are the float 0, and the lines hold `len` floats.
         unsafe { buffer.as_mut_ptr().write_bytes(0, len) };
         buffer
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     pub(crate) fn as_ptr(&self) -> *const T {

@@ -159,7 +159,7 @@ impl<T: Float> Running<'_, T> {
         let depth = intersect(&class.pixels[0], &piece.depth);
         let height = intersect(&class.pixels[1], &piece.height);
         let at = |axis: usize, q: usize| {
-            let reached = (q * phase[axis].source_step) as isize + class.offset[axis];
+            let reached = (q * phase[axis].source_step).cast_signed() + class.offset[axis];
             let written = q * phase[axis].step + phase[axis].first;
             // A class without taps reads nothing; its offset is clamped into the image.
             (
@@ -287,10 +287,9 @@ fn kernel<V: Simd>(registers: usize, pixels: usize) -> (usize, Kernel<V::Elem>) 
             3 => choose!(3: 8, 4, 1),
             _ => choose!(4: 6, 3, 1),
         }
+    } else if registers == 1 {
+        choose!(1: 12, 4, 2)
     } else {
-        match registers {
-            1 => choose!(1: 12, 4, 2),
-            _ => choose!(2: 6, 3, 1),
-        }
+        choose!(2: 6, 3, 1)
     }
 }

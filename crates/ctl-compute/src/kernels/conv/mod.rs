@@ -1,6 +1,11 @@
 //! Convolution on channels-last slices: forward, input gradient and weight gradient.
+#![expect(
+    clippy::inline_always,
+    reason = "bodies must be inlined into the functions that enable a level's instructions"
+)]
 
 mod buffer;
+mod epilogue;
 mod gather;
 mod micro;
 mod pack;
@@ -11,6 +16,7 @@ mod weight;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use epilogue::{channel_sums, relu_gate};
 use gather::Problem;
 use pack::WeightLayout;
 pub use shape::{ConvShape, ConvSizes};

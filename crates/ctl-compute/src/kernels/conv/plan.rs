@@ -43,7 +43,8 @@ struct Run {
 
 impl Axis {
     fn forward(s: &ConvShape, axis: usize) -> Self {
-        let offset = |u: usize| (u * s.dilation[axis]) as isize - s.padding[axis] as isize;
+        let offset =
+            |u: usize| (u * s.dilation[axis]).cast_signed() - s.padding[axis].cast_signed();
         Self {
             count: s.output[axis],
             step: 1,
@@ -61,8 +62,10 @@ impl Axis {
 
     /// The input pixels `first, first + stride, …`, which the same taps of the kernel reach.
     fn backward(s: &ConvShape, axis: usize, first: usize) -> Self {
-        let (kernel, stride) = (s.kernel[axis], s.stride[axis] as isize);
-        let reach = |u: usize| (first + s.padding[axis]) as isize - (u * s.dilation[axis]) as isize;
+        let (kernel, stride) = (s.kernel[axis], s.stride[axis].cast_signed());
+        let reach = |u: usize| {
+            (first + s.padding[axis]).cast_signed() - (u * s.dilation[axis]).cast_signed()
+        };
         let taps = (0..kernel)
             .rev()
             .filter(|&u| reach(u) % stride == 0)
@@ -81,11 +84,11 @@ impl Axis {
     }
 
     fn taps_at(&self, q: usize) -> Range<usize> {
-        let at = |tap: &Tap| (q * self.source_step) as isize + tap.offset;
+        let at = |tap: &Tap| (q * self.source_step).cast_signed() + tap.offset;
         let start = self.taps.partition_point(|tap| at(tap) < 0);
         let end = self
             .taps
-            .partition_point(|tap| at(tap) < self.source_len as isize);
+            .partition_point(|tap| at(tap) < self.source_len.cast_signed());
         if start < end { start..end } else { 0..0 }
     }
 

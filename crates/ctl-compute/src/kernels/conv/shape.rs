@@ -47,8 +47,8 @@ impl ConvShape {
     pub fn new(op: &'static str, sizes: &ConvSizes) -> Result<Self> {
         check_options(op, sizes)?;
         let mut output = [0; 3];
-        for axis in 0..3 {
-            output[axis] = output_len(op, sizes, axis)?;
+        for (axis, len) in output.iter_mut().enumerate() {
+            *len = output_len(op, sizes, axis)?;
         }
         let [channels_in, channels_out] = sizes.channels;
         let shape = Self {

@@ -1,4 +1,9 @@
 //! Vectors of one register, written once for every level of instructions.
+#![expect(
+    private_bounds,
+    private_interfaces,
+    reason = "`Float` is sealed; only the kernels call `dispatch`"
+)]
 
 use super::micro::{Gather, Outer};
 use crate::kernels::level::{Level, selected};
@@ -29,10 +34,6 @@ pub trait Float:
 
     /// Runs `task` with the vectors of the selected level.
     #[doc(hidden)]
-    #[expect(
-        private_bounds,
-        reason = "the trait is sealed; tasks are the kernels' own"
-    )]
     fn dispatch<K: Task<Self>>(task: K) -> K::Out;
 }
 
@@ -45,10 +46,6 @@ pub(crate) trait Task<T: Float> {
 impl Float for f32 {
     const ZERO: Self = 0.0;
 
-    #[expect(
-        private_bounds,
-        reason = "the trait is sealed; tasks are the kernels' own"
-    )]
     fn dispatch<K: Task<Self>>(task: K) -> K::Out {
         match selected() {
             #[cfg(target_arch = "x86_64")]
@@ -63,10 +60,6 @@ impl Float for f32 {
 impl Float for f64 {
     const ZERO: Self = 0.0;
 
-    #[expect(
-        private_bounds,
-        reason = "the trait is sealed; tasks are the kernels' own"
-    )]
     fn dispatch<K: Task<Self>>(task: K) -> K::Out {
         task.run::<Portable<Self, 2>>()
     }
@@ -95,8 +88,6 @@ pub(crate) unsafe trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(self, to: *mut Self::Elem, lanes: usize);
     /// `self + a · b`
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    unsafe fn add(self, other: Self) -> Self;
-    unsafe fn sub(self, other: Self) -> Self;
     /// `max(self, 0)`
     unsafe fn relu(self) -> Self;
 
@@ -104,15 +95,6 @@ pub(crate) unsafe trait Simd: Copy + Send + Sync + 'static {
     unsafe fn gather<const REGISTERS: usize, const PIXELS: usize>(tile: &Gather<'_, Self::Elem>);
     /// [`super::micro::outer`], compiled for this level.
     unsafe fn outer<const REGISTERS: usize, const ROWS: usize>(tile: &Outer<'_, Self::Elem>);
-    /// Calls `body` with this level's instructions enabled.
-    unsafe fn vectorize<B: Body<Self>>(body: B);
-}
-
-/// A loop that is to be compiled for a level.
-pub(crate) trait Body<V: Simd> {
-    /// # Safety
-    /// The processor has the level's instructions. Implementations are `#[inline(always)]`.
-    unsafe fn call(self);
 }
 
 /// `LANES` scalars: what the compiler makes vectors of on any processor.
@@ -175,16 +157,6 @@ unsafe impl<T: Float, const LANES: usize> Simd for Portable<T, LANES> {
     }
 
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
-    }
-
-    #[inline(always)]
     unsafe fn relu(self) -> Self {
         Self(self.0.map(|v| if v > T::ZERO { v } else { T::ZERO }))
     }
@@ -197,10 +169,5 @@ unsafe impl<T: Float, const LANES: usize> Simd for Portable<T, LANES> {
     unsafe fn outer<const REGISTERS: usize, const ROWS: usize>(tile: &Outer<'_, T>) {
         // SAFETY: the caller's promises are passed on.
         unsafe { super::micro::outer::<Self, REGISTERS, ROWS>(tile) }
-    }
-
-    unsafe fn vectorize<B: Body<Self>>(body: B) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { body.call() }
     }
 }

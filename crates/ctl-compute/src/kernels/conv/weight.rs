@@ -150,7 +150,6 @@ impl<T: Float> Running<'_, T> {
 
     /// The runs of a piece's pixels that a tap reaches: along the width or, where images are
     /// small, along the batch.
-    #[expect(clippy::type_complexity, reason = "the parts of one `Outer`")]
     fn runs(
         &self,
         piece: &Piece,
@@ -430,10 +429,9 @@ fn kernel<V: Simd>(registers: usize, rows: usize) -> (usize, Kernel<V::Elem>) {
             3 => choose!(3: 8, 6, 4, 2),
             _ => choose!(4: 6, 5, 4, 3, 2),
         }
+    } else if registers == 1 {
+        choose!(1: 12, 8, 4, 2)
     } else {
-        match registers {
-            1 => choose!(1: 12, 8, 4, 2),
-            _ => choose!(2: 6, 5, 4, 3, 2),
-        }
+        choose!(2: 6, 5, 4, 3, 2)
     }
 }
