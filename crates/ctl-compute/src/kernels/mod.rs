@@ -6,5 +6,6 @@
 //! **Invariant.** Work is cut into pieces by shape alone, never by the number of threads, and
 //! every sum has one fixed order: results are the same bytes on any number of threads.
 
+pub mod conv;
 pub mod level;
 pub(crate) mod parallel;

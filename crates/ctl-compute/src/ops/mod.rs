@@ -6,6 +6,8 @@
 mod activation;
 mod channel;
 mod conv;
+pub(crate) mod convolution;
+pub(crate) mod dense;
 mod group_norm;
 mod kernels;
 mod linear;
