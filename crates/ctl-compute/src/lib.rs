@@ -21,6 +21,7 @@
 //! ```
 
 pub mod allocator;
+pub mod channels_last;
 mod error;
 mod gemm;
 // Vector instructions and disjoint writes from several threads need it; each block says why it holds.

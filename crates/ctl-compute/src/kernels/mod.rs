@@ -6,5 +6,10 @@
 //! **Invariant.** Work is cut into pieces by shape alone, never by the number of threads, and
 //! every sum has one fixed order: results are the same bytes on any number of threads.
 
+pub(crate) mod buffer;
+pub(crate) mod columns;
+pub mod float;
 pub mod level;
+pub mod math;
 pub(crate) mod parallel;
+pub(crate) mod pooling;

@@ -6,11 +6,13 @@
 mod activation;
 mod channel;
 mod conv;
+mod custom;
 mod group_norm;
 mod kernels;
 mod linear;
 mod norm;
 mod pool;
+pub(crate) mod pooling;
 mod storage;
 
 pub use activation::{log_softmax, softmax};
