@@ -5,19 +5,12 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use super::math::{double, single};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
-
 /// `f32` or `f64`, with the functions that the kernels need.
 ///
 /// The functions of `f32` are polynomials that compile to vector instructions; their errors stand
 /// in [`single`]. Those of `f64` are for checks and favour accuracy.
-pub trait Float:
-    sealed::Sealed
-    + Copy
+pub(crate) trait Float:
+    Copy
     + Debug
     + Default
     + PartialOrd
@@ -50,6 +43,8 @@ pub trait Float:
     fn log_one_plus(self) -> Self;
     /// Hyperbolic tangent.
     fn hyperbolic_tangent(self) -> Self;
+    /// Error function.
+    fn error_function(self) -> Self;
     /// Distribution function of the standard normal law.
     fn normal_cdf(self) -> Self;
 
@@ -102,6 +97,10 @@ macro_rules! float {
             #[inline(always)]
             fn hyperbolic_tangent(self) -> Self {
                 $math::tanh(self)
+            }
+            #[inline(always)]
+            fn error_function(self) -> Self {
+                $math::erf(self)
             }
             #[inline(always)]
             fn normal_cdf(self) -> Self {

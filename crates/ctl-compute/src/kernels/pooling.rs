@@ -370,7 +370,7 @@ pub(crate) fn share_out<T: Float>(op: &Average, y: &[T]) -> Vec<T> {
     unsafe {
         written(op.shape.input_len(), |out| {
             for_each_chunk(out, op.shape.in_row_len(), |row, out| {
-                share_row(op, y, row, out)
+                share_row(op, y, row, out);
             });
         })
     }

@@ -66,15 +66,3 @@ pub(super) fn check_floats(op: &'static str, operands: &[&Tensor]) -> Result<()>
     }
     Ok(())
 }
-
-/// Refuses a vector whose length is not `len`.
-pub(super) fn check_len(op: &'static str, what: &str, vector: &Tensor, len: usize) -> Result<()> {
-    if vector.dims() == [len] {
-        return Ok(());
-    }
-    Err(ComputeError::shape(
-        op,
-        format!("{what} [{len}]"),
-        vector.shape(),
-    ))
-}

@@ -11,6 +11,8 @@ mod group_norm;
 mod kernels;
 mod linear;
 mod norm;
+pub(crate) mod normalisation;
+pub(crate) mod pointwise;
 mod pool;
 pub(crate) mod pooling;
 mod storage;

@@ -3,5 +3,7 @@
 //! count.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod normalisation;
+mod pointwise;
 mod pooling;
 mod support;

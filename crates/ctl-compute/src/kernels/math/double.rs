@@ -8,24 +8,24 @@ const FRACTION_TERMS: u32 = 60;
 
 /// `eˣ`
 #[inline(always)]
-pub fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     x.exp()
 }
 
 /// `log(1 + x)`
 #[inline(always)]
-pub fn log_one_plus(x: f64) -> f64 {
+pub(crate) fn log_one_plus(x: f64) -> f64 {
     x.ln_1p()
 }
 
 /// Hyperbolic tangent.
 #[inline(always)]
-pub fn tanh(x: f64) -> f64 {
+pub(crate) fn tanh(x: f64) -> f64 {
     x.tanh()
 }
 
 /// Error function, within 1e-15 of its value.
-pub fn erf(x: f64) -> f64 {
+pub(crate) fn erf(x: f64) -> f64 {
     let t = x.abs();
     let value = if t < SERIES_BELOW {
         series(t)
@@ -55,7 +55,7 @@ fn complement(x: f64) -> f64 {
 }
 
 /// Distribution function of the standard normal law.
-pub fn normal_cdf(x: f64) -> f64 {
+pub(crate) fn normal_cdf(x: f64) -> f64 {
     let t = x * std::f64::consts::FRAC_1_SQRT_2;
     if t <= -SERIES_BELOW {
         0.5 * complement(-t)

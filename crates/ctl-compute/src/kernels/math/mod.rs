@@ -1,4 +1,4 @@
 //! Elementary functions without calls, so that loops over them become vector instructions.
 
-pub mod double;
-pub mod single;
+pub(crate) mod double;
+pub(crate) mod single;
