@@ -1,5 +1,7 @@
 //! Operators over images and volumes with channels last, `[B, H, W, C]` and `[B, D, H, W, C]`.
 
+pub use crate::ops::dropout::dropout;
+pub use crate::ops::loss::{Reduction, binary_cross_entropy, cross_entropy};
 pub use crate::ops::normalisation::{
     ChannelStatistics, NormParams, Rectifier, batch_norm, batch_norm_with, channel_bias,
     group_norm, instance_norm, layer_norm,
@@ -12,3 +14,5 @@ pub use crate::ops::pooling::{
     Windows, average_pool2d, average_pool3d, global_average_pool, global_max_pool, max_pool2d,
     max_pool3d,
 };
+pub use crate::ops::resampling::{Interpolation, rescale, resize};
+pub use crate::ops::softmax::{log_softmax, softmax};

@@ -30,3 +30,13 @@ pub(crate) fn filled<T: Copy>(out: &mut [MaybeUninit<T>], value: T) -> &mut [T] 
     // SAFETY: every element has just been written, and `MaybeUninit<T>` is laid out like `T`.
     unsafe { &mut *(std::ptr::from_mut(out) as *mut [T]) }
 }
+
+/// Hands a slice back as initialised.
+///
+/// # Safety
+/// Every element has been written.
+#[inline(always)]
+pub(crate) unsafe fn assume_written<T: Copy>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
+    // SAFETY: the caller wrote every element, and `MaybeUninit<T>` is laid out like `T`.
+    unsafe { &mut *(std::ptr::from_mut(out) as *mut [T]) }
+}

@@ -19,3 +19,5 @@ pub(crate) mod normalise;
 pub(crate) mod parallel;
 pub(crate) mod pointwise;
 pub(crate) mod pooling;
+pub(crate) mod resample;
+pub(crate) mod softmax;

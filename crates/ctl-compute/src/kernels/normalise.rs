@@ -16,6 +16,7 @@ mod rows;
 
 pub(crate) use backward::Gradients;
 pub(crate) use columns::spreads as channel_spreads;
+pub(crate) use rows::lane_sum;
 
 /// Which values share a mean and a variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,18 @@ mod activation;
 mod channel;
 mod conv;
 mod custom;
+pub(crate) mod dropout;
 mod group_norm;
 mod kernels;
 mod linear;
+pub(crate) mod loss;
 mod norm;
 pub(crate) mod normalisation;
 pub(crate) mod pointwise;
 mod pool;
 pub(crate) mod pooling;
+pub(crate) mod resampling;
+pub(crate) mod softmax;
 mod storage;
 
 pub use activation::{log_softmax, softmax};

@@ -3,7 +3,10 @@
 //! count.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod golden;
+mod losses;
 mod normalisation;
 mod pointwise;
 mod pooling;
+mod resampling;
 mod support;

@@ -119,7 +119,7 @@ fn concatenation_and_its_parts() {
 fn ill_operands_are_errors() {
     let (x, y) = (sample(&[2, 3], "x"), sample(&[3, 3], "y"));
     assert!(add_activated(&x, &y, Rectifier::Relu).is_err());
-    assert!(add_activated(&x, &single(&[x.clone()])[0], Rectifier::Relu).is_err());
+    assert!(add_activated(&x, &single(std::slice::from_ref(&x))[0], Rectifier::Relu).is_err());
     assert!(concat_channels(&[]).is_err());
     assert!(concat_channels(&[&x, &y]).is_err());
     assert!(leaky_relu(&x, 1.0).is_err());

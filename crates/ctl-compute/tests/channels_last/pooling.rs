@@ -112,7 +112,7 @@ proptest! {
         let (w, dims) = (windows(kernel, stride, padding), [batch, 1, height, width, channels]);
         let plain = |fold| plainly(&values(&x[0]), dims, &deep(&w), fold);
         let found = max_pool2d(&x[0], &w).unwrap();
-        prop_assert_eq!(distance(&found, &plain(largest)), 0.0);
+        prop_assert!(distance(&found, &plain(largest)) <= 0.0);
         let found = average_pool2d(&x[0], &w, true).unwrap();
         let expected = plain(|seen, taps| seen.iter().sum::<f64>() / taps as f64);
         prop_assert!(distance(&found, &expected) < SINGLE);

@@ -15,7 +15,7 @@ pub(super) const BLOCK: usize = 4096;
 
 /// `Σ f(i)` over `0..len`: blocks of [`LANES`] running sums, joined in double precision.
 #[inline(always)]
-pub(super) fn lane_sum<T: Float>(x: &[T], f: impl Fn(T) -> T) -> f64 {
+pub(crate) fn lane_sum<T: Float>(x: &[T], f: impl Fn(T) -> T) -> f64 {
     let mut total = 0.0;
     for block in x.chunks(BLOCK) {
         let mut lanes = [T::ZERO; LANES];
