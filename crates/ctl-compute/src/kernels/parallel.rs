@@ -39,6 +39,29 @@ pub(crate) fn for_each_chunk<T: Send>(
     }
 }
 
+/// As [`for_each_chunk`], over two slices cut alike.
+pub(crate) fn for_each_chunk_pair<T: Send, U: Send>(
+    (first, first_len): (&mut [T], usize),
+    (second, second_len): (&mut [U], usize),
+    work: impl Fn(usize, &mut [T], &mut [U]) + Sync + Send,
+) {
+    let (first_len, second_len) = (first_len.max(1), second_len.max(1));
+    if first.len() > first_len && threaded() {
+        first
+            .par_chunks_mut(first_len)
+            .zip(second.par_chunks_mut(second_len))
+            .enumerate()
+            .for_each(|(index, (a, b))| work(index, a, b));
+    } else {
+        let pairs = first
+            .chunks_mut(first_len)
+            .zip(second.chunks_mut(second_len));
+        for (index, (a, b)) in pairs.enumerate() {
+            work(index, a, b);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

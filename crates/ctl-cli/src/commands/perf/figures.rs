@@ -79,7 +79,10 @@ fn added(timing: &Timing) -> Option<f64> {
 
 /// Means over the models on one number of threads.
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the names that rows have in the same file")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names that rows have in the same file"
+)]
 pub(crate) struct Means {
     pub(crate) ratio_default: Option<f64>,
     pub(crate) ratio_channels_last: Option<f64>,
