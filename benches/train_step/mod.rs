@@ -4,9 +4,8 @@
 //! model draws is drawn within the step.
 //! `peers/train_step.py` describes the models and holds the same steps in `PyTorch`.
 
-mod loss;
-
 use candle_core::{DType, Device, Tensor};
+use ctl_compute::channels_last::{Reduction, binary_cross_entropy, cross_entropy};
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_compute::random::{normal, stream, uniform};
 use ctl_nets::{
@@ -158,10 +157,11 @@ impl Work {
         match self {
             Self::Classify(network, images, labels) => {
                 let outputs = network.forward(images, Mode::Train)?.outputs;
-                loss::cross_entropy(&outputs, labels)
+                Ok(cross_entropy(&outputs, labels, Reduction::Mean)?)
             }
             Self::Segment(network, images, masks) => {
-                loss::binary_cross_entropy(&network.forward(images, Mode::Train)?, masks)
+                let outputs = network.forward(images, Mode::Train)?;
+                Ok(binary_cross_entropy(&outputs, masks, Reduction::Mean)?)
             }
             Self::Reconstruct(network, images) => {
                 let shape = (images.dims()[0], network.spec().latent);

@@ -1,9 +1,10 @@
 //! Small convolutional networks.
 
 use candle_core::Tensor;
+use ctl_compute::channels_last::global_average_pool;
+use ctl_compute::ops::Activation;
 
 use crate::layers::{ConvSize, to_channels_last};
-use crate::ops::{Activation, global_average_pool};
 use crate::{Conv, GroupNorm, Linear, Mode, Network, NetworkOutput, Parameters, Result};
 
 /// A convolution, `ReLU` and group normalisation, in that order.

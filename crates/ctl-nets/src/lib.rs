@@ -26,12 +26,12 @@
 //! # Ok::<(), ctl_nets::NetError>(())
 //! ```
 
+mod axes;
 mod cnn;
 mod error;
 mod hvae;
 mod layers;
 mod mlp;
-mod ops;
 mod parameters;
 mod resnet;
 mod spec;

@@ -1,9 +1,10 @@
 //! ResNet-18 (He et al. 2016) with a stem for small images.
 
 use candle_core::Tensor;
+use ctl_compute::channels_last::global_average_pool;
 
+use crate::axes::max_pool;
 use crate::layers::{ConvNorm, ConvSize, to_channels_last};
-use crate::ops::{global_average_pool, max_pool};
 use crate::{Linear, Mode, Network, NetworkOutput, Parameters, Result};
 
 /// Images of at least this side get the 7×7 stride-2 stem with 2×2 pooling; smaller ones a 3×3

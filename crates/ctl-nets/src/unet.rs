@@ -1,11 +1,13 @@
 //! U-Nets for images and volumes.
 
 use candle_core::Tensor;
+use ctl_compute::channels_last::concat_channels;
+use ctl_compute::ops::Activation;
 
+use crate::axes::max_pool;
 use crate::layers::{
     Conv, ConvNorm, ConvSize, TransposedConv, to_channels_first, to_channels_last,
 };
-use crate::ops::{Activation, concat_channels, max_pool};
 use crate::{Mode, NetError, Parameters, Result};
 
 /// Sizes of a [`UNet`].

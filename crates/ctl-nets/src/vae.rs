@@ -1,9 +1,9 @@
 //! The convolutional variational autoencoder.
 
 use candle_core::Tensor;
+use ctl_compute::ops::Activation;
 
 use crate::layers::{Conv, ConvSize, Linear, TransposedConv, to_channels_first, to_channels_last};
-use crate::ops::Activation;
 use crate::{NetError, Parameters, Result};
 
 /// Sizes of a [`ConvVae`].

@@ -1,9 +1,9 @@
 //! The bottleneck block of encoder, prior, posterior and decoder.
 
 use candle_core::Tensor;
+use ctl_compute::channels_last::{Windows, average_pool2d, gelu};
 
 use crate::layers::{Conv, ConvSize};
-use crate::ops::{average_pool, gelu};
 use crate::{Parameters, Result};
 
 /// Sizes of a [`Block`].
@@ -91,7 +91,7 @@ impl Block {
             Residual::Projected(conv) => (conv.forward(input)? + hidden)?,
         };
         match self.down {
-            Some(window) => average_pool(&out, window),
+            Some(window) => Ok(average_pool2d(&out, &Windows::tiles(window), true)?),
             None => Ok(out),
         }
     }

@@ -1,13 +1,13 @@
 //! From latent variables and parents to the last hidden state.
 
 use candle_core::{Tensor, Var};
+use ctl_compute::channels_last::{Interpolation, concat_channels, resize};
 
 use super::block::{Block, BlockSize};
 use super::encoder::Features;
 use super::fault;
 use super::spec::HvaeSpec;
 use crate::layers::{Conv, ConvSize};
-use crate::ops::{concat_channels, upsample_nearest};
 use crate::{Initialiser, Parameters, Result};
 
 /// Up to this resolution the inner kernels of decoder blocks are 1×1.
@@ -240,14 +240,14 @@ impl Decoder {
 
     /// Brings the state to a block's resolution.
     fn rise(&self, state: &mut State, resolution: usize) -> Result<()> {
-        let rate = resolution / state.hidden.dims()[1];
-        if rate <= 1 {
+        if resolution <= state.hidden.dims()[1] {
             return Ok(());
         }
         let stage = self.biases.iter().position(|b| b.dims()[2] == resolution);
         let bias = self.bias(stage.unwrap_or(0))?;
         for part in [&mut state.hidden, &mut state.latent] {
-            *part = upsample_nearest(part, rate)?.broadcast_add(&bias)?;
+            let raised = resize(part, &[resolution; 2], Interpolation::Nearest)?;
+            *part = raised.broadcast_add(&bias)?;
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Convolutions in two and three dimensions.
 
 use candle_core::{Tensor, Var};
+use ctl_compute::ops::Activation;
 
-use crate::ops::{self, Activation};
+use crate::axes::{self, Steps};
 use crate::{Initialiser, Parameters, Result};
 
 /// Sizes of a [`Conv`] or a [`TransposedConv`].
@@ -40,6 +41,13 @@ impl ConvSize {
     /// The same along three axes instead of two.
     pub(crate) fn along(self, dimensions: usize) -> Self {
         Self { dimensions, ..self }
+    }
+
+    fn steps(&self) -> Steps {
+        Steps {
+            stride: self.stride,
+            padding: self.padding,
+        }
     }
 
     fn taps(&self) -> usize {
@@ -117,8 +125,7 @@ impl Conv {
     /// When the channels differ or the image is smaller than the kernel.
     pub fn forward_with(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
         let bias = self.bias.as_deref();
-        let how = [self.size.stride, self.size.padding];
-        ops::conv(input, &self.weight, bias, activation, how)
+        axes::conv(input, &self.weight, bias, activation, self.size.steps())
     }
 }
 
@@ -146,7 +153,7 @@ impl TransposedConv {
     /// # Errors
     /// When the channels differ.
     pub fn forward_with(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
-        let how = [self.size.stride, self.size.padding];
-        ops::conv_transpose(input, &self.weight, Some(&self.bias), activation, how)
+        let (weight, bias) = (&self.weight, Some(self.bias.as_tensor()));
+        axes::conv_transpose(input, weight, bias, activation, self.size.steps())
     }
 }

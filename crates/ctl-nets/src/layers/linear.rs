@@ -1,7 +1,8 @@
 //! The linear layer.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::ops::{Activation, linear};
+use ctl_compute::channels_last::linear;
+use ctl_compute::ops::Activation;
 
 use crate::{Initialiser, Parameters, Result};
 
@@ -57,7 +58,7 @@ impl Linear {
         Ok(linear(
             input,
             &self.weight,
-            &self.bias,
+            Some(&self.bias),
             Activation::Identity,
         )?)
     }
@@ -67,7 +68,12 @@ impl Linear {
     /// # Errors
     /// When the input has another width.
     pub fn forward_relu(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(linear(input, &self.weight, &self.bias, Activation::Relu)?)
+        Ok(linear(
+            input,
+            &self.weight,
+            Some(&self.bias),
+            Activation::Relu,
+        )?)
     }
 
     /// The same map with constant weights: gradients reach the input only.
@@ -76,7 +82,7 @@ impl Linear {
     /// When the input has another width.
     pub fn forward_frozen(&self, input: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.weight.detach(), self.bias.detach());
-        Ok(linear(input, &weight, &bias, Activation::Identity)?)
+        Ok(linear(input, &weight, Some(&bias), Activation::Identity)?)
     }
 
     /// Weight `[out, in]` and bias `[out]`.

@@ -1,12 +1,13 @@
 //! Normalisation layers.
 
 use candle_core::{Tensor, Var};
+use ctl_compute::channels_last::{
+    ChannelStatistics, NormParams, Rectifier, batch_norm, batch_norm_with, group_norm,
+};
 
 use super::{Conv, ConvSize};
-use crate::ops::{self, Activation};
 use crate::{Initialiser, Mode, Parameters, Result};
 
-const NORM_EPSILON: f64 = 1e-5;
 /// Share of a new batch in the running statistics.
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
@@ -36,7 +37,7 @@ impl BatchNorm {
     /// # Errors
     /// When the channels differ.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.forward_with(input, None, Activation::Identity, mode)
+        self.forward_with(input, None, Rectifier::Identity, mode)
     }
 
     /// The same, then a residual is added, then an activation follows, in one pass.
@@ -47,38 +48,22 @@ impl BatchNorm {
         &self,
         input: &Tensor,
         residual: Option<&Tensor>,
-        activation: Activation,
+        activation: Rectifier,
         mode: Mode,
     ) -> Result<Tensor> {
-        let mut out = if mode == Mode::Evaluate {
-            let deviation = (self.running_variance.as_tensor() + NORM_EPSILON)?.sqrt()?;
-            let scale = self.weight.div(&deviation)?;
-            let shift = self.bias.sub(&self.running_mean.mul(&scale)?)?;
-            input.broadcast_mul(&scale)?.broadcast_add(&shift)?
-        } else {
-            let (out, mean, variance) =
-                ops::batch_norm(input, &self.weight, &self.bias, NORM_EPSILON)?;
-            let count = input.elem_count() / self.weight.elem_count();
-            self.record(count, &mean, &variance)?;
-            out
-        };
+        let mut params = NormParams::new(&self.weight, &self.bias).activation(activation);
         if let Some(residual) = residual {
-            out = (out + residual)?;
+            params = params.residual(residual);
         }
-        ops::activate(out, activation)
+        let (mean, variance) = (&self.running_mean, &self.running_variance);
+        if mode == Mode::Evaluate {
+            let running = ChannelStatistics::from_tensors(mean, variance)?;
+            return Ok(batch_norm_with(input, &running, &params)?);
+        }
+        let (out, batch) = batch_norm(input, &params)?;
+        batch.move_running(mean, variance, BATCH_NORM_MOMENTUM)?;
+        Ok(out)
     }
-
-    fn record(&self, count: usize, mean: &Tensor, variance: &Tensor) -> Result<()> {
-        let unbiased = count as f64 / (count as f64 - 1.0).max(1.0);
-        mix(&self.running_mean, mean)?;
-        mix(&self.running_variance, &(variance * unbiased)?)
-    }
-}
-
-fn mix(running: &Var, new: &Tensor) -> Result<()> {
-    let old = (running.as_tensor().detach() * (1.0 - BATCH_NORM_MOMENTUM))?;
-    running.set(&(old + (new * BATCH_NORM_MOMENTUM)?)?)?;
-    Ok(())
 }
 
 /// A convolution without bias and its batch normalisation.
@@ -113,7 +98,7 @@ impl ConvNorm {
     ) -> Result<Tensor> {
         let hidden = self.conv.forward(input)?;
         self.norm
-            .forward_with(&hidden, residual, Activation::Relu, mode)
+            .forward_with(&hidden, residual, Rectifier::Relu, mode)
     }
 }
 
@@ -145,11 +130,7 @@ impl GroupNorm {
     /// # Errors
     /// When the channels differ.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        ops::group_norm(
-            input,
-            self.groups,
-            [self.weight.as_tensor(), self.bias.as_tensor()],
-            NORM_EPSILON,
-        )
+        let params = NormParams::new(&self.weight, &self.bias);
+        Ok(group_norm(input, self.groups, &params)?)
     }
 }
