@@ -168,17 +168,26 @@ impl<T: Float> Running<'_, T> {
             )
         };
         let width: Vec<_> = class.pixels[2].clone().map(|q| at(2, q)).collect();
-        let mut offsets =
-            Vec::with_capacity(piece.batch.len() * depth.len() * height.len() * width.len());
-        for b in piece.batch.clone() {
-            for d in depth.clone() {
-                for h in height.clone() {
-                    let (plane, row) = (at(0, d), at(1, h));
-                    let from = b * source[0] + plane.0 + row.0;
-                    let to = b * destination[0] + plane.1 + row.1;
-                    offsets.extend(width.iter().map(|&(x, y)| (from + x, to + y)));
-                }
+        let mut image = Vec::with_capacity(depth.len() * height.len() * width.len());
+        for d in depth {
+            for h in height.clone() {
+                let (plane, row) = (at(0, d), at(1, h));
+                let start = (plane.0 + row.0, plane.1 + row.1);
+                image.extend(width.iter().map(|w| (start.0 + w.0, start.1 + w.1)));
             }
+        }
+        let shift = |b: usize| (b * source[0], b * destination[0]);
+        let moved = |(x, y): (usize, usize), b: (usize, usize)| (x + b.0, y + b.1);
+        if let [pixel] = image[..] {
+            return piece
+                .batch
+                .clone()
+                .map(|b| moved(pixel, shift(b)))
+                .collect();
+        }
+        let mut offsets = Vec::with_capacity(piece.batch.len() * image.len());
+        for b in piece.batch.clone().map(shift) {
+            offsets.extend(image.iter().map(|&pixel| moved(pixel, b)));
         }
         offsets
     }

@@ -205,6 +205,8 @@ pub(crate) struct Outer<'a, T> {
     pub(crate) strides: (usize, usize),
     /// `[ROWS, REGISTERS · LANES]`
     pub(crate) sums: *mut T,
+    /// Whether the sums start from 0 and not from what is there.
+    pub(crate) fresh: bool,
     /// Valid lanes of the gradient's last register, 1 to `LANES`.
     pub(crate) last_lanes: usize,
 }
@@ -236,11 +238,13 @@ unsafe fn outer_runs<V: Simd, const REGISTERS: usize, const ROWS: usize, const P
     // wrapping arithmetic only.
     unsafe {
         let mut sums = [[V::splat(V::Elem::ZERO); REGISTERS]; ROWS];
-        unrolled!(row < ROWS => {
-            for (r, sum) in sums[row].iter_mut().enumerate() {
-                *sum = V::load(tile.sums.add((row * REGISTERS + r) * V::LANES));
-            }
-        });
+        if !tile.fresh {
+            unrolled!(row < ROWS => {
+                for (r, sum) in sums[row].iter_mut().enumerate() {
+                    *sum = V::load(tile.sums.add((row * REGISTERS + r) * V::LANES));
+                }
+            });
+        }
         for &(input, gradient) in tile.runs {
             let mut input = tile.input.add(input);
             let mut gradient = tile.gradient.add(gradient);

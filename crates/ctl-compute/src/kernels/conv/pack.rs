@@ -66,6 +66,9 @@ pub(crate) struct WeightLayout {
 
 /// Source channels that are transposed together; keeps a strip of weights in the first cache.
 const STRIP: usize = 16;
+/// Destination channels that are transposed together: their weights may lie a power of two apart,
+/// where a cache holds only as many lines as it has ways.
+const COLUMNS: usize = 8;
 
 /// One panel `[taps · sources, columns]` per block, one after the other.
 pub(crate) fn panels<V: Simd>(
@@ -103,23 +106,26 @@ unsafe fn strip<V: Simd>(
     let columns = block.columns::<V>();
     let [group, source_stride, stride] = layout.strides;
     let base = block.group * group + block.channel * stride;
-    for tap in 0..layout.taps {
-        let from_tap = if layout.flipped {
-            layout.taps - 1 - tap
-        } else {
-            tap
-        };
-        for source in sources.clone() {
-            let first = base + source * source_stride + from_tap;
-            let column = weight[first..].iter().step_by(stride);
-            // SAFETY: row `tap · sources + source` lies in the panel.
-            unsafe {
-                let row = panel.add((tap * layout.sources + source) * columns);
-                for (index, from) in column.take(block.width).enumerate() {
-                    *row.add(index) = *from;
-                }
-                for index in block.width..columns {
-                    *row.add(index) = V::Elem::ZERO;
+    for first in (0..columns).step_by(COLUMNS) {
+        let width = block.width.saturating_sub(first).min(COLUMNS);
+        let end = columns.min(first + COLUMNS);
+        for tap in 0..layout.taps {
+            let from_tap = if layout.flipped {
+                layout.taps - 1 - tap
+            } else {
+                tap
+            };
+            for source in sources.clone() {
+                let from = base + source * source_stride + from_tap + first * stride;
+                // SAFETY: row `tap · sources + source` lies in the panel.
+                unsafe {
+                    let row = panel.add((tap * layout.sources + source) * columns);
+                    for index in 0..width {
+                        *row.add(first + index) = weight[from + index * stride];
+                    }
+                    for index in first + width..end {
+                        *row.add(index) = V::Elem::ZERO;
+                    }
                 }
             }
         }

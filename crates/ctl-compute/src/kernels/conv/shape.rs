@@ -126,6 +126,11 @@ impl ConvShape {
         self.kernel == [1; 3] && self.stride == [1; 3] && self.padding == [0; 3]
     }
 
+    /// Whether it is a product of two matrices: every image is one pixel under one tap.
+    pub(crate) fn is_product(&self) -> bool {
+        self.is_pointwise() && self.groups == 1 && self.input == [1; 3] && self.output == [1; 3]
+    }
+
     /// The equivalent shape that the kernels handle best.
     pub(crate) fn simplified(mut self) -> Self {
         if self.is_pointwise() && self.output == self.input {

@@ -16,7 +16,7 @@ const PIECE_PIXELS: usize = 256;
 const SHARES: usize = 16;
 /// Pixels below which a share does not pay for its private sums.
 const SHARE_PIXELS: usize = 1024;
-/// Input channels up to which a piece's columns are copied out, as a tap alone would fill no tile.
+/// Input channels up to which the taps of a row are summed together, as one would fill no tile.
 const FEW_CHANNELS: usize = 4;
 /// Channels that are transposed together at the end.
 const STRIP: usize = 16;
@@ -39,13 +39,27 @@ struct Running<'a, T> {
     copies: usize,
     /// Elements of one copy.
     copy_len: usize,
+    /// Whether the roles of `x` and `g` are exchanged, and the sums lie as the result does.
+    exchanged: bool,
 }
 
 impl<T: Float> Task<T> for Problem<'_, T> {
     type Out = Vec<T>;
 
     fn run<V: Simd<Elem = T>>(self) -> Vec<T> {
-        let s = self.shape;
+        // Without taps the sum is symmetric, and vectors along the input's channels spare the
+        // transposition of the result.
+        let exchanged = self.shape.is_product() && self.shape.channels_in >= V::LANES;
+        let turned = ConvShape {
+            channels_in: self.shape.channels_out,
+            channels_out: self.shape.channels_in,
+            ..*self.shape
+        };
+        let (s, x, g) = if exchanged {
+            (&turned, self.g, self.x)
+        } else {
+            (self.shape, self.x, self.g)
+        };
         let blocks = pack::blocks::<V>(s.groups, s.group_out());
         let pieces = pieces(s.batch, s.output, PIECE_PIXELS);
         let pixels = s.batch * s.output.iter().product::<usize>();
@@ -56,12 +70,13 @@ impl<T: Float> Task<T> for Problem<'_, T> {
         let columns: usize = blocks.iter().map(Block::columns::<V>).sum();
         let running = Running {
             shape: s,
-            x: self.x,
-            g: self.g,
+            x,
+            g,
             blocks,
             pieces,
             copies,
             copy_len: s.taps() * s.group_in() * columns,
+            exchanged,
         };
         running.all::<V>()
     }
@@ -89,10 +104,16 @@ impl<T: Float> Running<'_, T> {
             // SAFETY: every block of every copy is a part of the buffer of its own.
             unsafe {
                 let sums = base.get().add(copy * self.copy_len + rows * block.column);
-                sums.write_bytes(0, rows * block.columns::<V>());
                 let share = self.pieces.len().div_ceil(self.copies);
-                for piece in self.pieces.iter().skip(copy * share).take(share) {
-                    self.piece::<V>(piece, block, sums);
+                let mut pieces = self.pieces.iter().skip(copy * share).take(share).peekable();
+                // One tap reaches every pixel: its first piece sets the sums.
+                let mut fresh = self.exchanged && pieces.peek().is_some();
+                if !fresh {
+                    sums.write_bytes(0, rows * block.columns::<V>());
+                }
+                for piece in pieces {
+                    self.piece::<V>(piece, block, sums, fresh);
+                    fresh = false;
                 }
             }
         });
@@ -103,13 +124,19 @@ impl<T: Float> Running<'_, T> {
     ///
     /// # Safety
     /// `sums` is valid for the block.
-    unsafe fn piece<V: Simd<Elem = T>>(&self, piece: &Piece, block: &Block, sums: *mut T) {
+    unsafe fn piece<V: Simd<Elem = T>>(
+        &self,
+        piece: &Piece,
+        block: &Block,
+        sums: *mut T,
+        fresh: bool,
+    ) {
         let s = self.shape;
         let mut scratch = None;
         let gradients = self.gradients::<V>(piece, block, &mut scratch);
-        if s.groups == 1 && s.group_in() <= FEW_CHANNELS && s.taps() > 1 {
+        if s.groups == 1 && s.channels_in <= FEW_CHANNELS && s.kernel[2] > 1 && s.dilation[2] == 1 {
             // SAFETY: the caller's promise is passed on.
-            unsafe { self.by_columns::<V>(piece, block, &gradients, sums) };
+            unsafe { self.by_lines::<V>(piece, block, &gradients, sums) };
             return;
         }
         for tap in 0..s.taps() {
@@ -132,6 +159,7 @@ impl<T: Float> Running<'_, T> {
                         len,
                         strides,
                         sums: sums.add((tap * channels + channel) * block.columns::<V>()),
+                        fresh,
                         last_lanes: gradients.last_lanes,
                     });
                 }
@@ -161,9 +189,8 @@ impl<T: Float> Running<'_, T> {
         let valid = [0, 1, 2].map(|axis| intersect(&own[axis], &self.reached(axis, taps[axis])));
         let x = self.input_strides();
         let at = |axis: usize, q: usize| {
-            let input = q * s.stride[axis] + taps[axis] * s.dilation[axis] - s.padding[axis];
             (
-                input * x[axis + 1],
+                self.input_at(axis, q, taps[axis]) * x[axis + 1],
                 (q - own[axis].start) * gradients.strides[axis + 1],
             )
         };
@@ -274,11 +301,11 @@ impl<T: Float> Running<'_, T> {
         }
     }
 
-    /// Few channels: all taps of a pixel are copied side by side and treated as its channels.
+    /// Few channels: the taps of a kernel's row lie side by side in a padded line of the input.
     ///
     /// # Safety
     /// `sums` is valid for the block.
-    unsafe fn by_columns<V: Simd<Elem = T>>(
+    unsafe fn by_lines<V: Simd<Elem = T>>(
         &self,
         piece: &Piece,
         block: &Block,
@@ -286,68 +313,81 @@ impl<T: Float> Running<'_, T> {
         sums: *mut T,
     ) {
         let s = self.shape;
-        let width = s.output[2];
-        let rows = s.taps() * s.channels_in;
-        let mut columns = vec![T::ZERO; width * rows];
-        for b in piece.batch.clone() {
-            for d in piece.depth.clone() {
-                for h in piece.height.clone() {
-                    self.fill_columns(&mut columns, [b, d, h]);
-                    let run = (b - piece.batch.start) * gradients.strides[0]
-                        + (d - piece.depth.start) * gradients.strides[1]
-                        + (h - piece.height.start) * gradients.strides[2];
-                    let mut row = 0;
-                    while row < rows {
-                        let (size, kernel) = kernel::<V>(block.registers, rows - row);
-                        // SAFETY: `columns` holds `rows` elements for each of the run's pixels.
-                        unsafe {
-                            kernel(&Outer {
-                                input: columns.as_ptr().add(row),
-                                gradient: gradients.base,
-                                runs: &[(0, run)],
-                                len: width,
-                                strides: (rows, gradients.strides[3]),
-                                sums: sums.add(row * block.columns::<V>()),
-                                last_lanes: gradients.last_lanes,
-                            });
-                        }
-                        row += size;
+        let rows = s.kernel[2] * s.channels_in;
+        let step = s.stride[2] * s.channels_in;
+        let mut line = vec![T::ZERO; (s.output[2] - 1) * step + rows];
+        for kernel_line in 0..s.kernel[0] * s.kernel[1] {
+            let taps = [kernel_line / s.kernel[1], kernel_line % s.kernel[1]];
+            // SAFETY: the kernel line's rows lie in the block's sums.
+            let sums = unsafe { sums.add(kernel_line * rows * block.columns::<V>()) };
+            let depth = intersect(&piece.depth, &self.reached(0, taps[0]));
+            let height = intersect(&piece.height, &self.reached(1, taps[1]));
+            for b in piece.batch.clone() {
+                for d in depth.clone() {
+                    for h in height.clone() {
+                        self.fill_line(
+                            &mut line,
+                            [
+                                b,
+                                self.input_at(0, d, taps[0]),
+                                self.input_at(1, h, taps[1]),
+                            ],
+                        );
+                        let run = (b - piece.batch.start) * gradients.strides[0]
+                            + (d - piece.depth.start) * gradients.strides[1]
+                            + (h - piece.height.start) * gradients.strides[2];
+                        // SAFETY: the line holds `rows` elements from each pixel's step on.
+                        unsafe { self.line::<V>(&line, (rows, step), block, gradients, run, sums) };
                     }
                 }
             }
         }
     }
 
-    /// `columns[w, t, c]`: what the taps see from the pixels of one output row.
-    fn fill_columns(&self, columns: &mut [T], [b, d, h]: [usize; 3]) {
-        let s = self.shape;
-        let (x, channels) = (self.input_strides(), s.channels_in);
-        let rows = s.taps() * channels;
-        let inside = |axis: usize, q: usize, tap: usize| {
-            (q * s.stride[axis] + tap * s.dilation[axis])
-                .checked_sub(s.padding[axis])
-                .filter(|&at| at < s.input[axis])
-        };
-        for tap in 0..s.taps() {
-            let [_, kh, kw] = s.kernel;
-            let line = inside(0, d, tap / kw / kh).zip(inside(1, h, tap / kw % kh));
-            let valid = if line.is_some() {
-                self.reached(2, tap % kw)
-            } else {
-                0..0
-            };
-            for (w, column) in columns.chunks_exact_mut(rows).enumerate() {
-                let to = &mut column[tap * channels..][..channels];
-                match line {
-                    Some((plane, row)) if valid.contains(&w) => {
-                        let pixel = w * s.stride[2] + tap % kw * s.dilation[2] - s.padding[2];
-                        let from = b * x[0] + plane * x[1] + row * x[2] + pixel * x[3];
-                        to.copy_from_slice(&self.x[from..from + channels]);
-                    }
-                    _ => to.fill(T::ZERO),
-                }
+    /// # Safety
+    /// `line` holds `rows` elements from every pixel's step on; `sums` is valid for `rows` rows.
+    unsafe fn line<V: Simd<Elem = T>>(
+        &self,
+        line: &[T],
+        (rows, step): (usize, usize),
+        block: &Block,
+        gradients: &Gradients<T>,
+        run: usize,
+        sums: *mut T,
+    ) {
+        let mut row = 0;
+        while row < rows {
+            let (size, kernel) = kernel::<V>(block.registers, rows - row);
+            // SAFETY: `row + size <= rows`, and the caller vouches for the rest.
+            unsafe {
+                kernel(&Outer {
+                    input: line.as_ptr().add(row),
+                    gradient: gradients.base,
+                    runs: &[(0, run)],
+                    len: self.shape.output[2],
+                    strides: (step, gradients.strides[3]),
+                    sums: sums.add(row * block.columns::<V>()),
+                    fresh: false,
+                    last_lanes: gradients.last_lanes,
+                });
             }
+            row += size;
         }
+    }
+
+    /// The input's coordinate under a tap that reaches the image.
+    fn input_at(&self, axis: usize, q: usize, tap: usize) -> usize {
+        q * self.shape.stride[axis] + tap * self.shape.dilation[axis] - self.shape.padding[axis]
+    }
+
+    /// Copies an input row behind its padding, which stays zero.
+    fn fill_line(&self, line: &mut [T], [b, d, h]: [usize; 3]) {
+        let s = self.shape;
+        let x = self.input_strides();
+        let row = &self.x[b * x[0] + d * x[1] + h * x[2]..][..x[2]];
+        let first = (s.padding[2] * s.channels_in).min(line.len());
+        let len = (line.len() - first).min(row.len());
+        line[first..first + len].copy_from_slice(&row[..len]);
     }
 
     /// Adds the copies up, in their order, and transposes the sums into the weight's layout.
@@ -389,6 +429,13 @@ impl<T: Float> Running<'_, T> {
                         *sums.add(index) += *sums.add(copy * self.copy_len + index);
                     }
                 }
+            }
+            if self.exchanged {
+                for row in strip.clone() {
+                    let to = out.add(row * s.channels_out + block.channel);
+                    to.copy_from_nonoverlapping(sums.add(row * columns), block.width);
+                }
+                return;
             }
             for o in 0..block.width {
                 let output = block.group * s.group_out() + block.channel + o;
