@@ -22,3 +22,4 @@ pub(crate) mod pointwise;
 pub(crate) mod pooling;
 pub(crate) mod resample;
 pub(crate) mod softmax;
+pub(crate) mod update;

@@ -62,6 +62,30 @@ pub(crate) fn for_each_chunk_pair<T: Send, U: Send>(
     }
 }
 
+/// Cuts three slices of one length into chunks of `len` and runs `work(index, chunks)` on each.
+pub(crate) fn for_each_chunk_of_three<T: Send>(
+    [a, b, c]: [&mut [T]; 3],
+    len: usize,
+    work: impl Fn(usize, [&mut [T]; 3]) + Sync + Send,
+) {
+    let len = len.max(1);
+    if a.len() > len && threaded() {
+        a.par_chunks_mut(len)
+            .zip(b.par_chunks_mut(len))
+            .zip(c.par_chunks_mut(len))
+            .enumerate()
+            .for_each(|(index, ((a, b), c))| work(index, [a, b, c]));
+    } else {
+        let chunks = a
+            .chunks_mut(len)
+            .zip(b.chunks_mut(len))
+            .zip(c.chunks_mut(len));
+        for (index, ((a, b), c)) in chunks.enumerate() {
+            work(index, [a, b, c]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,3 +30,4 @@ pub use group_norm::group_norm;
 pub use linear::{Activation, linear, relu};
 pub use norm::{BatchStatistics, batch_norm, batch_norm_with};
 pub use pool::{global_average_pool, max_pool2d};
+pub(crate) use storage::values;

@@ -35,3 +35,17 @@ macro_rules! with_values {
 }
 
 pub(super) use with_values;
+
+/// Runs `read` on the values of a tensor where they lie, or on a copy where they are not
+/// contiguous.
+pub(crate) fn values<R>(
+    tensor: &candle_core::Tensor,
+    read: impl FnOnce(&[f32]) -> R,
+) -> crate::Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let candle_core::Storage::Cpu(storage) = &*storage else {
+        return Err(candle_core::Error::Msg("values are not on the CPU".into()).into());
+    };
+    Ok(read(slice::<f32>(storage, layout)?))
+}

@@ -1,7 +1,5 @@
 //! Conventions that are `PyTorch`'s: numbers of `tests/golden/make_channels_last.py`.
 
-use std::collections::BTreeMap;
-
 use candle_core::{Device, Tensor, Var};
 use ctl_compute::channels_last::{
     ChannelStatistics, Function, Interpolation, NormParams, Rectifier, Reduction, Windows,
@@ -9,21 +7,11 @@ use ctl_compute::channels_last::{
     cross_entropy, group_norm, instance_norm, layer_norm, log_softmax, max_pool2d, rescale, resize,
 };
 
+use super::read;
 use super::support::distance;
 
 /// The stored numbers have 12 digits.
 const TOLERANCE: f64 = 1e-10;
-
-fn numbers() -> BTreeMap<String, Vec<f64>> {
-    let text = include_str!("../golden/channels_last.json");
-    let entry = |line: &str| {
-        let (name, rest) = line.strip_prefix('"')?.split_once("\": [")?;
-        let (list, _) = rest.split_once(']')?;
-        let parsed = list.split(", ").map(|v| v.parse().unwrap());
-        Some((name.to_owned(), parsed.collect()))
-    };
-    text.lines().filter_map(entry).collect()
-}
 
 /// `sin(1.7 i)` over the elements in order.
 fn wave(shape: &[usize]) -> Tensor {
@@ -33,7 +21,7 @@ fn wave(shape: &[usize]) -> Tensor {
 }
 
 fn check(name: &str, found: &Tensor) {
-    let expected = &numbers()[name];
+    let expected = &read::numbers(include_str!("../golden/channels_last.json"))[name];
     let gap = distance(found, expected);
     assert!(gap < TOLERANCE, "{name}: {gap}");
 }

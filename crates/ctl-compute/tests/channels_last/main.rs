@@ -8,5 +8,7 @@ mod losses;
 mod normalisation;
 mod pointwise;
 mod pooling;
+#[path = "../golden/read.rs"]
+mod read;
 mod resampling;
 mod support;
