@@ -43,11 +43,12 @@ pub(crate) fn run(options: &Perf) -> anyhow::Result<ExitCode> {
     let mut software = None;
     for &threads in &options.threads {
         for &model in &models {
-            eprintln!("{}, {threads} threads", model.name());
             let mut contest = Contest::start(model, threads, peer.as_ref())?;
             contest.rounds(options.rounds)?;
             software = software.or_else(|| contest.peer_software());
-            rows.push(contest.row());
+            let row = contest.row();
+            eprintln!("{}", row.summary());
+            rows.push(row);
         }
     }
     let figures = Figures::new(options.rounds, software, rows);

@@ -57,6 +57,18 @@ impl Row {
             pytorch_channels_last: channels_last,
         }
     }
+
+    /// One line, for those who wait for the table.
+    pub(super) fn summary(&self) -> String {
+        let ours = self.ours.as_ref().map_or(f64::NAN, |t| t.median_ms);
+        let ratios = [self.ratio_default, self.ratio_channels_last];
+        let ratios = ratios.into_iter().flatten().map(|r| format!(", {r:.2}"));
+        let ratios: String = ratios.collect();
+        format!(
+            "{}, threads {}: {ours:.2} ms{ratios}",
+            self.model, self.threads
+        )
+    }
 }
 
 // The three are called through one function type.
