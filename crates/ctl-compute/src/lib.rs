@@ -2,6 +2,7 @@
 //!
 //! - [`ops`]: convolution, pooling and normalisation whose gradients are checked by finite
 //!   differences (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`).
+//! - [`channels_last`]: convolutions and linear layers whose images are `[B, H, W, C]`.
 //! - [`random`]: every use of randomness has its own `ChaCha` stream; tensors are sampled from it.
 //! - [`optim`]: Adam and SGD that update their variables in place.
 //! - [`allocator`]: a caching global allocator for binaries that train.
@@ -21,8 +22,12 @@
 //! ```
 
 pub mod allocator;
+pub mod channels_last;
 mod error;
 mod gemm;
+// Vector instructions and disjoint writes from several threads need it; each block says why it holds.
+#[expect(unsafe_code, reason = "vector kernels on raw slices")]
+pub mod kernels;
 pub mod ops;
 pub mod optim;
 pub mod random;

@@ -6,11 +6,21 @@
 mod activation;
 mod channel;
 mod conv;
+pub(crate) mod convolution;
+mod custom;
+pub(crate) mod dense;
+pub(crate) mod dropout;
 mod group_norm;
 mod kernels;
 mod linear;
+pub(crate) mod loss;
 mod norm;
+pub(crate) mod normalisation;
+pub(crate) mod pointwise;
 mod pool;
+pub(crate) mod pooling;
+pub(crate) mod resampling;
+pub(crate) mod softmax;
 mod storage;
 
 pub use activation::{log_softmax, softmax};
@@ -20,3 +30,4 @@ pub use group_norm::group_norm;
 pub use linear::{Activation, linear, relu};
 pub use norm::{BatchStatistics, batch_norm, batch_norm_with};
 pub use pool::{global_average_pool, max_pool2d};
+pub(crate) use storage::values;
