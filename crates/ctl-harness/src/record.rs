@@ -170,6 +170,9 @@ pub struct Record {
     pub evaluations: Vec<Evaluation>,
     /// By selector; empty when the run diverged before the first evaluation.
     pub selections: BTreeMap<Selector, Selection>,
+    /// blake3 hash of `predictions.csv`; records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<String>,
 }
 
 impl Record {

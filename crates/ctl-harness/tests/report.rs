@@ -228,6 +228,7 @@ fn record(spec: RunSpec, status: Status) -> Record {
         },
         evaluations: Vec::new(),
         selections: BTreeMap::new(),
+        predictions: None,
         spec,
     }
 }
@@ -289,13 +290,15 @@ fn a_winner_is_named_with_its_difference() {
     let families = "Among methods that see sources only, the causal-family method with the highest \
                     mean, IRM, beats the correlation-based one, CORAL: +0.1";
     assert!(html.contains(families));
-    assert!(html.contains("correction for 3 pairs). The best of each family were picked by these"));
+    assert!(html.contains("correction for 3 pairs). Both were picked by these very"));
     assert!(html.contains("Of the other pairs, IRM beats "));
     assert!(html.contains("Worse than ERM beyond noise: DANN"));
     assert!(html.contains(
         "Only with the oracle: when labelled target images choose the checkpoint, CORAL"
     ));
-    assert!(html.contains("What breaks: plain training (ERM) scores 0.910 AUROC"));
+    assert!(
+        html.contains("What breaks: plain training (ERM) has an AUROC of 0.910 on unseen patients")
+    );
     assert!(html.contains("sees unlabelled target images"));
 }
 
@@ -493,6 +496,23 @@ fn predictions_that_were_cut_short_are_named_and_not_used() {
 }
 
 #[test]
+fn predictions_that_were_changed_are_named_and_not_used() {
+    let mut made = winner();
+    let run = spec("irm", "films", "c", 0);
+    let folder = Layout::new(made.root()).run(&run.folder());
+    let bytes = std::fs::read(folder.join("predictions.csv")).unwrap();
+    let mut record = Record::read(&folder.join("record.json")).unwrap();
+    record.predictions = Some(blake3::hash(&bytes).to_hex().to_string());
+    made.info.runs.retain(|name| *name != run.folder());
+    made.keep(&record);
+    assert!(!made.write(Format::Html).contains("is not used"));
+    let text = String::from_utf8(bytes).unwrap().replacen(",0,", ",1,", 1);
+    write_atomically(&folder.join("predictions.csv"), text.as_bytes()).unwrap();
+    let html = made.write(Format::Html);
+    assert!(html.contains("(irm) is not used: its hash is not the one in the record"));
+}
+
+#[test]
 fn predictions_of_an_earlier_version_are_read_and_say_that_patients_are_unknown() {
     let made = winner();
     assert!(
@@ -645,11 +665,24 @@ fn a_sweep_of_mixtures_does_not_speak_of_a_move() {
     let gains = [("erm", 0.0, 0.0), ("irm", 0.1, 0.1)];
     let made = Made::new().of_protocol(Protocol::SiteLabelMixture);
     let html = made.with_runs(&CELLS, &gains).write(Format::Html);
-    assert!(
-        html.contains("trained where site and label coincide, plain training (ERM) scores 0.910")
-    );
+    assert!(html.contains(
+        "in 3 cells where site and label coincide in training (mixture), plain training (ERM) has"
+    ));
     assert!(!html.contains("the move costs") && !html.contains("Kept apart:"));
     assert!(html.contains("ERM on the mixture"));
+}
+
+#[test]
+fn other_patients_of_one_site_are_a_reference_and_no_transfer() {
+    let gains = [("erm", 0.0, 0.0), ("irm", 0.1, 0.1)];
+    let made = Made::new()
+        .of_protocol(Protocol::SingleSite)
+        .with_runs(&CELLS, &gains);
+    let html = made.write(Format::Html);
+    assert!(html.contains("other patients of the same site"));
+    assert!(html.contains("Nothing moves, so these figures are a reference"));
+    assert!(html.contains("acquisition, same site"));
+    assert!(!html.contains("the move costs"));
 }
 
 #[test]

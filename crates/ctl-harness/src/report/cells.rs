@@ -106,7 +106,7 @@ impl CellView {
 fn cautions(sweep: &Sweep<'_>, cell: &Cell) -> (Vec<&'static str>, Vec<String>) {
     let ground = Ground::of(cell.protocol);
     let mut all = Vec::new();
-    if ground == Ground::Mixture {
+    if !ground.caution().is_empty() {
         all.push((ground.as_str(), ground.caution().to_owned()));
     }
     if sweep.table.has_few_samples(cell) {
@@ -121,10 +121,7 @@ fn cautions(sweep: &Sweep<'_>, cell: &Cell) -> (Vec<&'static str>, Vec<String>) 
 
 /// What a closed cell shows: plain training, and the best of the others.
 fn brief(sweep: &Sweep<'_>, cell: &Cell, order: &[MethodSummary]) -> String {
-    let place = match Ground::of(cell.protocol) {
-        Ground::UnseenSite => "at home",
-        Ground::Mixture => "on the mixture",
-    };
+    let place = Ground::of(cell.protocol).home();
     let target = |row: &MethodSummary| text::number(row.target.map(|t| t.mean));
     let reference = order.iter().find(|row| row.method == REFERENCE).map(|row| {
         let home = text::number(row.in_distribution.map(|h| h.mean));

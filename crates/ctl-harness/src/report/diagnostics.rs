@@ -1,7 +1,7 @@
 //! What the single predictions show: calibration, sampling intervals, the worst mistakes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ctl_metrics::MetricError;
 use ctl_metrics::calibration::{Binning, ReliabilityTable, top_predictions};
@@ -99,6 +99,7 @@ impl Diagnosis {
 
     fn add(&mut self, sweep: &Sweep<'_>, record: &Record) -> Result<()> {
         let path = predictions_of(sweep, record);
+        unchanged(record, &path)?;
         let read = |part: &str| read_predictions(&path, Selector::TrainingDomain, part);
         let (inside, target) = (read(IN_DISTRIBUTION)?, read(TARGET)?);
         complete(record, &inside, &target).map_err(|message| HarnessError::Stored {
@@ -122,6 +123,25 @@ impl Diagnosis {
 fn predictions_of(sweep: &Sweep<'_>, record: &Record) -> PathBuf {
     let folder = sweep.layout.run(&record.spec.folder());
     folder.join("predictions.csv")
+}
+
+/// Compares a file with the hash in its record, where that has one.
+fn unchanged(record: &Record, path: &Path) -> Result<()> {
+    let Some(expected) = &record.predictions else {
+        return Ok(());
+    };
+    let bytes = std::fs::read(path).map_err(|source| HarnessError::File {
+        path: path.to_path_buf(),
+        action: "read",
+        source,
+    })?;
+    if blake3::hash(&bytes).to_hex().as_str() == expected {
+        return Ok(());
+    }
+    Err(HarnessError::Stored {
+        path: path.to_path_buf(),
+        message: "its hash is not the one in the record".into(),
+    })
 }
 
 /// A file that was cut short reads well, so its rows are counted against the record.

@@ -98,7 +98,7 @@ fn sentence(sweep: &Sweep<'_>, pairs: &[Pair<'_>], role: Role) -> Option<String>
     let (causal, other) = (name(first.causal), name(first.other));
     let corrected = (pairs.iter().filter(|p| p.p.is_some()).count(), "pair");
     let evidence = text::evidence(&first.contrast, first.p, corrected, &metric);
-    let both = "The best of each family were picked by these very figures.";
+    let both = "Both were picked by these very figures.";
     if first.contrast.units.count() < LEAST_UNITS {
         return Some(format!(
             "Causal or correlation-based? Not tested. Among methods {sees}, the causal-family method \

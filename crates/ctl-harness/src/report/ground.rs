@@ -14,17 +14,20 @@ pub enum Ground {
     /// Site and label coincide in training; telling the sites apart is enough to do well in
     /// distribution, so that figure says nothing about disease.
     Mixture,
+    /// Other patients of the one training site: nothing moves.
+    SameSite,
 }
 
 impl Ground {
     /// All grounds, the one that a report answers first where it is there.
-    pub const ALL: [Self; 2] = [Self::UnseenSite, Self::Mixture];
+    pub const ALL: [Self; 3] = [Self::UnseenSite, Self::Mixture, Self::SameSite];
 
     /// The ground of a protocol.
     pub fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::NamedTarget | Protocol::LeaveOneSiteOut => Self::UnseenSite,
             Protocol::SiteLabelMixture => Self::Mixture,
+            Protocol::SingleSite => Self::SameSite,
         }
     }
 
@@ -33,6 +36,7 @@ impl Ground {
         match self {
             Self::UnseenSite => "unseen site",
             Self::Mixture => "mixture",
+            Self::SameSite => "same site",
         }
     }
 
@@ -45,6 +49,7 @@ impl Ground {
         match self {
             Self::UnseenSite => "On a site that training never saw",
             Self::Mixture => "Where site and label coincide in training (mixture)",
+            Self::SameSite => "On other patients of the one training site",
         }
     }
 
@@ -57,6 +62,52 @@ impl Ground {
                  distribution, telling the two sites apart is enough, so that figure measures site \
                  identification, not disease; the target is both classes of one of the two sites."
             }
+            Self::SameSite => {
+                "The target is other patients of the training site. Nothing moves, so these figures \
+                 are a reference and say nothing about transfer."
+            }
+        }
+    }
+
+    /// What its in-distribution figure is measured on.
+    pub(crate) fn inside(self) -> &'static str {
+        match self {
+            Self::UnseenSite => "unseen patients of the training sites",
+            Self::Mixture => "unseen patients of the mixture (site identification)",
+            Self::SameSite => "unseen patients of the training site",
+        }
+    }
+
+    /// Where that is, in two or three words.
+    pub(crate) fn home(self) -> &'static str {
+        match self {
+            Self::UnseenSite | Self::SameSite => "at home",
+            Self::Mixture => "on the mixture",
+        }
+    }
+
+    /// Which cells these are, after their number.
+    pub(crate) fn scene(self) -> &'static str {
+        match self {
+            Self::UnseenSite => "with an unseen site as the target",
+            Self::Mixture => "where site and label coincide in training (mixture)",
+            Self::SameSite => "where the target is other patients of the training site",
+        }
+    }
+
+    /// What plain training scores, from the figure in distribution and the one on the target.
+    pub(crate) fn scores(self, home: &str, away: &str) -> String {
+        match self {
+            Self::UnseenSite => {
+                format!("{home} on unseen patients of its own sites and {away} on the target")
+            }
+            Self::Mixture => format!(
+                "{home} in distribution, where telling the sites apart is enough, and {away} on \
+                 both classes of one site"
+            ),
+            Self::SameSite => format!(
+                "{home} in distribution and {away} on the target, other patients of the same site"
+            ),
         }
     }
 }

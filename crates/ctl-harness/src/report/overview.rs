@@ -180,10 +180,7 @@ impl Overview {
         let (few, enough) = divided(sweep, ground);
         let cells = text::count(enough.len(), "cell");
         let label = format!("{metric} of every method, {}", ground.as_str());
-        let inside = match ground {
-            Ground::UnseenSite => "unseen patients of the training sites",
-            Ground::Mixture => "unseen patients of the mixture (site identification)",
-        };
+        let inside = ground.inside();
         Self {
             title: ground.title(),
             caution: ground.caution(),

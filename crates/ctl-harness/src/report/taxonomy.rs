@@ -61,18 +61,7 @@ impl Grid {
         let pairs = run
             .iter()
             .flat_map(|&task| Shift::ALL.iter().map(move |&shift| (task, shift)));
-        let grounds = |(task, shift): (Task, Shift)| {
-            let cells = sweep.table.cells();
-            let has = move |ground: &Ground| {
-                let mut cells = cells.iter().filter(|c| c.task == task && c.shift == shift);
-                cells.any(|cell| ground.has(cell))
-            };
-            // A shift that was not run has a row as well.
-            let first = (task, shift, Ground::UnseenSite);
-            let mixture = has(&Ground::Mixture).then_some((task, shift, Ground::Mixture));
-            let unseen = (mixture.is_none() || has(&Ground::UnseenSite)).then_some(first);
-            unseen.into_iter().chain(mixture)
-        };
+        let grounds = |(task, shift): (Task, Shift)| grounds(sweep, task, shift);
         let idle: Vec<String> = idle.iter().map(|t| t.as_str().to_owned()).collect();
         Self {
             families: FAMILIES
@@ -85,6 +74,18 @@ impl Grid {
             not_run: text::list(&idle),
         }
     }
+}
+
+/// One row per ground that a shift has cells of; one that was not run has a row as well.
+fn grounds(sweep: &Sweep<'_>, task: Task, shift: Shift) -> Vec<(Task, Shift, Ground)> {
+    let cells = sweep.table.cells();
+    let here = || cells.iter().filter(|c| c.task == task && c.shift == shift);
+    let has = |ground: &Ground| here().any(|cell| ground.has(cell));
+    let mut found: Vec<Ground> = Ground::ALL.into_iter().filter(has).collect();
+    if found.is_empty() {
+        found.push(Ground::UnseenSite);
+    }
+    found.into_iter().map(|g| (task, shift, g)).collect()
 }
 
 fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridRow {
@@ -104,7 +105,7 @@ fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridR
         task: task.as_str(),
         shift: match ground {
             Ground::UnseenSite => shift.to_string(),
-            Ground::Mixture => format!("{shift}, {}", ground.as_str()),
+            other => format!("{shift}, {}", other.as_str()),
         },
         cells: cells.filter(|cell| is_here(cell)).count(),
         entries: FAMILIES

@@ -196,29 +196,28 @@ impl Evidence<'_> {
     fn what_breaks(&self) -> Option<String> {
         let row = self.summary(REFERENCE)?;
         let (home, away) = (row.in_distribution?.mean, row.target?.mean);
-        let (shown_home, shown_away) = (text::number(Some(home)), text::number(Some(away)));
+        let scores = (text::number(Some(home)), text::number(Some(away)));
+        let scores = self.ground.scores(&scores.0, &scores.1);
         let (metric, cells) = (&self.metric, text::count(row.cells, "cell"));
-        if self.ground == Ground::Mixture {
+        if self.ground != Ground::UnseenSite {
+            let scene = self.ground.scene();
             return Some(format!(
-                "What breaks: trained where site and label coincide, plain training (ERM) scores \
-                 {shown_home} {metric} in distribution, where telling the sites apart is enough, \
-                 and {shown_away} on both classes of one site (training-domain selection, mean \
-                 over {cells})."
+                "What breaks: in {cells} {scene}, plain training (ERM) has an {metric} of {scores} \
+                 (training-domain selection)."
             ));
         }
         let drop = home - away;
         let consequence = if drop > SMALL_DROP {
             format!("the move costs {}", text::number(Some(drop)))
         } else if drop < -SMALL_DROP {
-            format!("it gains {}", text::number(Some(-drop)))
+            format!("the move gains {}", text::number(Some(-drop)))
         } else {
             "the move costs next to nothing".to_owned()
         };
         let worst = self.worst_cell().unwrap_or_default();
         Some(format!(
-            "What breaks: plain training (ERM) scores {shown_home} {metric} on unseen patients of \
-             its own sites and {shown_away} on the target; {consequence} (training-domain \
-             selection, mean over {cells}).{worst}"
+            "What breaks: plain training (ERM) has an {metric} of {scores}; {consequence} \
+             (training-domain selection, mean over {cells}).{worst}"
         ))
     }
 
@@ -310,19 +309,19 @@ impl Evidence<'_> {
         let shown = best.or(self.validated.first());
         let best = shown.map_or_else(String::new, |shown| {
             format!(
-                " The highest mean of the other methods has {}, by {}.",
+                " The other method with the highest target mean, {} (picked by that very figure), \
+                 differs from ERM by {}.",
                 self.name(shown.summary),
                 self.evidence(shown)
             )
         });
+        let scores = (text::number(Some(home)), text::number(Some(away)));
         Some(format!(
-            "Kept apart: in {} where site and label coincide in training (mixture), ERM scores {} \
-             {} in distribution, where telling the sites apart is enough, and {} on both classes \
-             of one site.{best}",
+            "Kept apart: in {} {}, ERM has an {} of {}.{best}",
             text::count(row.cells, "cell"),
-            text::number(Some(home)),
+            self.ground.scene(),
             self.metric,
-            text::number(Some(away)),
+            self.ground.scores(&scores.0, &scores.1),
         ))
     }
 
@@ -392,13 +391,9 @@ impl Evidence<'_> {
                 detail,
             });
         };
-        let home = match self.ground {
-            Ground::UnseenSite => ("ERM at home", "unseen patients of the training sites"),
-            Ground::Mixture => ("ERM on the mixture", "site identification is enough there"),
-        };
         if let Some(erm) = self.summary(REFERENCE) {
-            let (label, detail) = home;
-            card(erm.in_distribution, label.into(), detail.into());
+            let label = format!("ERM {}", self.ground.home());
+            card(erm.in_distribution, label, self.ground.inside().into());
             let detail = format!(
                 "training-domain selection, {}",
                 text::count(erm.cells, "cell")

@@ -34,7 +34,9 @@ pub(crate) type Block<'a> = (Selector, &'static str, &'a [Prediction]);
 
 /// Writes the file; columns
 /// `selector,part,id,site,patient,target,output_0,…`.
-pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()> {
+///
+/// Returns the blake3 hash of its bytes.
+pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<String> {
     let fault = |message: String| HarnessError::Stored {
         path: path.to_path_buf(),
         message,
@@ -70,7 +72,8 @@ pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()>
         }
     }
     let bytes = writer.into_inner().map_err(|e| fault(e.to_string()))?;
-    write_atomically(path, &bytes)
+    write_atomically(path, &bytes)?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 
 /// Reads one selector's predictions on one part (`in-distribution` or `target`).
