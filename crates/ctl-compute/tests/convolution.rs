@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use candle_core::{DType, Device, Tensor, Var};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::Activation;
+use ctl_compute::ops::{
     ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv3d, linear,
 };
-use ctl_compute::ops::Activation;
 use ctl_compute::random::{normal, stream};
 use proptest::prelude::*;
 

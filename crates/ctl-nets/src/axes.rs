@@ -1,11 +1,11 @@
 //! Operators that take images and volumes alike: the input's rank says which.
 
 use candle_core::Tensor;
-use ctl_compute::channels_last::{
+use ctl_compute::ops::Activation;
+use ctl_compute::ops::{
     ConvOptions, ConvTransposeOptions, Windows, conv_transpose2d, conv_transpose3d, conv2d, conv3d,
     max_pool2d, max_pool3d,
 };
-use ctl_compute::ops::Activation;
 
 use crate::Result;
 

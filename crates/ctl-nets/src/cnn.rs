@@ -1,8 +1,8 @@
 //! Small convolutional networks.
 
 use candle_core::Tensor;
-use ctl_compute::channels_last::global_average_pool;
 use ctl_compute::ops::Activation;
+use ctl_compute::ops::global_average_pool;
 
 use crate::layers::{ConvSize, to_channels_last};
 use crate::{Conv, GroupNorm, Linear, Mode, Network, NetworkOutput, Parameters, Result};

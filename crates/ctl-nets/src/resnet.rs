@@ -1,7 +1,7 @@
 //! ResNet-18 (He et al. 2016) with a stem for small images.
 
 use candle_core::Tensor;
-use ctl_compute::channels_last::global_average_pool;
+use ctl_compute::ops::global_average_pool;
 
 use crate::axes::max_pool;
 use crate::layers::{ConvNorm, ConvSize, to_channels_last};

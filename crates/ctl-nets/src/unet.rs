@@ -1,8 +1,8 @@
 //! U-Nets for images and volumes.
 
 use candle_core::Tensor;
-use ctl_compute::channels_last::concat_channels;
 use ctl_compute::ops::Activation;
+use ctl_compute::ops::concat_channels;
 
 use crate::axes::max_pool;
 use crate::layers::{

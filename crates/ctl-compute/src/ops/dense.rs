@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
 
+use super::activation::Activation;
 use super::convolution::checks;
 use super::convolution::operators::{Geometry, Kind, Product};
-use super::linear::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::{ComputeError, Result};
 
@@ -26,7 +26,7 @@ use crate::{ComputeError, Result};
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::linear;
+/// use ctl_compute::ops::linear;
 /// use ctl_compute::ops::Activation;
 ///
 /// let x = Tensor::new(&[[1f32, 2.0], [-1.0, 0.0]], &Device::Cpu)?;

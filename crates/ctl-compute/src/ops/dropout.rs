@@ -28,7 +28,7 @@ use crate::{ComputeError, Result};
 /// # Examples
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use ctl_compute::channels_last::dropout;
+/// use ctl_compute::ops::dropout;
 /// use ctl_compute::random::stream;
 ///
 /// let x = Tensor::ones(1000, DType::F32, &Device::Cpu)?;

@@ -35,7 +35,7 @@ pub enum Reduction {
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{Reduction, cross_entropy};
+/// use ctl_compute::ops::{Reduction, cross_entropy};
 ///
 /// let logits = Tensor::new(&[[0f64, 0.0], [0.0, 0.0]], &Device::Cpu)?;
 /// let classes = Tensor::new(&[0u32, 1], &Device::Cpu)?;

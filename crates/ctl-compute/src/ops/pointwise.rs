@@ -21,7 +21,7 @@ pub use crate::kernels::pointwise::Function;
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{Function, activate};
+/// use ctl_compute::ops::{Function, activate};
 ///
 /// let x = Tensor::new(&[0f64, 1.0], &Device::Cpu)?;
 /// let y = activate(&x, Function::Gelu)?.to_vec1::<f64>()?;
@@ -267,7 +267,7 @@ impl CustomOp2 for Add {
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::concat_channels;
+/// use ctl_compute::ops::concat_channels;
 ///
 /// let a = Tensor::new(&[[1f32], [2.0]], &Device::Cpu)?;
 /// let b = Tensor::new(&[[3f32, 4.0], [5.0, 6.0]], &Device::Cpu)?;

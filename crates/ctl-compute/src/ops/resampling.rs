@@ -43,7 +43,7 @@ pub enum Interpolation {
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{Interpolation, resize};
+/// use ctl_compute::ops::{Interpolation, resize};
 ///
 /// let row = Tensor::new(&[[[[0f32], [4.0]]]], &Device::Cpu)?;
 /// let linear = Interpolation::Linear { align_corners: false };

@@ -15,7 +15,7 @@ use crate::{ComputeError, Result};
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::softmax;
+/// use ctl_compute::ops::softmax;
 ///
 /// let logits = Tensor::new(&[[1000f64, 1000.0]], &Device::Cpu)?;
 /// assert_eq!(softmax(&logits, 1)?.to_vec2::<f64>()?, [[0.5, 0.5]]);

@@ -1,7 +1,7 @@
 //! Conventions that are `PyTorch`'s: numbers of `tests/golden/make_channels_last.py`.
 
 use candle_core::{Device, Tensor, Var};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::{
     ChannelStatistics, Function, Interpolation, NormParams, Rectifier, Reduction, Windows,
     activate, average_pool2d, average_pool3d, batch_norm, batch_norm_with, binary_cross_entropy,
     cross_entropy, group_norm, instance_norm, layer_norm, log_softmax, max_pool2d, rescale, resize,

@@ -1,7 +1,7 @@
 //! Softmax, losses from logits, and dropout.
 
 use candle_core::{DType, Device, Tensor, Var};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::{
     Reduction, binary_cross_entropy, cross_entropy, dropout, log_softmax, softmax,
 };
 use ctl_compute::random::stream;

@@ -1,7 +1,7 @@
 //! Batch, group, instance and layer normalisation.
 
 use candle_core::{DType, Device, Tensor, Var};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::{
     ChannelStatistics, NormParams, Rectifier, batch_norm, batch_norm_with, channel_bias,
     group_norm, instance_norm, layer_norm,
 };

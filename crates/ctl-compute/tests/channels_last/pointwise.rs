@@ -1,7 +1,7 @@
 //! Activations, sums and concatenation.
 
 use candle_core::{DType, Tensor};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::{
     Function, Rectifier, activate, add_activated, concat_channels, leaky_relu, relu,
 };
 

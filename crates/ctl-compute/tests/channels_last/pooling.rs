@@ -1,7 +1,7 @@
 //! Maximum, mean and global pooling.
 
 use candle_core::{Device, Tensor};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::{
     Windows, average_pool2d, average_pool3d, global_average_pool, global_max_pool, max_pool2d,
     max_pool3d,
 };

@@ -1,7 +1,7 @@
 //! Nearest and linear interpolation; `golden.rs` holds the conventions.
 
 use candle_core::Tensor;
-use ctl_compute::channels_last::{Interpolation, rescale, resize};
+use ctl_compute::ops::{Interpolation, rescale, resize};
 use proptest::prelude::*;
 
 use super::support::{

@@ -1,7 +1,7 @@
 //! The bottleneck block of encoder, prior, posterior and decoder.
 
 use candle_core::Tensor;
-use ctl_compute::channels_last::{Windows, average_pool2d, gelu};
+use ctl_compute::ops::{Windows, average_pool2d, gelu};
 
 use crate::layers::{Conv, ConvSize};
 use crate::{Parameters, Result};

@@ -1,7 +1,7 @@
 //! From latent variables and parents to the last hidden state.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::channels_last::{Interpolation, concat_channels, resize};
+use ctl_compute::ops::{Interpolation, concat_channels, resize};
 
 use super::block::{Block, BlockSize};
 use super::encoder::Features;

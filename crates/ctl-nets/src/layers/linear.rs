@@ -1,8 +1,8 @@
 //! The linear layer.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::channels_last::linear;
 use ctl_compute::ops::Activation;
+use ctl_compute::ops::linear;
 
 use crate::{Initialiser, Parameters, Result};
 

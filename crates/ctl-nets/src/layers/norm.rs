@@ -1,7 +1,7 @@
 //! Normalisation layers.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::channels_last::{
+use ctl_compute::ops::{
     ChannelStatistics, NormParams, Rectifier, batch_norm, batch_norm_with, group_norm,
 };
 

@@ -12,7 +12,7 @@ use candle_core::{Shape, Tensor};
 pub use options::{ConvOptions, ConvTransposeOptions};
 pub use transposed::{conv_transpose2d, conv_transpose3d};
 
-use super::linear::Activation;
+use super::activation::Activation;
 use crate::kernels::conv::{ConvShape, ConvSizes};
 use crate::{ComputeError, Result};
 use operators::{Geometry, Kind, Product};
@@ -39,7 +39,7 @@ use operators::{Geometry, Kind, Product};
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{ConvOptions, conv2d};
+/// use ctl_compute::ops::{ConvOptions, conv2d};
 /// use ctl_compute::ops::Activation;
 ///
 /// let image = Tensor::new(&[[[[1f32], [2.0]], [[3.0], [4.0]]]], &Device::Cpu)?;
@@ -73,7 +73,7 @@ pub fn conv2d(
 /// # Examples
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use ctl_compute::channels_last::{ConvOptions, conv3d};
+/// use ctl_compute::ops::{ConvOptions, conv3d};
 /// use ctl_compute::ops::Activation;
 ///
 /// let volume = Tensor::ones((1, 4, 4, 4, 2), DType::F32, &Device::Cpu)?;

@@ -4,7 +4,7 @@
 ///
 /// # Examples
 /// ```
-/// use ctl_compute::channels_last::ConvOptions;
+/// use ctl_compute::ops::ConvOptions;
 ///
 /// let options = ConvOptions::same([3, 3]).with_stride([2, 2]);
 /// assert_eq!((options.padding, options.stride, options.groups), ([1, 1], [2, 2], 1));
@@ -72,7 +72,7 @@ impl<const N: usize> ConvOptions<N> {
 ///
 /// # Examples
 /// ```
-/// use ctl_compute::channels_last::ConvTransposeOptions;
+/// use ctl_compute::ops::ConvTransposeOptions;
 ///
 /// let doubling = ConvTransposeOptions::default().with_stride([2, 2]);
 /// assert_eq!(doubling.output_padding, [0, 0]);

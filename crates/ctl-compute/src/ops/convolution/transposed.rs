@@ -9,7 +9,7 @@ use super::operators::{Geometry, Kind, Product};
 use super::options::ConvTransposeOptions;
 use super::{filter, image, image_shape, volume};
 use crate::kernels::conv::{ConvShape, ConvSizes};
-use crate::ops::linear::Activation;
+use crate::ops::activation::Activation;
 use crate::{ComputeError, Result};
 
 /// Transposed convolution of images, channels last.
@@ -31,7 +31,7 @@ use crate::{ComputeError, Result};
 /// # Examples
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use ctl_compute::channels_last::{ConvTransposeOptions, conv_transpose2d};
+/// use ctl_compute::ops::{ConvTransposeOptions, conv_transpose2d};
 /// use ctl_compute::ops::Activation;
 ///
 /// let image = Tensor::new(&[[[[2f32]]]], &Device::Cpu)?;
@@ -66,7 +66,7 @@ pub fn conv_transpose2d(
 /// # Examples
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use ctl_compute::channels_last::{ConvTransposeOptions, conv_transpose3d};
+/// use ctl_compute::ops::{ConvTransposeOptions, conv_transpose3d};
 /// use ctl_compute::ops::Activation;
 ///
 /// let volume = Tensor::ones((1, 3, 3, 3, 4), DType::F32, &Device::Cpu)?;

@@ -37,7 +37,7 @@ fn grouping(op: &'static str, input: &Tensor) -> Result<Grouping> {
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{NormParams, Rectifier, batch_norm};
+/// use ctl_compute::ops::{NormParams, Rectifier, batch_norm};
 ///
 /// let x = Tensor::new(&[[1f32], [3.0]], &Device::Cpu)?;
 /// let weight = Tensor::new(&[2f32], &Device::Cpu)?;

@@ -76,7 +76,7 @@ fn grouped(
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{NormParams, layer_norm};
+/// use ctl_compute::ops::{NormParams, layer_norm};
 ///
 /// let x = Tensor::new(&[[1f64, 3.0], [10.0, 30.0]], &Device::Cpu)?;
 /// let weight = Tensor::new(&[1f64, 1.0], &Device::Cpu)?;

@@ -82,7 +82,7 @@ impl ChannelStatistics {
     /// # Examples
     /// ```
     /// use candle_core::{Device, Tensor};
-    /// use ctl_compute::channels_last::ChannelStatistics;
+    /// use ctl_compute::ops::ChannelStatistics;
     ///
     /// let of = |values: &[f64]| {
     ///     ChannelStatistics::of(&Tensor::from_slice(values, (values.len(), 1), &Device::Cpu)?)

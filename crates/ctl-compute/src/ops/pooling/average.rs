@@ -24,7 +24,7 @@ use crate::ops::storage::slice;
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::{Windows, average_pool2d};
+/// use ctl_compute::ops::{Windows, average_pool2d};
 ///
 /// let image = Tensor::new(&[[[[1f32], [5.0]], [[3.0], [2.0]]]], &Device::Cpu)?;
 /// let pooled = average_pool2d(&image, &Windows::tiles(2), true)?;

@@ -19,7 +19,7 @@ use crate::{ComputeError, Result};
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::channels_last::global_average_pool;
+/// use ctl_compute::ops::global_average_pool;
 ///
 /// let image = Tensor::new(&[[[[1f32, 10.0], [3.0, 30.0]]]], &Device::Cpu)?;
 /// assert_eq!(global_average_pool(&image)?.to_vec2::<f32>()?, [[2.0, 20.0]]);
