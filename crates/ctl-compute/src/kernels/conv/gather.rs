@@ -1,6 +1,7 @@
 //! Convolution and input gradient: sums gathered from source pixels.
 
 use super::buffer::Buffer;
+use super::depthwise::{self, Depthwise};
 use super::micro::{Gather, MAX_PIXELS, Start};
 use super::pack::{self, Block, Shared, WeightLayout};
 use super::plan::{Class, Phase, Piece, Sum, classes, pieces};
@@ -42,9 +43,15 @@ pub(crate) fn strides(size: [usize; 3], channels: usize) -> [usize; 4] {
 impl<T: Float> Task<T> for Problem<'_, T> {
     type Out = Vec<T>;
 
-    fn run<V: Simd<Elem = T>>(self) -> Vec<T> {
-        let channels = self.destination_channels / self.groups;
-        let blocks = pack::blocks::<V>(self.groups, channels);
+    fn run<V: Simd<Elem = T>>(mut self) -> Vec<T> {
+        let depthwise = self.is_depthwise();
+        if depthwise {
+            // Groups become the columns of one group, whose taps are all rows there are.
+            self.layout.strides = [0, 0, self.layout.taps];
+        }
+        let groups = if depthwise { 1 } else { self.groups };
+        let channels = self.destination_channels / groups;
+        let blocks = pack::blocks::<V>(groups, channels);
         let panels = pack::panels::<V>(self.weight, &self.layout, &blocks);
         let bias = pack::bias::<V>(self.bias, channels, &blocks);
         if let Some(origin) = winograd::origin::<V>(&self) {
@@ -61,6 +68,7 @@ impl<T: Float> Task<T> for Problem<'_, T> {
             bias: &bias,
             out: Shared(out.as_mut_ptr()),
             problem: &self,
+            depthwise,
         };
         run.all::<V>();
         // SAFETY: the phases' lattices cover every destination pixel, the blocks every channel.
@@ -70,6 +78,11 @@ impl<T: Float> Task<T> for Problem<'_, T> {
 }
 
 impl<T: Float> Problem<'_, T> {
+    fn is_depthwise(&self) -> bool {
+        let channels = [self.source_channels, self.destination_channels];
+        depthwise::applies(self.groups, channels) && self.sum().blocks() == 1
+    }
+
     fn sum(&self) -> Sum {
         let [_, plane, row, pixel] = strides(self.source_size, self.source_channels);
         let rows = self.layout.sources * self.layout.taps;
@@ -91,6 +104,7 @@ struct Running<'a, T> {
     panels: &'a Buffer<T>,
     bias: &'a Buffer<T>,
     out: Shared<T>,
+    depthwise: bool,
 }
 
 /// A class's pixels within a piece, as offsets of source and destination.
@@ -149,7 +163,11 @@ impl<T: Float> Running<'_, T> {
         for block in blocks {
             for part in 0..self.sum.blocks() {
                 for pixels in &pixels {
-                    self.tiles::<V>(block, part, pixels);
+                    if self.depthwise {
+                        self.depthwise::<V>(block, pixels);
+                    } else {
+                        self.tiles::<V>(block, part, pixels);
+                    }
                 }
             }
         }
@@ -194,6 +212,35 @@ impl<T: Float> Running<'_, T> {
             offsets.extend(image.iter().map(|&pixel| moved(pixel, b)));
         }
         offsets
+    }
+
+    /// One block of channels, each a group of its own.
+    fn depthwise<V: Simd<Elem = T>>(&self, block: &Block, pixels: &Pixels<'_>) {
+        let p = self.problem;
+        let segments = &pixels.class.segments[0];
+        for &(from, to) in &pixels.offsets {
+            self.check(
+                from + block.channel,
+                to + block.channel,
+                block.width,
+                segments,
+            );
+        }
+        // SAFETY: `check` states that the block's channels lie in source and destination; panel
+        // and bias have the block's columns, and no other piece writes its pixels.
+        unsafe {
+            V::vectorize(Depthwise {
+                source: p.source.as_ptr().add(block.channel),
+                destination: self.out.get().add(block.channel),
+                pixels: &pixels.offsets,
+                segments,
+                panel: self.panels.as_ptr().add(self.sum.rows() * block.column),
+                bias: self.bias.as_ptr().add(block.column),
+                relu: p.relu,
+                registers: block.registers,
+                last_lanes: block.last_lanes::<V>(),
+            });
+        }
     }
 
     /// One block of channels and one part of the sum over a class's pixels.

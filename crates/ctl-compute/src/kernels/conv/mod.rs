@@ -5,6 +5,7 @@
 )]
 
 mod buffer;
+mod depthwise;
 mod epilogue;
 mod gather;
 mod micro;

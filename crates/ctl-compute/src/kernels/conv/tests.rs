@@ -233,6 +233,15 @@ fn volumes_and_groups() {
         ..sizes(2, [20, 20], [1, 6, 5], [1, 3, 3])
     });
     check(&ConvSizes {
+        groups: 100,
+        stride: [1, 2, 1],
+        ..sizes(2, [100, 100], [1, 6, 5], [1, 3, 3])
+    });
+    check(&ConvSizes {
+        groups: 5,
+        ..sizes(1, [5, 5], [3, 4, 5], [3, 3, 3])
+    });
+    check(&ConvSizes {
         groups: 3,
         stride: [1, 2, 2],
         ..sizes(2, [3, 6], [1, 6, 5], [1, 3, 3])
@@ -257,6 +266,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     for sizes in [
         sizes(4, [16, 40], [1, 40, 40], [1, 3, 3]),
         sizes(64, [33, 70], [1, 4, 4], [1, 3, 3]),
+        sizes(8, [64, 80], [1, 12, 12], [1, 3, 3]),
         sizes(1, [1, 8], [12, 20, 20], [3, 3, 3]),
     ] {
         let naive = Naive::new(ConvShape::new("test", &sizes).unwrap());

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::buffer::Buffer;
+use super::depthwise::{self, DepthwiseWeight};
 use super::micro::Outer;
 use super::pack::{self, Block, Shared};
 use super::plan::{Piece, pieces, ranges};
@@ -41,6 +42,8 @@ struct Running<'a, T> {
     copy_len: usize,
     /// Whether the roles of `x` and `g` are exchanged, and the sums lie as the result does.
     exchanged: bool,
+    /// Whether every channel is a group, and blocks are of groups.
+    depthwise: bool,
 }
 
 impl<T: Float> Task<T> for Problem<'_, T> {
@@ -60,7 +63,13 @@ impl<T: Float> Task<T> for Problem<'_, T> {
         } else {
             (self.shape, self.x, self.g)
         };
-        let blocks = pack::blocks::<V>(s.groups, s.group_out());
+        let depthwise = depthwise::applies(s.groups, [s.channels_in, s.channels_out]);
+        let (groups, width) = if depthwise {
+            (1, s.channels_out)
+        } else {
+            (s.groups, s.group_out())
+        };
+        let blocks = pack::blocks::<V>(groups, width);
         let pieces = pieces(s.batch, s.output, PIECE_PIXELS);
         let pixels = s.batch * s.output.iter().product::<usize>();
         let copies = (SHARES / blocks.len().max(1))
@@ -77,6 +86,7 @@ impl<T: Float> Task<T> for Problem<'_, T> {
             copies,
             copy_len: s.taps() * s.group_in() * columns,
             exchanged,
+            depthwise,
         };
         running.all::<V>()
     }
@@ -143,6 +153,27 @@ impl<T: Float> Running<'_, T> {
             let [_, kh, kw] = s.kernel;
             let taps = [tap / kw / kh, tap / kw % kh, tap % kw];
             let (runs, len, strides) = self.runs(piece, taps, &gradients);
+            if self.depthwise && !runs.is_empty() {
+                self.check(&runs, len, strides.0, block.channel + block.width);
+                // SAFETY: `check` states that the block's channels lie in the input at every
+                // pixel, and `gradients` covers the piece.
+                unsafe {
+                    V::vectorize(DepthwiseWeight {
+                        tile: Outer {
+                            input: self.x.as_ptr().add(block.channel),
+                            gradient: gradients.base,
+                            runs: &runs,
+                            len,
+                            strides,
+                            sums: sums.add(tap * block.columns::<V>()),
+                            fresh: false,
+                            last_lanes: block.last_lanes::<V>(),
+                        },
+                        registers: block.registers,
+                    });
+                }
+                continue;
+            }
             let channels = s.group_in();
             let mut channel = 0;
             while channel < channels && !runs.is_empty() {

@@ -27,7 +27,7 @@ const MOST_CHANNELS: usize = 1024;
 /// Output size from which few tiles reach beyond the image.
 const LEAST_SIZE: usize = 4;
 /// Tiles below which transforming the weights costs more than it spares.
-const LEAST_TILES: usize = 96;
+const LEAST_TILES: usize = 48;
 /// Floats of transformed input that a piece of work holds: half of the second cache.
 const PIECE_FLOATS: usize = 1 << 17;
 /// Tiles of a piece of work.
