@@ -5,6 +5,7 @@ use super::micro::{Gather, MAX_PIXELS, Start};
 use super::pack::{self, Block, Shared, WeightLayout};
 use super::plan::{Class, Phase, Piece, Sum, classes, pieces};
 use super::simd::{Float, Simd, Task};
+use super::winograd;
 use crate::kernels::parallel;
 
 /// Rows of a panel that stay in the second cache while all tiles of a piece use them.
@@ -32,7 +33,7 @@ pub(crate) struct Problem<'a, T> {
 }
 
 /// Elements between images, planes, rows and pixels.
-fn strides(size: [usize; 3], channels: usize) -> [usize; 4] {
+pub(crate) fn strides(size: [usize; 3], channels: usize) -> [usize; 4] {
     let row = size[2] * channels;
     let plane = size[1] * row;
     [size[0] * plane, plane, row, channels]
@@ -46,6 +47,9 @@ impl<T: Float> Task<T> for Problem<'_, T> {
         let blocks = pack::blocks::<V>(self.groups, channels);
         let panels = pack::panels::<V>(self.weight, &self.layout, &blocks);
         let bias = pack::bias::<V>(self.bias, channels, &blocks);
+        if let Some(origin) = winograd::origin::<V>(&self) {
+            return winograd::run::<V>(&self, origin, &blocks, &panels, &bias);
+        }
         let len = self.batch
             * self.destination_size.iter().product::<usize>()
             * self.destination_channels;
@@ -272,11 +276,11 @@ fn intersect(a: &std::ops::Range<usize>, b: &std::ops::Range<usize>) -> std::ops
     start..a.end.min(b.end).max(start)
 }
 
-type Kernel<T> = unsafe fn(&Gather<'_, T>);
+pub(crate) type Kernel<T> = unsafe fn(&Gather<'_, T>);
 
 /// The tile for that many registers of channels, and its pixels: the largest, or for the last
 /// pixels the smallest that holds them.
-fn kernel<V: Simd>(registers: usize, pixels: usize) -> (usize, Kernel<V::Elem>) {
+pub(crate) fn kernel<V: Simd>(registers: usize, pixels: usize) -> (usize, Kernel<V::Elem>) {
     macro_rules! choose {
         ($registers:literal: $($size:literal),+) => {{
             let mut chosen: (usize, Kernel<V::Elem>) = (0, V::gather::<$registers, 1>);

@@ -13,6 +13,7 @@ mod plan;
 mod shape;
 mod simd;
 mod weight;
+mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -21,6 +22,7 @@ use gather::Problem;
 use pack::WeightLayout;
 pub use shape::{ConvShape, ConvSizes};
 pub use simd::Float;
+pub use winograd::set_winograd;
 
 /// What is added to and done with a convolution's sums before they are stored.
 #[derive(Clone, Copy, Debug)]

@@ -83,6 +83,14 @@ impl Axis {
         }
     }
 
+    /// The source coordinate of destination 0 under the first tap, if destination and taps both
+    /// move by one pixel.
+    pub(crate) fn unit_origin(&self) -> Option<isize> {
+        let first = self.taps.first()?.offset;
+        let adjacent = (first..).zip(&self.taps).all(|(at, tap)| tap.offset == at);
+        (self.step == 1 && self.source_step == 1 && adjacent).then_some(first)
+    }
+
     fn taps_at(&self, q: usize) -> Range<usize> {
         let at = |tap: &Tap| (q * self.source_step).cast_signed() + tap.offset;
         let start = self.taps.partition_point(|tap| at(tap) < 0);

@@ -31,6 +31,9 @@ pub trait Float:
 {
     /// Additive identity.
     const ZERO: Self;
+    /// One half.
+    #[doc(hidden)]
+    const HALF: Self;
 
     /// Runs `task` with the vectors of the selected level.
     #[doc(hidden)]
@@ -45,6 +48,7 @@ pub(crate) trait Task<T: Float> {
 
 impl Float for f32 {
     const ZERO: Self = 0.0;
+    const HALF: Self = 0.5;
 
     fn dispatch<K: Task<Self>>(task: K) -> K::Out {
         match selected() {
@@ -59,6 +63,7 @@ impl Float for f32 {
 
 impl Float for f64 {
     const ZERO: Self = 0.0;
+    const HALF: Self = 0.5;
 
     fn dispatch<K: Task<Self>>(task: K) -> K::Out {
         task.run::<Portable<Self, 2>>()
@@ -88,6 +93,8 @@ pub(crate) unsafe trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(self, to: *mut Self::Elem, lanes: usize);
     /// `self + a · b`
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
     /// `max(self, 0)`
     unsafe fn relu(self) -> Self;
 
@@ -95,6 +102,15 @@ pub(crate) unsafe trait Simd: Copy + Send + Sync + 'static {
     unsafe fn gather<const REGISTERS: usize, const PIXELS: usize>(tile: &Gather<'_, Self::Elem>);
     /// [`super::micro::outer`], compiled for this level.
     unsafe fn outer<const REGISTERS: usize, const ROWS: usize>(tile: &Outer<'_, Self::Elem>);
+    /// Calls `body`, compiled for this level.
+    unsafe fn vectorize<B: Body<Self>>(body: B);
+}
+
+/// A loop that is compiled for a level.
+pub(crate) trait Body<V: Simd> {
+    /// # Safety
+    /// The level's instructions exist; implementations are `#[inline(always)]` and state the rest.
+    unsafe fn call(self);
 }
 
 /// `LANES` scalars: what the compiler makes vectors of on any processor.
@@ -157,6 +173,16 @@ unsafe impl<T: Float, const LANES: usize> Simd for Portable<T, LANES> {
     }
 
     #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
     unsafe fn relu(self) -> Self {
         Self(self.0.map(|v| if v > T::ZERO { v } else { T::ZERO }))
     }
@@ -169,5 +195,10 @@ unsafe impl<T: Float, const LANES: usize> Simd for Portable<T, LANES> {
     unsafe fn outer<const REGISTERS: usize, const ROWS: usize>(tile: &Outer<'_, T>) {
         // SAFETY: the caller's promises are passed on.
         unsafe { super::micro::outer::<Self, REGISTERS, ROWS>(tile) }
+    }
+
+    unsafe fn vectorize<B: Body<Self>>(body: B) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { body.call() }
     }
 }

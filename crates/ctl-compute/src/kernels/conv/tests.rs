@@ -275,3 +275,37 @@ fn results_do_not_depend_on_the_number_of_threads() {
         assert_eq!(run(1), run(3));
     }
 }
+
+#[test]
+fn fewer_products_stay_within_their_error() {
+    // At least as many tiles as the scheme asks for.
+    for (batch, input, channels, padding) in [
+        (2, [1, 14, 14], [64, 64], 1),
+        (3, [2, 7, 9], [64, 80], 1),
+        (24, [1, 4, 4], [80, 66], 1),
+        (4, [1, 12, 11], [64, 64], 0),
+        (6, [1, 5, 6], [64, 64], 2),
+    ] {
+        let base = sizes(batch, channels, input, [1, 3, 3]);
+        check(&ConvSizes {
+            padding: [0, padding, padding],
+            ..base
+        });
+    }
+}
+
+#[test]
+fn fewer_products_can_be_turned_off() {
+    let naive =
+        Naive::new(ConvShape::new("test", &sizes(2, [64, 64], [1, 14, 14], [1, 3, 3])).unwrap());
+    let (x, w) = (narrow(&naive.x), narrow(&naive.w));
+    let run = || forward(&naive.shape, &x, &w, &plain());
+    let fewer = run();
+    set_winograd(false);
+    let all = run();
+    set_winograd(true);
+    assert_close(&fewer, &naive.forward(), "fewer products");
+    assert_close(&all, &naive.forward(), "all products");
+    let vectors = level::selected() >= Level::Avx2;
+    assert_eq!(fewer != all, vectors, "the switch has no effect");
+}

@@ -1,14 +1,15 @@
 //! The vectors of x86-64.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    __m256, __m256i, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
     _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::micro::{Gather, Outer};
-use super::simd::Simd;
+use super::simd::{Body, Simd};
 
 /// 512 bits, with mask registers: 32 vector registers.
 #[derive(Clone, Copy)]
@@ -18,7 +19,7 @@ pub(crate) struct Wide(__m512);
 #[derive(Clone, Copy)]
 pub(crate) struct Half(__m256);
 
-/// The two entry points, compiled with a level's instructions.
+/// The three entry points, compiled with a level's instructions.
 macro_rules! entries {
     ($features:literal) => {
         #[inline]
@@ -45,6 +46,17 @@ macro_rules! entries {
             }
             // SAFETY: the caller vouches for the instructions and the tile.
             unsafe { enabled::<Self, REGISTERS, ROWS>(tile) }
+        }
+
+        #[inline]
+        unsafe fn vectorize<B: Body<Self>>(body: B) {
+            #[target_feature(enable = $features)]
+            unsafe fn enabled<V: Simd, B: Body<V>>(body: B) {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { body.call() }
+            }
+            // SAFETY: the caller vouches for the instructions and the body.
+            unsafe { enabled::<Self, B>(body) }
         }
     };
 }
@@ -90,6 +102,18 @@ unsafe impl Simd for Wide {
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: the caller vouches for the instructions.
         Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
     }
 
     #[inline(always)]
@@ -158,6 +182,18 @@ unsafe impl Simd for Half {
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: the caller vouches for the instructions.
         Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        Self(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
     }
 
     #[inline(always)]
