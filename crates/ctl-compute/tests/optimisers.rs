@@ -36,7 +36,7 @@ fn loss(theta: &Tensor) -> Tensor {
         Tensor::from_vec(values, n, &Device::Cpu).unwrap()
     };
     let gap = (theta - at(|i| i / 10.0)).unwrap().sqr().unwrap();
-    (gap * at(|i| (1.0 + i) / 2.0)).unwrap().sum_all().unwrap()
+    (gap * at(|i| 0.5 + 0.5 * i)).unwrap().sum_all().unwrap()
 }
 
 fn gradients(variables: &[Var; 2]) -> GradStore {
@@ -177,8 +177,10 @@ fn schedules_follow_pytorch() {
     }
 }
 
+type Maker = fn(Vec<Var>) -> Box<dyn Optimiser>;
+
 /// Weights after three steps over buffers of several pieces, as bits.
-fn trained(make: fn(Vec<Var>) -> Box<dyn Optimiser>) -> Vec<u32> {
+fn trained(make: Maker) -> Vec<u32> {
     let theta = normal(&mut stream(2, "t", "theta"), 50_001, 0.0, 1.0).unwrap();
     let theta = Var::from_tensor(&theta).unwrap();
     let mut optimiser = make(vec![theta.clone()]);
@@ -199,7 +201,7 @@ fn trained(make: fn(Vec<Var>) -> Box<dyn Optimiser>) -> Vec<u32> {
 
 #[test]
 fn same_bits_on_levels_and_threads() {
-    let makers: [fn(Vec<Var>) -> Box<dyn Optimiser>; 2] = [
+    let makers: [Maker; 2] = [
         |v| {
             let clipping = Clipping {
                 norm: Some(1.0),

@@ -124,16 +124,17 @@ pub(crate) enum Order {
     Second,
 }
 
-/// Calls `$run` with the closure of each function, so that every loop is compiled for one.
+/// Repeats `$run` with the constant `$name` for each function, so that every loop is compiled for
+/// one; a closure instead would not take the instructions of its caller.
 macro_rules! for_function {
-    ($function:expr, $formula:ident, |$f:ident| $run:expr) => {
-        for_function!(@ $function, $formula, |$f| $run;
+    ($function:expr, $name:ident => $run:expr) => {
+        for_function!(@ $function, $name => $run;
             Sigmoid, Tanh, Erf, Softplus, Silu, Gelu, GeluTanh)
     };
-    (@ $function:expr, $formula:ident, |$f:ident| $run:expr; $($name:ident),*) => {
+    (@ $function:expr, $name:ident => $run:expr; $($variant:ident),*) => {
         match $function {
-            $(Function::$name => {
-                let $f = |x| $formula(Function::$name, x);
+            $(Function::$variant => {
+                const $name: Function = Function::$variant;
                 $run
             })*
         }
@@ -142,9 +143,9 @@ macro_rules! for_function {
 
 #[inline(always)]
 fn map_body<T: Float>(function: Function, x: &[T], out: &mut [MaybeUninit<T>]) {
-    for_function!(function, value, |f| {
+    for_function!(function, F => {
         for (slot, &x) in out.iter_mut().zip(x) {
-            slot.write(f(x));
+            slot.write(value(F, x));
         }
     });
 }
@@ -174,14 +175,14 @@ fn derivative_body<T: Float>(
     out: &mut [MaybeUninit<T>],
 ) {
     match order {
-        Order::First => for_function!(function, first_derivative, |f| {
+        Order::First => for_function!(function, F => {
             for ((slot, &x), &dy) in out.iter_mut().zip(x).zip(dy) {
-                slot.write(dy * f(x));
+                slot.write(dy * first_derivative(F, x));
             }
         }),
-        Order::Second => for_function!(function, second_derivative, |f| {
+        Order::Second => for_function!(function, F => {
             for ((slot, &x), &dy) in out.iter_mut().zip(x).zip(dy) {
-                slot.write(dy * f(x));
+                slot.write(dy * second_derivative(F, x));
             }
         }),
     }

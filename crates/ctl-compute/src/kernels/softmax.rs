@@ -29,11 +29,28 @@ impl Axis {
     }
 }
 
+/// Running maxima that stand side by side.
+const LANES: usize = 16;
+
+/// Largest value of a stretch; one running maximum alone would wait for itself at every step.
+#[inline(always)]
+fn lane_max<T: Float>(x: &[T]) -> T {
+    let mut lanes = [T::LOWEST; LANES];
+    let mut rows = x.chunks_exact(LANES);
+    for row in &mut rows {
+        for (lane, &value) in lanes.iter_mut().zip(row) {
+            *lane = value.larger(*lane);
+        }
+    }
+    let rest = rows.remainder().iter().chain(&lanes);
+    rest.fold(T::LOWEST, |max, &value| value.larger(max))
+}
+
 /// Largest value of every column of `block`.
 #[inline(always)]
 fn column_max<T: Float>(block: &[T], out: &mut [T]) {
     if let [single] = out {
-        *single = block.iter().fold(T::LOWEST, |m, &v| v.larger(m));
+        *single = lane_max(block);
         return;
     }
     out.fill(T::LOWEST);

@@ -211,6 +211,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these values are exact")]
     fn steps_and_ends() {
         let step = Schedule::Step {
             every: 3,

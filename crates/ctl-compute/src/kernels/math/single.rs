@@ -72,6 +72,14 @@ fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     sum
 }
 
+/// `a` or `b` by their bits: a branch would let the compiler move the work behind an operand into
+/// it, and the loop around would not become vector instructions.
+#[inline(always)]
+fn select(first: bool, a: f32, b: f32) -> f32 {
+    let mask = u32::from(first).wrapping_neg();
+    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
 /// `eˣ`; 0 below −87.3, where the result would be subnormal.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
@@ -115,20 +123,14 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let s = x * x;
     let small = t + t * s * polynomial(&TANH, s);
     let large = 1.0 - 2.0 / (exp(t + t) + 1.0);
-    let value = if t < TANH_SMALL { small } else { large };
-    value.copysign(x)
+    select(t < TANH_SMALL, small, large).copysign(x)
 }
 
 /// Error function.
 #[inline(always)]
 pub(crate) fn erf(x: f32) -> f32 {
     let t = x.abs();
-    let value = if t < ERF_SPLIT {
-        erf_small(t)
-    } else {
-        1.0 - erfc_large(t)
-    };
-    value.copysign(x)
+    select(t < ERF_SPLIT, erf_small(t), 1.0 - erfc_large(t)).copysign(x)
 }
 
 #[inline(always)]
@@ -138,9 +140,9 @@ fn erf_small(t: f32) -> f32 {
 
 #[inline(always)]
 fn erfc_large(t: f32) -> f32 {
-    let bounded = if t < ERF_LARGE { t } else { ERF_LARGE };
+    let bounded = select(t < ERF_LARGE, t, ERF_LARGE);
     let value = exp(-bounded - bounded * polynomial(&ERFC_LOG, bounded));
-    if t < ERF_LARGE { value } else { t * 0.0 }
+    select(t < ERF_LARGE, value, t * 0.0)
 }
 
 /// Distribution function of the standard normal law; exactly 0 below −5.8.
@@ -149,13 +151,9 @@ pub(crate) fn normal_cdf(x: f32) -> f32 {
     let t = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let middle = 0.5 * erf_small(t);
     let tail = 0.5 * erfc_large(t);
-    let upper = if t < ERF_SPLIT {
-        0.5 + middle
-    } else {
-        1.0 - tail
-    };
-    let lower = if t < ERF_SPLIT { 0.5 - middle } else { tail };
-    if x < 0.0 { lower } else { upper }
+    let upper = select(t < ERF_SPLIT, 0.5 + middle, 1.0 - tail);
+    let lower = select(t < ERF_SPLIT, 0.5 - middle, tail);
+    select(x < 0.0, lower, upper)
 }
 
 #[cfg(test)]

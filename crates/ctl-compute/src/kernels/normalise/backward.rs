@@ -85,27 +85,27 @@ fn gate<T: Float>(z: T, dy: T, slope: T) -> T {
     if z > T::ZERO { dy } else { slope * dy }
 }
 
+// Indices into slices cut to one length: longer chains of zipped iterators are not vectorised.
 #[inline(always)]
 fn column_sums_body<T: Float>(x: &[T], dy: &[T], at: &Read<T>, plain: &mut [T], moved: &mut [T]) {
     let width = plain.len();
-    let moved = &mut moved[..width];
-    let (mean, scale, bias) = (&at.mean[..width], &at.scale[..width], &at.bias[..width]);
     let bends = at.slope != T::ONE;
     for (x, dy) in x.chunks(width).zip(dy.chunks(width)) {
-        let values = x.iter().zip(dy);
-        let sums = plain.iter_mut().zip(&mut *moved);
+        let n = x.len();
+        let dy = &dy[..n];
+        let (mean, scale, bias) = (&at.mean[..n], &at.scale[..n], &at.bias[..n]);
+        let (plain, moved) = (&mut plain[..n], &mut moved[..n]);
         if bends {
-            let lanes = mean.iter().zip(scale).zip(bias);
-            for (((&x, &dy), ((&m, &s), &b)), (plain, moved)) in values.zip(lanes).zip(sums) {
-                let d = x - m;
-                let g = gate(d * s + b, dy, at.slope);
-                *plain += g;
-                *moved += g * d;
+            for i in 0..n {
+                let d = x[i] - mean[i];
+                let g = gate(d * scale[i] + bias[i], dy[i], at.slope);
+                plain[i] += g;
+                moved[i] += g * d;
             }
         } else {
-            for (((&x, &g), &m), (plain, moved)) in values.zip(mean).zip(sums) {
-                *plain += g;
-                *moved += g * (x - m);
+            for i in 0..n {
+                plain[i] += dy[i];
+                moved[i] += dy[i] * (x[i] - mean[i]);
             }
         }
     }
@@ -125,26 +125,25 @@ fn column_write_body<T: Float>(
     dx: &mut [MaybeUninit<T>],
 ) {
     let width = at.mean.len();
-    let (scale, bias) = (&at.scale[..width], &at.bias[..width]);
-    let (gain, offset, tilt) = (&to.gain[..width], &to.offset[..width], &to.tilt[..width]);
     let bends = at.slope != T::ONE;
     for ((x, dy), dx) in x
         .chunks(width)
         .zip(dy.chunks(width))
         .zip(dx.chunks_mut(width))
     {
-        let values = x.iter().zip(dy).zip(dx).zip(&at.mean);
-        let lanes = gain.iter().zip(offset).zip(tilt);
+        let n = x.len();
+        let (dy, dx) = (&dy[..n], &mut dx[..n]);
+        let (mean, scale, bias) = (&at.mean[..n], &at.scale[..n], &at.bias[..n]);
+        let (gain, offset, tilt) = (&to.gain[..n], &to.offset[..n], &to.tilt[..n]);
         if bends {
-            let lanes = lanes.zip(scale).zip(bias);
-            for ((((&x, &dy), dx), &m), ((((&a, &o), &t), &s), &b)) in values.zip(lanes) {
-                let d = x - m;
-                let g = gate(d * s + b, dy, at.slope);
-                dx.write(a * g - o - t * d);
+            for i in 0..n {
+                let d = x[i] - mean[i];
+                let g = gate(d * scale[i] + bias[i], dy[i], at.slope);
+                dx[i].write(gain[i] * g - offset[i] - tilt[i] * d);
             }
         } else {
-            for ((((&x, &g), dx), &m), ((&a, &o), &t)) in values.zip(lanes) {
-                dx.write(a * g - o - t * (x - m));
+            for i in 0..n {
+                dx[i].write(gain[i] * dy[i] - offset[i] - tilt[i] * (x[i] - mean[i]));
             }
         }
     }
@@ -276,6 +275,23 @@ impl<T: Float> Row<'_, T> {
         let z = normal * self.affine.weight[i] + self.affine.bias[i];
         (normal, gate(z, self.dy[i], self.slope))
     }
+
+    /// Adds the terms at `i` to the channels' sums and to one lane of the row's.
+    #[inline(always)]
+    fn add(
+        &self,
+        i: usize,
+        lane: usize,
+        [d_weight, d_bias]: [&mut [T]; 2],
+        lanes: &mut [[T; rows::LANES]; 2],
+    ) {
+        let (normal, g) = self.terms(i);
+        d_weight[i] += g * normal;
+        d_bias[i] += g;
+        let h = g * self.affine.weight[i];
+        lanes[0][lane] += h;
+        lanes[1][lane] += h * normal;
+    }
 }
 
 #[inline(always)]
@@ -293,13 +309,19 @@ fn row_body<T: Float>(row: &Row<'_, T>, sums: &mut [T], dx: &mut [MaybeUninit<T>
     for first in (0..width).step_by(rows::BLOCK) {
         let end = width.min(first + rows::BLOCK);
         let mut lanes = [[T::ZERO; rows::LANES]; 2];
-        for i in first..end {
-            let (normal, g) = row.terms(i);
-            d_weight[i] += g * normal;
-            d_bias[i] += g;
-            let h = g * row.affine.weight[i];
-            lanes[0][i % rows::LANES] += h;
-            lanes[1][i % rows::LANES] += h * normal;
+        let whole = first + (end - first) / rows::LANES * rows::LANES;
+        for start in (first..whole).step_by(rows::LANES) {
+            for lane in 0..rows::LANES {
+                row.add(
+                    start + lane,
+                    lane,
+                    [&mut *d_weight, &mut *d_bias],
+                    &mut lanes,
+                );
+            }
+        }
+        for i in whole..end {
+            row.add(i, i - whole, [&mut *d_weight, &mut *d_bias], &mut lanes);
         }
         plain += lanes[0].iter().map(|v| v.wide()).sum::<f64>();
         moved += lanes[1].iter().map(|v| v.wide()).sum::<f64>();
