@@ -76,7 +76,7 @@ enum Work {
     Classify(Box<dyn Network>, Tensor, Tensor),
     Segment(UNet, Tensor, Tensor),
     Reconstruct(ConvVae, Tensor),
-    Generate(Hvae, Tensor, Tensor),
+    Generate(Box<Hvae>, Tensor, Tensor),
 }
 
 /// A model, its inputs and its optimiser, ready to train.
@@ -107,7 +107,7 @@ impl TrainStep {
             Model::Hvae32 => {
                 let network = Hvae::new(&HvaeSpec::morphomnist(), SEED, RUN)?;
                 let images = symmetric("images", &[32, 1, 32, 32])?;
-                Work::Generate(network, images, symmetric("parents", &[32, 12])?)
+                Work::Generate(Box::new(network), images, symmetric("parents", &[32, 12])?)
             }
         };
         let settings = AdamParams {

@@ -1,4 +1,4 @@
-//! Networks against PyTorch: outputs, losses and gradients from the same weights and inputs.
+//! Networks against `PyTorch`: outputs, losses and gradients from the same weights and inputs.
 //!
 //! `golden/make_networks.py` holds the formula of weights and inputs, and made the numbers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
