@@ -10,12 +10,12 @@ use ctl_nets::{
     UNet, UNetSpec,
 };
 
-fn double(tensor: Tensor) -> Tensor {
+fn double(tensor: &Tensor) -> Tensor {
     tensor.to_dtype(DType::F64).unwrap()
 }
 
 fn drawn(purpose: &str, shape: &[usize]) -> Tensor {
-    double(normal(&mut stream(1, "models", purpose), shape, 0.0, 0.7).unwrap())
+    double(&normal(&mut stream(1, "models", purpose), shape, 0.0, 0.7).unwrap())
 }
 
 fn parameters() -> Parameters {
@@ -151,7 +151,7 @@ fn gradients_of_autoencoders() {
     });
     let network = Hvae::from_parameters(parameters(), &hvae()).unwrap();
     let images = uniform(&mut stream(1, "models", "grey"), (2, 2, 4, 4), (-0.9, 0.9));
-    let (images, parents) = (double(images.unwrap()), drawn("parents", &[2, 2]));
+    let (images, parents) = (double(&images.unwrap()), drawn("parents", &[2, 2]));
     let shapes = network.spec().latent_shapes(2);
     let noise: Vec<_> = shapes.iter().map(|shape| drawn("noise", shape)).collect();
     check_gradients("hvae", network.parameters(), || {

@@ -182,14 +182,9 @@ mod tests {
     /// Times 2 against 4 and 1; peaks 300 against 500 and 400; added 200 against 400 and 300.
     #[test]
     fn ratios_and_their_means() {
-        let full = || {
-            Row::new(
-                "a",
-                1,
-                timing(2.0, 300),
-                [timing(4.0, 500), timing(1.0, 400)],
-            )
-        };
+        let row = |name, threads, ours, theirs| Row::new(name, threads, Some(ours), theirs);
+        let theirs = || [Some(timing(4.0, 500)), Some(timing(1.0, 400))];
+        let full = || row("a", 1, timing(2.0, 300), theirs());
         assert_eq!(full().ratio_default, Some(0.5));
         assert_eq!(full().ratio_channels_last, Some(2.0));
         assert_eq!(full().ratio_peak_rss, Some(0.75));
