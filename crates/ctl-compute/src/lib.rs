@@ -1,10 +1,10 @@
 //! What candle lacks for training medical-imaging networks.
 //!
-//! - [`ops`]: convolution, pooling and normalisation whose gradients are checked by finite
-//!   differences (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`).
-//! - [`channels_last`]: convolution, linear layers, pooling, normalisation, resampling, activations
-//!   and losses on `[B, H, W, C]` and `[B, D, H, W, C]`, differentiable twice, the same bytes on any
-//!   number of threads.
+//! - [`ops`]: convolution, linear layers, pooling, normalisation, resampling, activations and losses
+//!   on `[B, H, W, C]` and `[B, D, H, W, C]`, whose gradients are checked by finite differences
+//!   (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`), differentiable twice, the same bytes on
+//!   any number of threads.
+//! - [`kernels`]: the same on plain slices, without candle.
 //! - [`random`]: every use of randomness has its own `ChaCha` stream; tensors are sampled from it.
 //! - [`optim`]: Adam, `AdamW` and SGD that update their variables in place, with clipping,
 //!   schedules and weight averages.
