@@ -14,7 +14,9 @@ use ctl_benches::train_step::Model;
     name = "ctl",
     version,
     after_help = "Exit codes: 0 done, 1 a check found something, 2 usage, 3 bad input data, \
-                  4 internal error.\nResults go to stdout or to files, progress to stderr."
+                  4 internal error.\nResults go to stdout or to files, progress to stderr.\n\
+                  Environment: CTL_LOG (what is logged, such as info), CTL_KERNELS (the vector \
+                  instructions to use: portable, neon, avx2 or avx512), CTL_WINOGRAD (on or off)."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

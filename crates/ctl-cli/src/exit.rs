@@ -33,6 +33,12 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code_of(error))
 }
 
+/// Shows one mistake of the user's that is neither an argument nor data.
+pub(crate) fn misuse(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", one_line(error));
+    ExitCode::from(USAGE)
+}
+
 /// The causes joined by colons, without repeating one that its parent already quotes.
 fn one_line(error: &anyhow::Error) -> String {
     chain(error.as_ref())

@@ -8,6 +8,7 @@
 mod arguments;
 mod commands;
 mod exit;
+mod kernels;
 mod progress;
 mod tables;
 
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     start_log();
+    if let Err(error) = kernels::choose() {
+        return exit::misuse(&error);
+    }
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => exit::failure(&error),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use ctl_compute::kernels::level;
 use ctl_harness::launch::{LaunchOptions, Outcome, launch, sweep_info};
 use ctl_harness::plan::{Plan, plan};
 use ctl_harness::report::{Format, write};
@@ -54,6 +55,7 @@ fn provenance() -> BTreeMap<String, String> {
     [
         ("revision", env!("CTL_REVISION").to_owned()),
         ("host", host),
+        ("kernels", level::selected().name().to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()

@@ -280,15 +280,45 @@ pub(crate) fn add<T: Float>(a: &[T], b: &[T], slope: f64) -> Vec<T> {
     binary(a, b, |a, b, out| add_piece(a, b, T::of(slope), out))
 }
 
-/// Rows of two matrices one after the other; each comes with its width.
-pub(crate) fn interleave<T: Float>([(a, a_width), (b, b_width)]: [(&[T], usize); 2]) -> Vec<T> {
-    let mut out = Vec::with_capacity(a.len() + b.len());
-    let rows = a
-        .chunks_exact(a_width.max(1))
-        .zip(b.chunks_exact(b_width.max(1)));
-    for (a, b) in rows {
-        out.extend_from_slice(a);
-        out.extend_from_slice(b);
+#[inline(always)]
+fn sum_of_three_body<T: Float>([a, b, c]: [&[T]; 3], out: &mut [MaybeUninit<T>]) {
+    for (((slot, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+        slot.write(a + b + c);
+    }
+}
+
+multiversion! {
+    fn sum_of_three_piece<T: Float>(
+        terms: [&[T]; 3],
+        out: &mut [MaybeUninit<T>],
+    ) = sum_of_three_body;
+}
+
+/// `a + b + c`, in this order.
+pub(crate) fn sum_of_three<T: Float>(terms: [&[T]; 3]) -> Vec<T> {
+    let len = terms[0].len();
+    assert!(terms.iter().all(|term| term.len() == len));
+    // SAFETY: the pieces cover the vector, and each is written in full: the body zips slices of
+    // the same length.
+    unsafe {
+        written(len, |out| {
+            for_each_chunk(out, PIECE, |i, out| {
+                sum_of_three_piece(terms.map(|t| &t[i * PIECE..][..out.len()]), out);
+            });
+        })
+    }
+}
+
+/// Rows of matrices one after the other; each matrix comes with its width.
+pub(crate) fn interleave<T: Float, const N: usize>(parts: [(&[T], usize); N]) -> Vec<T> {
+    let mut out = Vec::with_capacity(parts.iter().map(|(values, _)| values.len()).sum());
+    let rows = parts
+        .first()
+        .map_or(0, |(values, width)| values.len() / (*width).max(1));
+    for row in 0..rows {
+        for (values, width) in parts {
+            out.extend_from_slice(&values[row * width..][..width]);
+        }
     }
     out
 }

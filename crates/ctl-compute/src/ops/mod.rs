@@ -6,10 +6,12 @@
 //! result is the same bytes on any number of threads.
 
 mod activation;
+mod channels;
 mod convolution;
 mod custom;
 mod dense;
 mod dropout;
+mod gaussian;
 mod loss;
 mod normalisation;
 mod pointwise;
@@ -19,19 +21,21 @@ mod softmax;
 mod storage;
 
 pub use activation::Activation;
+pub use channels::{channels_from, concat_channels};
 pub use convolution::{
     ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv3d,
 };
 pub use dense::linear;
 pub use dropout::dropout;
+pub use gaussian::{gaussian_divergence, gaussian_draw};
 pub use loss::{Reduction, binary_cross_entropy, cross_entropy};
 pub use normalisation::{
     ChannelStatistics, NormParams, Rectifier, batch_norm, batch_norm_with, channel_bias,
     group_norm, instance_norm, layer_norm,
 };
 pub use pointwise::{
-    Function, activate, add_activated, concat_channels, erf, gelu, gelu_tanh, leaky_relu, relu,
-    sigmoid, silu, softplus, tanh,
+    Function, activate, add_activated, add_all, erf, gelu, gelu_tanh, leaky_relu, relu, sigmoid,
+    silu, softplus, tanh,
 };
 pub use pooling::{
     Windows, average_pool2d, average_pool3d, global_average_pool, global_max_pool, max_pool2d,

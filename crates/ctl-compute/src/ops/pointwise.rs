@@ -1,6 +1,6 @@
-//! Activations, sums and concatenation, closed under differentiation.
+//! Activations and sums, closed under differentiation.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
 use super::custom::{by_dtype, check_floats};
 use super::normalisation::Rectifier;
@@ -256,73 +256,49 @@ impl CustomOp2 for Add {
     }
 }
 
-/// Tensors side by side along the last axis; the gradient is cut apart again.
-///
-/// # Arguments
-/// - `inputs`: at least one tensor `[B, …, Cᵢ]`, all sizes but the last alike
+/// The sum of two or three tensors of one shape, from left to right, without the sum of the first
+/// two being kept.
 ///
 /// # Errors
-/// When there is none, or shapes or types do not fit.
+/// When there is another number of them, their shapes differ, or the values are not floats on the
+/// CPU.
 ///
 /// # Examples
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use ctl_compute::ops::concat_channels;
+/// use ctl_compute::ops::add_all;
 ///
-/// let a = Tensor::new(&[[1f32], [2.0]], &Device::Cpu)?;
-/// let b = Tensor::new(&[[3f32, 4.0], [5.0, 6.0]], &Device::Cpu)?;
-/// let joined = concat_channels(&[&a, &b])?;
-/// assert_eq!(joined.to_vec2::<f32>()?, [[1.0, 3.0, 4.0], [2.0, 5.0, 6.0]]);
+/// let x = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
+/// assert_eq!(add_all(&[&x, &x, &x])?.to_vec1::<f32>()?, [3.0, 6.0]);
 /// # Ok::<(), ctl_compute::ComputeError>(())
 /// ```
-pub fn concat_channels(inputs: &[&Tensor]) -> Result<Tensor> {
-    check_floats("concat_channels", inputs)?;
-    let Some((&first, rest)) = inputs.split_first() else {
-        return Err(ComputeError::Option {
-            op: "concat_channels",
-            key: "inputs",
-            expected: "at least one tensor",
-            found: "none".into(),
-        });
-    };
-    let mut joined = first.contiguous()?;
-    for next in rest {
-        let (a, b) = (joined.dims(), next.dims());
-        if a.is_empty()
-            || a.len() != b.len()
-            || a[..a.len() - 1] != b[..b.len() - 1]
-            || a.contains(&0)
-            || b.contains(&0)
-        {
-            let expected = format!("the sizes of {a:?} but for the last");
-            return Err(ComputeError::shape(
-                "concat_channels",
-                expected,
-                next.shape(),
-            ));
+pub fn add_all(terms: &[&Tensor]) -> Result<Tensor> {
+    const OP: &str = "add_all";
+    check_floats(OP, terms)?;
+    if let Some(other) = terms.iter().find(|t| t.shape() != terms[0].shape()) {
+        let expected = format!("{:?}", terms[0].dims());
+        return Err(ComputeError::shape(OP, expected, other.shape()));
+    }
+    match *terms {
+        [a, b] => Ok((a + b)?),
+        [a, b, c] => {
+            let (b, c) = (b.contiguous()?, c.contiguous()?);
+            Ok(a.contiguous()?.apply_op3(&b, &c, SumOfThree)?)
         }
-        joined = joined.apply_op2(&next.contiguous()?, Concat)?;
+        _ => Err(ComputeError::Option {
+            op: OP,
+            key: "terms",
+            expected: "two or three",
+            found: terms.len().to_string(),
+        }),
     }
-    Ok(joined)
 }
 
-fn last(shape: &Shape) -> usize {
-    shape.dims().last().copied().unwrap_or(0)
-}
+struct SumOfThree;
 
-fn with_last(shape: &Shape, channels: usize) -> Shape {
-    let mut dims = shape.dims().to_vec();
-    if let Some(last) = dims.last_mut() {
-        *last = channels;
-    }
-    Shape::from(dims)
-}
-
-struct Concat;
-
-impl CustomOp2 for Concat {
+impl CustomOp3 for SumOfThree {
     fn name(&self) -> &'static str {
-        "concat-channels"
+        "sum-of-three"
     }
 
     fn cpu_fwd(
@@ -331,55 +307,23 @@ impl CustomOp2 for Concat {
         l1: &Layout,
         s2: &CpuStorage,
         l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (a, b) = (last(l1.shape()), last(l2.shape()));
         let out = by_dtype!(s1, T => {
-            pointwise::interleave::<T>([(slice(s1, l1)?, a), (slice(s2, l2)?, b)])
+            pointwise::sum_of_three::<T>([slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?])
         });
-        Ok((out, with_last(l1.shape(), a + b)))
+        Ok((out, l1.shape().clone()))
     }
 
     fn bwd(
         &self,
-        x: &Tensor,
-        y: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
         _: &Tensor,
         dy: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let (a, b) = (last(x.shape()), last(y.shape()));
-        let part = |first, len, of: &Tensor| {
-            of.track_op()
-                .then(|| dy.apply_op1(Part { first, len }))
-                .transpose()
-        };
-        Ok((part(0, a, x)?, part(a, b, y)?))
-    }
-}
-
-/// The channels `first .. first + len`.
-struct Part {
-    first: usize,
-    len: usize,
-}
-
-impl CustomOp1 for Part {
-    fn name(&self) -> &'static str {
-        "channel-part"
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let channels = last(l.shape());
-        let out = by_dtype!(s, T => {
-            pointwise::part::<T>(slice(s, l)?, channels, self.first..self.first + self.len)
-        });
-        Ok((out, with_last(l.shape(), self.len)))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, u: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let channels = last(x.shape());
-        let axis = x.rank() - 1;
-        let behind = channels - self.first - self.len;
-        Ok(Some(u.pad_with_zeros(axis, self.first, behind)?))
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(dy.clone()), Some(dy.clone()), Some(dy.clone())))
     }
 }

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Tensor};
 use ctl_compute::ops::{
-    Function, Rectifier, activate, add_activated, concat_channels, leaky_relu, relu,
+    Function, Rectifier, activate, add_activated, add_all, channels_from, concat_channels,
+    leaky_relu, relu,
 };
 
 use super::support::{
@@ -113,6 +114,39 @@ fn concatenation_and_its_parts() {
         );
         assert_eq!(values(&ours), values(&candle));
     }
+}
+
+#[test]
+fn channels_are_cut_out() {
+    let vars = [sample(&[2, 3, 5], "x")];
+    for first in [0, 2, 4] {
+        let cut = |v: &[Tensor]| channels_from(&v[0], first).unwrap();
+        first_order(&cut, &vars);
+        second_order(&cut, &vars);
+        let candle = vars[0].narrow(2, first, 5 - first).unwrap();
+        let ours = cut(&[vars[0].as_tensor().clone()]);
+        assert_eq!(values(&ours), values(&candle));
+    }
+    assert!(channels_from(&vars[0], 5).is_err());
+}
+
+#[test]
+fn sums_of_two_and_three() {
+    let vars = ["a", "b", "c"].map(|purpose| sample(&[3, 7], purpose));
+    let sum = |v: &[Tensor]| add_all(&[&v[0], &v[1], &v[2]]).unwrap();
+    first_order(&sum, &vars);
+    second_order(&sum, &vars);
+    let [a, b, c] = &vars.each_ref().map(|v| values(v));
+    let expected: Vec<f64> = (0..a.len()).map(|i| a[i] + b[i] + c[i]).collect();
+    let tensors = vars.each_ref().map(|v| v.as_tensor().clone());
+    assert_eq!(values(&sum(&tensors)), expected);
+    let two = add_all(&[&tensors[0], &tensors[1]]).unwrap();
+    let expected: Vec<f64> = a.iter().zip(b).map(|(a, b)| a + b).collect();
+    assert_eq!(values(&two), expected);
+    assert!(add_all(&[]).is_err());
+    assert!(add_all(&[&tensors[0], &sample(&[7, 3], "d")]).is_err());
+    let large = ["a", "b", "c"].map(|purpose| sample(&[40_000], purpose));
+    same_everywhere(|v| add_all(&[&v[0], &v[1], &v[2]]).unwrap(), &large);
 }
 
 #[test]

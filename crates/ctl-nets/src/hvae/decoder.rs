@@ -1,7 +1,10 @@
 //! From latent variables and parents to the last hidden state.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::ops::{Interpolation, concat_channels, resize};
+use ctl_compute::ops::{
+    Interpolation, add_all, channels_from, concat_channels, gaussian_divergence, gaussian_draw,
+    resize,
+};
 
 use super::block::{Block, BlockSize};
 use super::encoder::Features;
@@ -21,28 +24,6 @@ struct DecoderBlock {
     /// From the latent to the next block's prior; none in the last block.
     prior_projection: Option<Conv>,
     residual: Block,
-}
-
-/// Mean and log standard deviation of a Gaussian, each `[B, r, r, Z]`.
-struct Gaussian {
-    mean: Tensor,
-    log_scale: Tensor,
-}
-
-impl Gaussian {
-    fn draw(&self, noise: &Tensor) -> Result<Tensor> {
-        Ok((&self.mean + self.log_scale.exp()?.mul(noise)?)?)
-    }
-
-    /// `KL(self ‖ other)` of each image, `[B]`.
-    fn divergence(&self, other: &Self) -> Result<Tensor> {
-        let gap = (&self.log_scale - &other.log_scale)?;
-        let distance = (&self.mean - &other.mean)?.sqr()?;
-        let precision = (&other.log_scale * -2.0)?.exp()?;
-        let ratio = ((&gap * 2.0)?.exp()? + distance.mul(&precision)?)?;
-        let kl = (((ratio * 0.5)? - gap)? - 0.5)?;
-        Ok(kl.flatten_from(1)?.sum(1)?)
-    }
 }
 
 impl DecoderBlock {
@@ -80,12 +61,13 @@ impl DecoderBlock {
         })
     }
 
-    /// Distribution of the latent given the latents before it, and features for the hidden state.
-    fn prior(&self, latent: &Tensor, channels: usize) -> Result<(Gaussian, Tensor)> {
-        let out = self.prior.forward(latent)?;
-        let rest = out.dims()[3] - 2 * channels;
-        let features = out.narrow(3, 2 * channels, rest)?;
-        Ok((gaussian(&out, channels)?, features))
+    /// Mean and log standard deviation of the latent given the latents before it, and behind them
+    /// features for the hidden state, which are also returned alone: `[B, r, r, 2 Z + W]` and
+    /// `[B, r, r, W]`.
+    fn prior(&self, latent: &Tensor, channels: usize) -> Result<(Tensor, Tensor)> {
+        let law = self.prior.forward(latent)?;
+        let features = channels_from(&law, 2 * channels)?;
+        Ok((law, features))
     }
 
     /// The hidden state and the input of the next prior.
@@ -99,20 +81,13 @@ impl DecoderBlock {
         let drawn = self
             .latent_projection
             .forward(&concat_channels(&[latent, planes])?)?;
-        let hidden = ((hidden + features)? + drawn)?;
+        let hidden = add_all(&[hidden, features, &drawn])?;
         let onwards = match &self.prior_projection {
             Some(conv) => conv.forward(&concat_channels(&[latent, features])?)?,
             None => latent.clone(),
         };
         Ok((self.residual.forward(&hidden)?, onwards))
     }
-}
-
-fn gaussian(both: &Tensor, channels: usize) -> Result<Gaussian> {
-    Ok(Gaussian {
-        mean: both.narrow(3, 0, channels)?,
-        log_scale: both.narrow(3, channels, channels)?,
-    })
 }
 
 pub(super) struct Decoder {
@@ -190,9 +165,9 @@ impl Decoder {
             };
             let (prior, prior_features) = block.prior(&state.latent, self.latent)?;
             let seen = concat_channels(&[&state.hidden, &planes, seen])?;
-            let posterior = gaussian(&block.posterior.forward(&seen)?, self.latent)?;
-            let latent = posterior.draw(noise)?;
-            let divergence = posterior.divergence(&prior)?;
+            let posterior = block.posterior.forward(&seen)?;
+            let latent = gaussian_draw(&posterior, noise)?;
+            let divergence = gaussian_divergence(&posterior, &prior, self.latent)?;
             kl = Some(match kl {
                 Some(sum) => (sum + divergence)?,
                 None => divergence,
@@ -220,7 +195,7 @@ impl Decoder {
             let (prior, features) = block.prior(&state.latent, self.latent)?;
             let latent = match latents {
                 Latents::Given(latents) => latents[index].clone(),
-                Latents::Noise(noise) => prior.draw(&noise[index])?,
+                Latents::Noise(noise) => gaussian_draw(&prior, &noise[index])?,
             };
             (state.hidden, state.latent) =
                 block.advance(&state.hidden, &features, &latent, &planes)?;
