@@ -4,7 +4,8 @@
 use candle_core::{DType, Device, Tensor, Var};
 use ctl_compute::ops::Activation;
 use ctl_compute::ops::{
-    ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv3d, linear,
+    ConvOptions, ConvTransposeOptions, Function as Smooth, NormParams, activate, batch_norm,
+    conv_transpose2d, conv_transpose3d, conv2d, conv2d_after, conv3d, linear,
 };
 use ctl_compute::random::{normal, stream};
 use proptest::prelude::*;
@@ -321,7 +322,15 @@ fn second_order_matches_differences() {
         sample(&[5, 3], "w"),
         sample(&[5], "b"),
     ];
-    let cases: [(Function<'_>, &[Var]); 2] = [(&conv, &conv_vars), (&dense, &dense_vars)];
+    let behind = |v: &[Tensor]| {
+        let options = ConvOptions::same([3, 3]);
+        conv2d_after(Smooth::Tanh, &v[0], &v[1], &v[2], &options).unwrap()
+    };
+    let cases: [(Function<'_>, &[Var]); 3] = [
+        (&conv, &conv_vars),
+        (&dense, &dense_vars),
+        (&behind, &conv_vars),
+    ];
     for (f, vars) in cases {
         let grads = gradient_norm(f, &tensors(vars)).backward().unwrap();
         for (index, var) in vars.iter().enumerate() {
@@ -382,6 +391,55 @@ fn gradients_of_data_are_not_computed() {
     .unwrap();
     let grads = y.sum_all().unwrap().backward().unwrap();
     assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
+}
+
+#[test]
+fn a_convolution_behind_an_activation_is_the_two_of_them() {
+    let vars = [
+        sample(&[2, 5, 4, 3], "x"),
+        sample(&[2, 3, 3, 3], "w"),
+        sample(&[2], "b"),
+    ];
+    let options = ConvOptions::same([3, 3]);
+    let fused = |v: &[Tensor]| conv2d_after(Smooth::Gelu, &v[0], &v[1], &v[2], &options).unwrap();
+    let apart = |v: &[Tensor]| {
+        let x = activate(&v[0], Smooth::Gelu).unwrap();
+        conv2d(&x, &v[1], Some(&v[2]), Activation::Identity, &options).unwrap()
+    };
+    check(&fused, &vars);
+    check_single(&fused, &vars);
+    let v = tensors(&vars);
+    assert_eq!(values(&fused(&v)), values(&apart(&v)));
+    let [a, b] = [scalar(&fused, &v), scalar(&apart, &v)].map(|s| s.backward().unwrap());
+    for var in &vars {
+        assert_eq!(values(a.get(var).unwrap()), values(b.get(var).unwrap()));
+    }
+}
+
+/// A gradient with a past would hold every gradient it came from as long as it lives.
+#[test]
+fn gradients_of_weights_have_no_past() {
+    let vars = [
+        sample(&[2, 5, 5, 2], "x"),
+        sample(&[3, 2, 3, 3], "w"),
+        sample(&[3], "b"),
+        sample(&[3], "scale"),
+        sample(&[3], "shift"),
+    ];
+    let v = tensors(&vars);
+    let y = conv2d(
+        &v[0],
+        &v[1],
+        Some(&v[2]),
+        Activation::Relu,
+        &ConvOptions::same([3, 3]),
+    )
+    .unwrap();
+    let (y, _) = batch_norm(&y, &NormParams::new(&v[3], &v[4])).unwrap();
+    let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    for var in &vars {
+        assert!(!grads.get(var).unwrap().track_op());
+    }
 }
 
 #[test]

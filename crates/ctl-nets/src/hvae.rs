@@ -36,7 +36,9 @@ impl HvaeOutput {
     /// # Errors
     /// When candle refuses.
     pub fn loss(&self, beta: f64) -> Result<Tensor> {
-        Ok((self.distortion.mean_all()? + (self.kl.mean_all()? * beta)?)?)
+        // candle goes back through the first term last: with the divergences there, that of a block
+        // is differentiated when the block is, and not all of them before everything else.
+        Ok(((self.kl.mean_all()? * beta)? + self.distortion.mean_all()?)?)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What all custom operators share: checks of their operands and the choice of the float type.
 
+use std::sync::LazyLock;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Tensor, WithDType};
 
@@ -43,6 +45,30 @@ fn dtype_fault(op: &'static str, found: String) -> ComputeError {
         expected: "f32 or f64, the same for all operands",
         found,
     }
+}
+
+/// Whether candle differentiates gradients again, which it reads from the environment once.
+fn keeps_graphs() -> bool {
+    static KEEPS: LazyLock<bool> = LazyLock::new(|| {
+        std::env::var("CANDLE_GRAD_DO_NOT_DETACH").is_ok_and(|s| !s.is_empty() && s != "0")
+    });
+    *KEEPS
+}
+
+/// What the gradient operators of a backward pass work on.
+///
+/// candle cuts a gradient from its past before it goes on, but not those of the weights, which are
+/// left to the caller: with their pasts they would hold the gradient of every layer's output until
+/// the last is done.
+/// Where nobody differentiates gradients again, operands without past have the same values.
+pub(super) fn operands<const N: usize>(tensors: [&Tensor; N]) -> [Tensor; N] {
+    tensors.map(|tensor| {
+        if keeps_graphs() {
+            tensor.clone()
+        } else {
+            tensor.detach()
+        }
+    })
 }
 
 /// Refuses operands that are not floats of one type on the CPU.

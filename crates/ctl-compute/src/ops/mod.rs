@@ -23,7 +23,8 @@ mod storage;
 pub use activation::Activation;
 pub use channels::{channels_from, concat_channels};
 pub use convolution::{
-    ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv3d,
+    ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv2d_after,
+    conv3d,
 };
 pub use dense::linear;
 pub use dropout::dropout;

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
-use super::custom::{by_dtype, check_floats};
+use super::custom::{by_dtype, check_floats, operands};
 use super::normalisation::Rectifier;
 use super::storage::slice;
 use crate::kernels::pointwise::{self, Order};
@@ -67,7 +67,7 @@ activation!(
     /// `x · Φ(x)` by the hyperbolic tangent.
     gelu_tanh, GeluTanh);
 
-struct Activate(Function);
+pub(super) struct Activate(pub(super) Function);
 
 impl CustomOp1 for Activate {
     fn name(&self) -> &'static str {
@@ -86,7 +86,13 @@ impl CustomOp1 for Activate {
 }
 
 /// `(x, dy) -> dy · f'(x)` or `dy · f''(x)`
-struct Derivative(Function, Order);
+pub(super) struct Derivative(Function, Order);
+
+impl Derivative {
+    pub(super) fn first(function: Function) -> Self {
+        Self(function, Order::First)
+    }
+}
 
 impl CustomOp2 for Derivative {
     fn name(&self) -> &'static str {
@@ -251,7 +257,7 @@ impl CustomOp2 for Add {
         out: &Tensor,
         dy: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let gated = gate(dy, out, self.0)?;
+        let [gated] = operands([&gate(dy, out, self.0)?]);
         Ok((Some(gated.clone()), Some(gated)))
     }
 }
@@ -280,7 +286,7 @@ pub fn add_all(terms: &[&Tensor]) -> Result<Tensor> {
         return Err(ComputeError::shape(OP, expected, other.shape()));
     }
     match *terms {
-        [a, b] => Ok((a + b)?),
+        [a, b] => Ok(a.contiguous()?.apply_op2(&b.contiguous()?, Add(1.0))?),
         [a, b, c] => {
             let (b, c) = (b.contiguous()?, c.contiguous()?);
             Ok(a.contiguous()?.apply_op3(&b, &c, SumOfThree)?)

@@ -1,7 +1,7 @@
 //! The bottleneck block of encoder, prior, posterior and decoder.
 
 use candle_core::Tensor;
-use ctl_compute::ops::{Windows, average_pool2d, gelu};
+use ctl_compute::ops::{Function, Windows, add_all, average_pool2d};
 
 use crate::layers::{Conv, ConvSize};
 use crate::{Parameters, Result};
@@ -83,12 +83,12 @@ impl Block {
     pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut hidden = input.clone();
         for layer in &self.layers {
-            hidden = layer.forward(&gelu(&hidden)?)?;
+            hidden = layer.forward_after(Function::Gelu, &hidden)?;
         }
         let out = match &self.residual {
             Residual::Nothing => hidden,
-            Residual::Input => (input + hidden)?,
-            Residual::Projected(conv) => (conv.forward(input)? + hidden)?,
+            Residual::Input => add_all(&[input, &hidden])?,
+            Residual::Projected(conv) => add_all(&[&conv.forward(input)?, &hidden])?,
         };
         match self.down {
             Some(window) => Ok(average_pool2d(&out, &Windows::tiles(window), true)?),

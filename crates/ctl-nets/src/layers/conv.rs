@@ -1,7 +1,7 @@
 //! Convolutions in two and three dimensions.
 
 use candle_core::{Tensor, Var};
-use ctl_compute::ops::Activation;
+use ctl_compute::ops::{Activation, ConvOptions, Function, activate, conv2d_after};
 
 use crate::axes::{self, Steps};
 use crate::{Initialiser, Parameters, Result};
@@ -126,6 +126,22 @@ impl Conv {
     pub fn forward_with(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
         let bias = self.bias.as_deref();
         axes::conv(input, &self.weight, bias, activation, self.size.steps())
+    }
+
+    /// The layer on images behind a smooth activation, which is evaluated again in the backward
+    /// pass instead of being kept.
+    ///
+    /// # Errors
+    /// When the channels differ, the image is smaller than the kernel, or it is a volume.
+    pub(crate) fn forward_after(&self, function: Function, input: &Tensor) -> Result<Tensor> {
+        let Some(bias) = self.bias.as_deref() else {
+            return self.forward(&activate(input, function)?);
+        };
+        let Steps { stride, padding } = self.size.steps();
+        let options = ConvOptions::default()
+            .with_stride([stride; 2])
+            .with_padding([padding; 2]);
+        Ok(conv2d_after(function, input, &self.weight, bias, &options)?)
     }
 }
 

@@ -13,9 +13,10 @@ pub use options::{ConvOptions, ConvTransposeOptions};
 pub use transposed::{conv_transpose2d, conv_transpose3d};
 
 use super::activation::Activation;
+use super::pointwise::Function;
 use crate::kernels::conv::{ConvShape, ConvSizes};
 use crate::{ComputeError, Result};
-use operators::{Geometry, Kind, Product};
+use operators::{Behind, Geometry, Kind, Product};
 
 /// Convolution of images (cross-correlation, as deep learning has it), channels last.
 ///
@@ -92,6 +93,43 @@ pub fn conv3d(
     convolve("conv3d", input, weight, bias, activation, options)
 }
 
+/// Convolution of `f(x)`, channels last; [`conv2d`] behind an activation that is not kept.
+///
+/// The backward pass evaluates `f(x)` again, so that of the two tensors only `x` stays in memory.
+///
+/// # Arguments
+/// As for [`conv2d`]; `function` acts on the input.
+///
+/// # Errors
+/// As for [`conv2d`].
+///
+/// # Examples
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use ctl_compute::ops::{ConvOptions, Function, conv2d_after};
+///
+/// let image = Tensor::zeros((1, 2, 2, 1), DType::F64, &Device::Cpu)?;
+/// let weight = Tensor::ones((1, 1, 1, 1), DType::F64, &Device::Cpu)?;
+/// let bias = Tensor::ones(1, DType::F64, &Device::Cpu)?;
+/// let f = Function::Sigmoid;
+/// let out = conv2d_after(f, &image, &weight, &bias, &ConvOptions::default())?;
+/// assert_eq!(out.flatten_all()?.to_vec1::<f64>()?, [1.5; 4]);
+/// # Ok::<(), ctl_compute::ComputeError>(())
+/// ```
+pub fn conv2d_after(
+    function: Function,
+    input: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    options: &ConvOptions<2>,
+) -> Result<Tensor> {
+    const OP: &str = "conv2d_after";
+    let product = product(OP, input, weight, Some(bias), Activation::Identity, options)?;
+    let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
+    let op = Behind { function, product };
+    Ok(input.contiguous()?.apply_op3(&weight, &bias, op)?)
+}
+
 fn convolve<const N: usize>(
     op: &'static str,
     input: &Tensor,
@@ -100,6 +138,18 @@ fn convolve<const N: usize>(
     activation: Activation,
     options: &ConvOptions<N>,
 ) -> Result<Tensor> {
+    let product = product(op, input, weight, bias, activation, options)?;
+    Ok(product.apply(input, weight, bias)?)
+}
+
+fn product<const N: usize>(
+    op: &'static str,
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+    options: &ConvOptions<N>,
+) -> Result<Product> {
     checks::operands(op, input, weight, bias)?;
     let (batch, size, channels_in) = image::<N>(op, input)?;
     let (channels_out, group_in, kernel) = filter::<N>(op, weight)?;
@@ -124,7 +174,7 @@ fn convolve<const N: usize>(
             dilation: volume(options.dilation, 1),
         },
     )?;
-    let product = Product {
+    Ok(Product {
         name: op,
         geometry: Arc::new(Geometry {
             shape,
@@ -134,8 +184,7 @@ fn convolve<const N: usize>(
         }),
         kind: Kind::Output,
         relu: activation == Activation::Relu,
-    };
-    Ok(product.apply(input, weight, bias)?)
+    })
 }
 
 /// Batch, size and channels of `[B, …, C]`.

@@ -11,6 +11,9 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Sh
 use crate::kernels::conv::{
     ConvShape, Epilogue, Float, channel_sums, forward, input_gradient, relu_gate, weight_gradient,
 };
+use crate::kernels::pointwise::{Function, apply};
+use crate::ops::custom::{by_dtype, operands};
+use crate::ops::pointwise::{Activate, Derivative};
 use crate::ops::storage::slice;
 
 /// The geometry and the shapes of the three tensors of a convolution.
@@ -113,12 +116,14 @@ impl Product {
         b: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let da = a.track_op().then(|| match self.kind {
+        let (track_a, track_b) = (a.track_op(), b.track_op());
+        let [a, b, gradient] = &operands([a, b, gradient]);
+        let da = track_a.then(|| match self.kind {
             Kind::Output => self.of(Kind::Input, gradient, b),
             Kind::Input => self.of(Kind::Output, gradient, b),
             Kind::Weight => self.of(Kind::Input, b, gradient),
         });
-        let db = b.track_op().then(|| match self.kind {
+        let db = track_b.then(|| match self.kind {
             Kind::Output => self.of(Kind::Weight, a, gradient),
             Kind::Input => self.of(Kind::Weight, gradient, a),
             Kind::Weight => self.of(Kind::Output, a, gradient),
@@ -127,9 +132,10 @@ impl Product {
     }
 
     fn behind_epilogue(&self, output: &Tensor, gradient: &Tensor) -> candle_core::Result<Tensor> {
-        let gradient = gradient.contiguous()?;
+        let [gradient] = operands([&gradient.contiguous()?]);
         if self.relu {
-            return gradient.apply_op2(&output.detach(), ReluGate);
+            let [gated] = operands([&gradient.apply_op2(&output.detach(), ReluGate)?]);
+            return Ok(gated);
         }
         Ok(gradient)
     }
@@ -190,6 +196,65 @@ impl CustomOp3 for Product {
         let (da, db) = self.operands(a, b, &gradient)?;
         let dbias = bias.track_op().then(|| gradient.apply_op1(ChannelSum));
         Ok((da, db, dbias.transpose()?))
+    }
+}
+
+/// `(x, w, bias) -> bias + w * f(x)`, without keeping `f(x)`.
+pub(super) struct Behind {
+    pub(super) function: Function,
+    pub(super) product: Product,
+}
+
+impl Behind {
+    fn activated(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<CpuStorage> {
+        Ok(by_dtype!(storage, T => apply::<T>(self.function, slice(storage, layout)?)))
+    }
+}
+
+impl CustomOp3 for Behind {
+    fn name(&self) -> &'static str {
+        self.product.name
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let activated = self.activated(s1, l1)?;
+        let layout = Layout::contiguous(l1.shape());
+        self.product
+            .run((&activated, &layout), (s2, l2), Some((s3, l3)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let tracked = [x, weight, bias].map(Tensor::track_op);
+        let [x, weight, gradient] = &operands([x, weight, &gradient.contiguous()?]);
+        let in_x = tracked[0].then(|| {
+            let inner = self.product.of(Kind::Input, gradient, weight)?;
+            x.apply_op2(&inner, Derivative::first(self.function))
+        });
+        let in_weight = tracked[1].then(|| {
+            let activated = x.apply_op1(Activate(self.function))?;
+            self.product.of(Kind::Weight, &activated, gradient)
+        });
+        let in_bias = tracked[2].then(|| gradient.apply_op1(ChannelSum));
+        Ok((
+            in_x.transpose()?,
+            in_weight.transpose()?,
+            in_bias.transpose()?,
+        ))
     }
 }
 

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
 use crate::Result;
 use crate::kernels::normalise::{Affine, Gradients, Moments, Normalisation};
-use crate::ops::custom::{Element, by_dtype};
+use crate::ops::custom::{Element, by_dtype, operands};
 use crate::ops::pointwise::gate;
 use crate::ops::storage::slice;
 
@@ -68,10 +68,14 @@ impl Forward {
             },
             moments: self.found.get().cloned().unwrap_or_default(),
         };
-        let flat = x.apply_op3(affine, &dz.contiguous()?, op)?;
+        let [x, affine, dz] = operands([x, affine, &dz.contiguous()?]);
+        let flat = x.apply_op3(&affine, &dz, op)?;
         let len = x.elem_count();
         let dx = flat.narrow(0, 0, len)?.reshape(x.shape())?;
-        let d_affine = flat.narrow(0, len, affine.elem_count())?;
+        // A view would hold `dx` as long as somebody keeps the gradient of the weights.
+        let d_affine = flat
+            .narrow(0, len, affine.elem_count())?
+            .force_contiguous()?;
         Ok([dx, d_affine.reshape(affine.shape())?])
     }
 }
