@@ -1,0 +1,1 @@
+//! Covariate adjustment, front-door sets and conditional instruments.

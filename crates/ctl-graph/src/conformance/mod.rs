@@ -1,0 +1,1 @@
+//! Runs test vectors, computed by other programs, through this crate.

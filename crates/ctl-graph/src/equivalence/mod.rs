@@ -1,0 +1,1 @@
+//! Markov equivalence: CPDAGs, ancestral graphs and what their members share.

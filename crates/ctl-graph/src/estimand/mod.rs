@@ -1,0 +1,1 @@
+//! Estimands as expressions that simplify, print and evaluate.

@@ -1,0 +1,16 @@
+//! Diagrams with directed and bidirected edges, views of them, and marked graphs.
+
+mod builder;
+mod diagram;
+mod marked;
+mod mixed;
+mod set;
+mod text;
+mod view;
+
+pub use builder::DiagramBuilder;
+pub use diagram::{Diagram, Node};
+pub use marked::{Mark, MarkedEdge, MarkedGraph};
+pub use mixed::Mixed;
+pub use set::{Members, NodeId, NodeSet};
+pub use view::View;

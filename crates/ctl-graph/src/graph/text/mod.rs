@@ -1,0 +1,4 @@
+//! Diagrams from text and as text.
+
+mod cursor;
+mod plain;

@@ -1,0 +1,1 @@
+//! Transport of effects between domains by selection diagrams.
