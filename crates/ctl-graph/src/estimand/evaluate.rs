@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::eliminate::sum_product;
 use super::{Distributions, Estimand, EstimandError, Factor, Probability};
 use crate::{NodeId, NodeSet};
 
@@ -152,27 +153,14 @@ impl Evaluator<'_> {
         above.combine(below, |a, b| if b == 0.0 { f64::NAN } else { a / b })
     }
 
-    /// Multiplies the factors and sums variables out, the cheapest first.
     fn eliminate(
         &mut self,
         over: &NodeSet,
         factors: &[Arc<Estimand>],
     ) -> Result<Factor, EstimandError> {
         let tables = factors.iter().map(|factor| self.shared(factor));
-        let mut tables = tables.collect::<Result<Vec<_>, _>>()?;
-        let mut left = over.clone();
-        while let Some(node) = cheapest(&left, &tables) {
-            left.remove(node);
-            let holds = |table: &Rc<Factor>| table.card(node).is_some();
-            let (with, without): (Vec<_>, Vec<_>) = tables.into_iter().partition(holds);
-            tables = without;
-            tables.push(Rc::new(if with.is_empty() {
-                Factor::scalar(self.distributions.known_card(node)? as f64)
-            } else {
-                multiply(&with)?.sum_out(&node.into())
-            }));
-        }
-        multiply(&tables)
+        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        sum_product(over, tables, |node| self.distributions.known_card(node))
     }
 
     fn zero_probability(self, states: &[(NodeId, usize)]) -> EstimandError {
@@ -181,33 +169,4 @@ impl Evaluator<'_> {
             .unwrap_or_else(|| self.distributions.event(states));
         EstimandError::ZeroProbability { event }
     }
-}
-
-fn multiply(tables: &[Rc<Factor>]) -> Result<Factor, EstimandError> {
-    let times = |a: f64, b: f64| if a == 0.0 || b == 0.0 { 0.0 } else { a * b };
-    tables
-        .iter()
-        .try_fold(Factor::scalar(1.0), |product, table| {
-            product.combine(table, times)
-        })
-}
-
-/// The variable whose elimination makes the smallest table, the first by index among equals.
-fn cheapest(left: &NodeSet, tables: &[Rc<Factor>]) -> Option<NodeId> {
-    let cost = |node: NodeId| {
-        let mut axes = NodeSet::new();
-        let mut cells = 1.0;
-        for table in tables.iter().filter(|table| table.card(node).is_some()) {
-            for (&axis, &card) in table.axes().iter().zip(table.cards()) {
-                if axes.insert(axis) {
-                    cells *= card as f64;
-                }
-            }
-        }
-        cells
-    };
-    left.iter()
-        .map(|node| (cost(node), node))
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|best| best.1)
 }

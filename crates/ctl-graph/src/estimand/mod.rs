@@ -32,6 +32,7 @@
 //! ```
 
 mod distributions;
+mod eliminate;
 mod error;
 mod evaluate;
 mod expression;
@@ -40,6 +41,7 @@ mod render;
 mod simplify;
 
 pub use distributions::Distributions;
+pub(crate) use eliminate::sum_product;
 pub use error::EstimandError;
 pub use expression::{Domain, Estimand, Probability};
 pub use factor::Factor;
