@@ -3,6 +3,7 @@
 //! A file is a JSON object with `schema` and its cases. A case passes when every expected field
 //! that it holds agrees; a field that this crate does not compute is a failure, not a pass.
 
+mod adjustment;
 mod classic;
 mod input;
 mod json;
@@ -51,7 +52,9 @@ pub(crate) type Topic = fn(file: &Value, folder: &Path) -> Result<Outcome, Probl
 
 /// The schemas that can be run.
 const TOPICS: &[(&str, Topic)] = &[
+    ("adjustment/1", adjustment::run),
     ("classic/1", classic::run),
+    ("frontdoor_iv/1", adjustment::run_front_door),
     ("separation/1", separation::run),
 ];
 

@@ -5,7 +5,9 @@ mod diagram;
 mod file;
 mod marked;
 mod mixed;
+mod projection;
 mod set;
+mod structure;
 mod text;
 mod view;
 
@@ -15,4 +17,6 @@ pub use file::{CausalDirection, DiagramFile, Direction, Role, Shift, ShiftKind};
 pub use marked::{Mark, MarkedEdge, MarkedGraph};
 pub use mixed::Mixed;
 pub use set::{Members, NodeId, NodeSet};
+pub(crate) use structure::moral_within;
+pub use structure::{markov_blanket, moral_graph};
 pub use view::View;
