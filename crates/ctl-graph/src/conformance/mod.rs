@@ -5,14 +5,19 @@
 
 mod adjustment;
 mod classic;
+mod finite;
+mod identification;
 mod input;
 mod json;
 mod separation;
+mod transport;
 
 use std::path::Path;
 
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) use finite::FiniteModel;
 pub(crate) use input::Problem;
 pub use json::parse;
 
@@ -55,7 +60,9 @@ const TOPICS: &[(&str, Topic)] = &[
     ("adjustment/1", adjustment::run),
     ("classic/1", classic::run),
     ("frontdoor_iv/1", adjustment::run_front_door),
+    ("identification/1", identification::run),
     ("separation/1", separation::run),
+    ("transportability/1", transport::run),
 ];
 
 /// Computes every case of a vector file and compares what the case expects.

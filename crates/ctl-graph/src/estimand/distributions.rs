@@ -14,13 +14,13 @@ const SUM_TOLERANCE: f64 = 1e-6;
 /// # Examples
 ///
 /// ```
-/// use ctl_graph::{Diagram, estimand::{Distributions, Domain, Factor}};
+/// use ctl_graph::{Diagram, NodeSet, estimand::{Distributions, Domain, Factor}};
 ///
 /// let diagram = Diagram::parse("X -> Y")?;
 /// let axes = [diagram.node("X")?, diagram.node("Y")?];
 /// let mut known = Distributions::new(&diagram);
 /// let joint = Factor::new(&axes, &[2, 2], vec![0.1, 0.4, 0.3, 0.2])?;
-/// known.insert(Domain::Target, &diagram.set(&[])?, joint)?;
+/// known.insert(Domain::Target, &NodeSet::new(), joint)?;
 /// // In the trial at the first source, P(Y | do(X)) stands in the rows of X.
 /// let trial = Factor::new(&axes, &[2, 2], vec![0.25, 0.75, 0.5, 0.5])?;
 /// known.insert(Domain::Source(0), &diagram.set(&["X"])?, trial)?;

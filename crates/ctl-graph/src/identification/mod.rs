@@ -42,7 +42,6 @@ pub use counterfactual::{
 pub(crate) use decompose::Decomposition;
 pub use hedge::Hedge;
 pub use query::Query;
-pub(crate) use query::check_observed;
 pub use worlds::Counterfactual;
 
 /// The answer of [`identify`].

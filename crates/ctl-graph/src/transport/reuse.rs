@@ -220,13 +220,13 @@ pub fn image_reuse(
 /// # Examples
 ///
 /// ```
-/// use ctl_graph::{Diagram, transport::is_s_admissible};
+/// use ctl_graph::{Diagram, NodeSet, transport::is_s_admissible};
 ///
 /// let diagram = Diagram::parse("age -> outcome; drug -> outcome")?;
 /// let [age, outcome, drug] = ["age", "outcome", "drug"].map(|name| diagram.set(&[name]));
 /// let (age, outcome, drug) = (age?, outcome?, drug?);
 /// assert!(is_s_admissible(&diagram, &age, &outcome, &drug, &age)?);
-/// assert!(!is_s_admissible(&diagram, &age, &outcome, &drug, &diagram.set(&[])?)?);
+/// assert!(!is_s_admissible(&diagram, &age, &outcome, &drug, &NodeSet::new())?);
 /// # Ok::<(), ctl_graph::GraphError>(())
 /// ```
 pub fn is_s_admissible(

@@ -192,6 +192,21 @@ impl SelectionDiagram {
         self.sources.iter().map(Population::name).collect()
     }
 
+    /// Tells whether a population has data from an experiment.
+    ///
+    /// # Arguments
+    /// - `domain`: the population; one that does not exist offers nothing.
+    /// - `intervention`: what the experiment sets; empty for observation.
+    pub fn offers(&self, domain: Domain, intervention: &NodeSet) -> bool {
+        self.populations().any(|(known, population)| {
+            known == domain
+                && match &population.experiments {
+                    Experiments::SubsetsOf(set) => intervention.is_subset(set),
+                    Experiments::Listed(sets) => sets.contains(intervention),
+                }
+        })
+    }
+
     /// The target, then the sources.
     pub(super) fn populations(&self) -> impl Iterator<Item = (Domain, &Population)> {
         let sources = self.sources.iter().enumerate();
