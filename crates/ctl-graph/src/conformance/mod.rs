@@ -5,6 +5,7 @@
 
 mod adjustment;
 mod classic;
+mod equivalence;
 mod input;
 mod json;
 mod separation;
@@ -54,7 +55,9 @@ pub(crate) type Topic = fn(file: &Value, folder: &Path) -> Result<Outcome, Probl
 const TOPICS: &[(&str, Topic)] = &[
     ("adjustment/1", adjustment::run),
     ("classic/1", classic::run),
+    ("cpdag/1", equivalence::run_cpdag),
     ("frontdoor_iv/1", adjustment::run_front_door),
+    ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),
 ];
 
