@@ -5,6 +5,7 @@
 
 mod adjustment;
 mod classic;
+mod equivalence;
 mod finite;
 mod identification;
 mod input;
@@ -59,8 +60,10 @@ pub(crate) type Topic = fn(file: &Value, folder: &Path) -> Result<Outcome, Probl
 const TOPICS: &[(&str, Topic)] = &[
     ("adjustment/1", adjustment::run),
     ("classic/1", classic::run),
+    ("cpdag/1", equivalence::run_cpdag),
     ("frontdoor_iv/1", adjustment::run_front_door),
     ("identification/1", identification::run),
+    ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),
     ("transportability/1", transport::run),
 ];

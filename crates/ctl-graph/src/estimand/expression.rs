@@ -136,12 +136,29 @@ impl Probability {
         self.fixed.iter().any(|pair| pair.0 == node)
     }
 
-    /// Tells whether two probabilities speak of the same population and experiment.
+    /// Tells whether two probabilities speak of the same population and experiment, and of the same
+    /// states where they share variables.
     pub(super) fn same_regime(&self, other: &Self) -> bool {
+        let agrees = |a: &Self, b: &Self| {
+            a.fixed.iter().all(|pair| !b.mentions(pair.0) || b.fixed.contains(pair))
+        };
         self.domain == other.domain
             && self.intervention == other.intervention
-            && self.fixed.is_empty()
-            && other.fixed.is_empty()
+            && agrees(self, other)
+            && agrees(other, self)
+    }
+
+    /// P(a | b, c) P(b | c) as P(a, b | c).
+    pub(super) fn chain(&self, other: &Self) -> Option<Self> {
+        let fits = self.given == other.given.union(&other.outcome) && self.same_regime(other);
+        fits.then(|| {
+            // Every variable of the other factor occurs in this one.
+            Self {
+                outcome: self.outcome.union(&other.outcome),
+                given: other.given.clone(),
+                ..self.clone()
+            }
+        })
     }
 
     /// Sums a variable out where that only shortens the outcome.

@@ -105,11 +105,7 @@ fn chain(first: &Estimand, second: &Estimand) -> Option<Probability> {
     let (Estimand::Probability(a), Estimand::Probability(b)) = (first, second) else {
         return None;
     };
-    let fits = a.same_regime(b) && a.given == b.given.union(&b.outcome);
-    fits.then(|| Probability {
-        outcome: a.outcome.union(&b.outcome),
-        ..b.clone()
-    })
+    a.chain(b)
 }
 
 /// Marginalises through chains and moves factors without a summed variable out of the sum.
@@ -146,6 +142,11 @@ fn fraction(numerator: Estimand, denominator: Estimand) -> Estimand {
         )
         .collect();
     condition_pairs(&mut above, &mut below);
+    if let ([sum], [divisor]) = (&above[..], &below[..])
+        && let Some(inside) = divide_inside(sum, divisor)
+    {
+        return inside;
+    }
     Estimand::fraction(Estimand::product(above), Estimand::product(below))
 }
 
@@ -180,4 +181,23 @@ fn condition_pairs(above: &mut [Arc<Estimand>], below: &mut Vec<Arc<Estimand>>) 
             kept
         });
     }
+}
+
+/// Moves the divisor of a sum to a factor that it turns into a conditional probability.
+fn divide_inside(sum: &Estimand, divisor: &Arc<Estimand>) -> Option<Estimand> {
+    let Estimand::Sum { over, term } = sum else {
+        return None;
+    };
+    if over.iter().any(|node| divisor.has_free(node)) {
+        return None;
+    }
+    let mut factors = Estimand::clone(term).factors();
+    for factor in &mut factors {
+        let ratio = Estimand::fraction(Arc::clone(factor), Arc::clone(divisor));
+        if !matches!(ratio, Estimand::Fraction { .. }) {
+            *factor = Arc::new(ratio);
+            return Some(Estimand::sum(over, Estimand::product(factors)));
+        }
+    }
+    None
 }
