@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::input::{Problem, list, string, words};
-use crate::estimand::{Distributions, Domain, Estimand, Factor, Probability, sum_product};
+use crate::estimand::{Factor, sum_product};
 use crate::{Diagram, NodeId, NodeSet};
 
 /// A model given by tables: P(v | parents, hidden causes) for each variable, P(u) for each cause.
@@ -20,7 +20,10 @@ impl FiniteModel {
     /// A model from its tables; axes beyond the mechanisms' number are hidden causes.
     pub(crate) fn new(mechanisms: Vec<Factor>, causes: Vec<Factor>) -> Self {
         let shared = |tables: Vec<Factor>| tables.into_iter().map(Rc::new).collect();
-        Self { mechanisms: shared(mechanisms), causes: shared(causes) }
+        Self {
+            mechanisms: shared(mechanisms),
+            causes: shared(causes),
+        }
     }
 
     /// The model of a vector file: `cards`, `latents` and `cpts` with the variable on the last axis.
@@ -36,16 +39,25 @@ impl FiniteModel {
         for id in diagram.ids() {
             let table = &value["cpts"][diagram.name(id)];
             let parents = words(&table["parents"])?;
-            let mut axes =
-                parents.into_iter().map(place).collect::<Result<Vec<_>, _>>()?;
+            let mut axes = parents
+                .into_iter()
+                .map(place)
+                .collect::<Result<Vec<_>, _>>()?;
             axes.push(id);
             mechanisms.push(read_table(&axes, table)?);
         }
         let causes = latents.iter().enumerate().map(|(index, latent)| {
             let values = numbers(&latent["prob"])?;
-            Ok(Factor::new(&[NodeId::new(diagram.len() + index)], &[values.len()], values)?)
+            Ok(Factor::new(
+                &[NodeId::new(diagram.len() + index)],
+                &[values.len()],
+                values,
+            )?)
         });
-        Ok(Self::new(mechanisms, causes.collect::<Result<Vec<_>, Problem>>()?))
+        Ok(Self::new(
+            mechanisms,
+            causes.collect::<Result<Vec<_>, Problem>>()?,
+        ))
     }
 
     /// P(v \ z | do(z)) over all variables, those of the intervention included.
@@ -59,35 +71,27 @@ impl FiniteModel {
             tables.push(Rc::new(Factor::new(&[node], &[card], vec![1.0; card])?));
         }
         let first = self.mechanisms.len();
-        let causes = (first..first + self.causes.len()).map(NodeId::new).collect();
+        let causes = (first..first + self.causes.len())
+            .map(NodeId::new)
+            .collect();
         // A hidden cause without children sums to one in its own table.
         Ok(sum_product(&causes, tables, |_| Ok(1))?)
-    }
-
-    /// P(outcome | do(intervention), given) as a table over all of them.
-    pub(crate) fn truth(
-        &self,
-        diagram: &Diagram,
-        outcome: &NodeSet,
-        intervention: &NodeSet,
-        given: &NodeSet,
-    ) -> Result<Factor, Problem> {
-        let mut known = Distributions::new(diagram);
-        known.insert(Domain::Target, intervention, self.under(intervention)?)?;
-        let probability = Probability::of(outcome).given(given).under(intervention);
-        let estimand = Estimand::from(probability);
-        let axes = outcome.union(intervention).union(given);
-        Ok(estimand.evaluate_over(&axes, &known)?)
     }
 }
 
 fn read_table(axes: &[NodeId], value: &Value) -> Result<Factor, Problem> {
     let shape = value["shape"].as_array().map_or(0, Vec::len);
     let cards = (0..shape).map(|axis| {
-        let card = value["shape"][axis].as_u64().and_then(|card| usize::try_from(card).ok());
+        let card = value["shape"][axis]
+            .as_u64()
+            .and_then(|card| usize::try_from(card).ok());
         card.ok_or_else(|| Problem("shape: expected counts".to_owned()))
     });
-    Ok(Factor::new(axes, &cards.collect::<Result<Vec<_>, _>>()?, numbers(&value["values"])?)?)
+    Ok(Factor::new(
+        axes,
+        &cards.collect::<Result<Vec<_>, _>>()?,
+        numbers(&value["values"])?,
+    )?)
 }
 
 /// The joint distribution in a flat list over all nodes in their order.
@@ -99,7 +103,9 @@ pub(crate) fn joint(diagram: &Diagram, cards: &Value, values: &Value) -> Result<
 
 /// The numbers of a list.
 pub(crate) fn numbers(value: &Value) -> Result<Vec<f64>, Problem> {
-    let list = value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(Value::as_f64).collect());
     list.ok_or_else(|| Problem("expected a list of numbers".to_owned()))
 }
 
@@ -112,14 +118,22 @@ pub(crate) fn table_differs(
 ) -> Result<Option<String>, Problem> {
     /// The files' tolerance for estimands.
     const TOLERANCE: f64 = 1e-9;
-    let axes = words(&truth["axes"])?.into_iter().map(|name| diagram.node(name));
+    let axes = words(&truth["axes"])?
+        .into_iter()
+        .map(|name| diagram.node(name));
     let found = found.in_order(&axes.collect::<Result<Vec<_>, _>>()?)?;
     let expected = numbers(&truth["values"])?;
     if found.len() != expected.len() {
         let (expected, found) = (expected.len(), found.len());
-        return Ok(Some(format!("{field}: expected {expected} values, found {found}")));
+        return Ok(Some(format!(
+            "{field}: expected {expected} values, found {found}"
+        )));
     }
     let tolerance = truth["tol_abs"].as_f64().unwrap_or(TOLERANCE);
-    let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let worst = found
+        .iter()
+        .zip(&expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
     Ok((worst > tolerance).then(|| format!("{field}: largest difference {worst:e}")))
 }

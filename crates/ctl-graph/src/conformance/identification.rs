@@ -34,7 +34,10 @@ pub(super) fn check(case: &Value) -> Result<Vec<String>, Problem> {
     {
         let joint = joint(&diagram, &case["scm"]["cards"], &case["p_obs"])?;
         let known = Distributions::observational(&diagram, joint)?;
-        for (field, estimand) in [("estimand", estimand), ("simplified", &estimand.simplified())] {
+        for (field, estimand) in [
+            ("estimand", estimand),
+            ("simplified", &estimand.simplified()),
+        ] {
             let found = estimand.evaluate_over(&query.variables(), &known)?;
             differences.extend(table_differs(&diagram, field, &found, truth)?);
         }
@@ -44,8 +47,8 @@ pub(super) fn check(case: &Value) -> Result<Vec<String>, Problem> {
 
 /// The query of a case: `outcome`, `treatment` and, optionally, `conditioning`.
 pub(super) fn query(diagram: &Diagram, case: &Value) -> Result<Query, Problem> {
-    let query = Query::of(&nodes(diagram, &case["outcome"])?)
-        .under(&nodes(diagram, &case["treatment"])?);
+    let query =
+        Query::of(&nodes(diagram, &case["outcome"])?).under(&nodes(diagram, &case["treatment"])?);
     if case["conditioning"].is_null() {
         return Ok(query);
     }

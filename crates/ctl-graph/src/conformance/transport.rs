@@ -38,7 +38,9 @@ fn check(case: &Value) -> Result<Vec<String>, Problem> {
     let answer = transport(&selection, &query)?;
     let found = answer.estimand().is_some();
     let mut differences: Vec<String> =
-        differs("transportable", &found, &boolean(case, "transportable")?).into_iter().collect();
+        differs("transportable", &found, &boolean(case, "transportable")?)
+            .into_iter()
+            .collect();
     if let Some(expected) = case["identifiable_in_target_alone"].as_bool() {
         let found = identify(&diagram, &query)?.estimand().is_some();
         differences.extend(differs("identifiable_in_target_alone", &found, &expected));
@@ -47,7 +49,10 @@ fn check(case: &Value) -> Result<Vec<String>, Problem> {
         && !case["truth"].is_null()
     {
         let known = distributions(&diagram, &selection, case, estimand)?;
-        for (field, estimand) in [("estimand", estimand), ("simplified", &estimand.simplified())] {
+        for (field, estimand) in [
+            ("estimand", estimand),
+            ("simplified", &estimand.simplified()),
+        ] {
             let found = estimand.evaluate_over(&query.variables(), &known)?;
             differences.extend(table_differs(&diagram, field, &found, &case["truth"])?);
         }
@@ -86,7 +91,9 @@ fn distributions(
     for probability in estimand.probabilities() {
         let (domain, intervention) = (probability.domain(), probability.intervention());
         if !selection.offers(domain, intervention) {
-            return Err(Problem(format!("{domain:?}: formula uses an experiment not offered")));
+            return Err(Problem(format!(
+                "{domain:?}: formula uses an experiment not offered"
+            )));
         }
         if known.table(domain, intervention).is_err() {
             let model = match domain {

@@ -34,7 +34,11 @@ pub(crate) fn sum_product(
 
 fn multiply(tables: &[Rc<Factor>]) -> Result<Factor, EstimandError> {
     let times = |a: f64, b: f64| if a == 0.0 || b == 0.0 { 0.0 } else { a * b };
-    tables.iter().try_fold(Factor::scalar(1.0), |product, table| product.combine(table, times))
+    tables
+        .iter()
+        .try_fold(Factor::scalar(1.0), |product, table| {
+            product.combine(table, times)
+        })
 }
 
 /// The variable whose elimination makes the smallest table, the first by index among equals.

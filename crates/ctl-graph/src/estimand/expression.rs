@@ -140,7 +140,9 @@ impl Probability {
     /// states where they share variables.
     pub(super) fn same_regime(&self, other: &Self) -> bool {
         let agrees = |a: &Self, b: &Self| {
-            a.fixed.iter().all(|pair| !b.mentions(pair.0) || b.fixed.contains(pair))
+            a.fixed
+                .iter()
+                .all(|pair| !b.mentions(pair.0) || b.fixed.contains(pair))
         };
         self.domain == other.domain
             && self.intervention == other.intervention

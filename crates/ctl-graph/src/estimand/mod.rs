@@ -46,3 +46,6 @@ pub use error::EstimandError;
 pub use expression::{Domain, Estimand, Probability};
 pub use factor::Factor;
 pub use render::Rendered;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Estimands as text and as LaTeX.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use super::{Domain, Estimand, Probability};
 use crate::{Diagram, NodeId, NodeSet};
@@ -166,7 +167,7 @@ impl Writer<'_, '_, '_> {
             Estimand::Zero => self.out.write_char('0'),
             Estimand::One => self.out.write_char('1'),
             Estimand::Probability(probability) => self.probability(probability),
-            Estimand::Product(factors) => self.product(factors.iter().map(AsRef::as_ref)),
+            Estimand::Product(factors) => self.product(factors),
             Estimand::Sum { over, term } => self.sum(over, term),
             Estimand::Fraction {
                 numerator,
@@ -175,12 +176,13 @@ impl Writer<'_, '_, '_> {
         }
     }
 
-    /// A sum reaches as far right as it can, so one that is not the last factor gets brackets; so
+    /// Sums come last. A sum reaches as far right as it can, so one before it gets brackets; so
     /// does a fraction that has no line of its own.
-    fn product<'e>(&mut self, factors: impl Iterator<Item = &'e Estimand>) -> fmt::Result {
-        let mut factors = factors.peekable();
-        while let Some(factor) = factors.next() {
-            let last = factors.peek().is_none();
+    fn product(&mut self, factors: &[Arc<Estimand>]) -> fmt::Result {
+        let mut factors: Vec<&Estimand> = factors.iter().map(AsRef::as_ref).collect();
+        factors.sort_by_key(|factor| matches!(factor, Estimand::Sum { .. }));
+        for (place, factor) in factors.iter().enumerate() {
+            let last = place + 1 == factors.len();
             let ambiguous = match factor {
                 Estimand::Sum { .. } => !last,
                 Estimand::Fraction { .. } => !self.names.latex,

@@ -21,8 +21,14 @@ impl Admg {
         let latent = diagram.latent();
         let mut graph = Self {
             nodes: NodeSet::all(diagram.len()).difference(&latent),
-            parents: diagram.ids().map(|id| diagram.parents(id).clone()).collect(),
-            siblings: diagram.ids().map(|id| diagram.siblings(id).clone()).collect(),
+            parents: diagram
+                .ids()
+                .map(|id| diagram.parents(id).clone())
+                .collect(),
+            siblings: diagram
+                .ids()
+                .map(|id| diagram.siblings(id).clone())
+                .collect(),
             order: diagram.topological_order().to_vec(),
         };
         if !latent.is_empty() {
@@ -105,7 +111,11 @@ impl Admg {
 
     /// The causal order of a set's members.
     pub(crate) fn sorted(&self, set: &NodeSet) -> Vec<NodeId> {
-        self.order.iter().copied().filter(|node| set.contains(*node)).collect()
+        self.order
+            .iter()
+            .copied()
+            .filter(|node| set.contains(*node))
+            .collect()
     }
 }
 
@@ -114,7 +124,9 @@ fn closure(start: &NodeSet, within: &NodeSet, neighbours: &[NodeSet]) -> NodeSet
     let mut reached = start.clone();
     let mut queue: VecDeque<NodeId> = start.iter().collect();
     while let Some(node) = queue.pop_front() {
-        let new = neighbours[node.index()].intersection(within).difference(&reached);
+        let new = neighbours[node.index()]
+            .intersection(within)
+            .difference(&reached);
         queue.extend(new.iter());
         reached.extend_with(&new);
     }

@@ -28,7 +28,13 @@ pub(crate) fn c_factor(
     };
     let region = graph.ancestors(component, &graph.nodes().difference(intervention));
     let mut district = graph.district(member, &region);
-    let mut q = Arc::new(district_factor(graph, &district, &region, domain, intervention));
+    let mut q = Arc::new(district_factor(
+        graph,
+        &district,
+        &region,
+        domain,
+        intervention,
+    ));
     while district != *component {
         let ancestral = graph.ancestors(component, &district);
         if ancestral == district {
@@ -62,7 +68,9 @@ fn district_factor(
             given.extend_with(&graph.parents_of(&given));
             given.remove(node);
             let probability = Probability::of(&node.into()).given(&given.difference(intervention));
-            factors.push(Estimand::from(probability.under(intervention).in_domain(domain)));
+            factors.push(Estimand::from(
+                probability.under(intervention).in_domain(domain),
+            ));
         }
     }
     Estimand::product(factors)
@@ -83,7 +91,11 @@ fn ratios(graph: &Admg, whole: &Arc<Estimand>, region: &NodeSet, district: &Node
         position += run.len();
         if district.contains(run[0]) {
             // The sum over everything is one.
-            let below = if start == 0 { Estimand::One } else { up_to(start) };
+            let below = if start == 0 {
+                Estimand::One
+            } else {
+                up_to(start)
+            };
             factors.push(Estimand::fraction(up_to(position), below));
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::worlds::{Value, Worlds};
+use super::worlds::{Value, Worlds, settled};
 use super::{Admg, Counterfactual, Hedge, c_factor};
 use crate::estimand::{Domain, Estimand, Probability};
 use crate::{Diagram, GraphError, NodeId, NodeSet};
@@ -130,13 +130,21 @@ pub fn identify_counterfactual(
     if event.is_empty() {
         return Err(GraphError::EmptySet { subject: "event" });
     }
-    event.iter().chain(given).try_for_each(|part| part.check(diagram))?;
+    event
+        .iter()
+        .chain(given)
+        .try_for_each(|part| part.check(diagram))?;
     let graph = Admg::of(diagram);
-    let solver = Solver { graph: &graph, available };
-    Ok(solver.solve(event, given).unwrap_or_else(|obstacle| obstacle))
+    let solver = Solver {
+        graph: &graph,
+        available,
+    };
+    Ok(solver
+        .solve(event, given)
+        .unwrap_or_else(|obstacle| obstacle))
 }
 
-/// What was found so far; the error is an answer without a formula.
+/// What was found so far; the error is an answer that ends the search.
 type Found<T> = Result<T, CounterfactualIdentification>;
 
 struct Solver<'a> {
@@ -150,26 +158,34 @@ impl Solver<'_> {
         event: &[Counterfactual],
         given: &[Counterfactual],
     ) -> Found<CounterfactualIdentification> {
-        let Ok(evidence) = Worlds::of(self.graph, given, &[]) else {
-            return Err(CounterfactualIdentification::Impossible);
+        let impossible = |_| CounterfactualIdentification::Impossible;
+        let given = settled(given).map_err(impossible)?;
+        let evidence = Worlds::of(self.graph, &given, &[]).map_err(impossible)?;
+        let zero = |_| CounterfactualIdentification::Identified(Estimand::Zero);
+        let event = settled(event).map_err(zero)?;
+        let all: Vec<Counterfactual> = event.iter().chain(&given).cloned().collect();
+        let joint = Worlds::of(self.graph, &all, &[]).map_err(zero)?;
+        let answer = if event.is_empty() {
+            Ok(Estimand::One)
+        } else if given.is_empty() {
+            self.probability(&joint)
+        } else {
+            self.linked(&event, &given).or_else(|_| {
+                Ok(Estimand::fraction(
+                    self.probability(&joint)?,
+                    self.probability(&evidence)?,
+                ))
+            })
         };
-        let all: Vec<Counterfactual> = event.iter().chain(given).cloned().collect();
-        let Ok(joint) = Worlds::of(self.graph, &all, &[]) else {
-            return Ok(CounterfactualIdentification::Identified(Estimand::Zero));
-        };
-        if given.is_empty() {
-            return self.probability(&joint).map(CounterfactualIdentification::Identified);
-        }
-        let answer = self.linked(event, given).or_else(|_| {
-            Ok(Estimand::fraction(self.probability(&joint)?, self.probability(&evidence)?))
-        });
         answer.map(CounterfactualIdentification::Identified)
     }
 
     /// The sum over unknown states of the product of all districts' factors.
     fn probability(&self, worlds: &Worlds) -> Found<Estimand> {
         let districts = self.graph.districts(&worlds.nodes());
-        let factors = districts.iter().map(|district| self.factor(worlds, district));
+        let factors = districts
+            .iter()
+            .map(|district| self.factor(worlds, district));
         let product = Estimand::product(factors.collect::<Found<Vec<_>>>()?);
         Ok(Estimand::sum(&unknown(worlds, &worlds.nodes()), product))
     }
@@ -182,7 +198,9 @@ impl Solver<'_> {
         };
         let asked: NodeSet = event.iter().map(Counterfactual::node).collect();
         let districts = link(&worlds, self.graph.districts(&worlds.nodes()), &asked);
-        let factors = districts.iter().map(|district| self.factor(&worlds, district));
+        let factors = districts
+            .iter()
+            .map(|district| self.factor(&worlds, district));
         let product = Estimand::product(factors.collect::<Found<Vec<_>>>()?);
         let mut nodes = NodeSet::new();
         for district in &districts {
@@ -190,12 +208,14 @@ impl Solver<'_> {
         }
         let summed = unknown(&worlds, &nodes);
         if !asked.is_subset(&summed) {
-            // An event that follows from the condition or from its own world is left to the ratio.
+            // An event that the condition decides is left to the ratio.
             return Err(CounterfactualIdentification::Impossible);
         }
         let joint = Estimand::sum(&summed.difference(&asked), product);
         let evidence = Estimand::sum(&asked, joint.clone());
-        let fixed = event.iter().fold(joint, |joint, part| joint.fix(part.node(), part.state()));
+        let fixed = event
+            .iter()
+            .fold(joint, |joint, part| joint.fix(part.node(), part.state()));
         Ok(Estimand::fraction(fixed, evidence))
     }
 
@@ -212,10 +232,12 @@ impl Solver<'_> {
                     .map_err(CounterfactualIdentification::Hedged)?
             }
         };
-        Ok(values.iter().fold(factor, |factor, (&node, &value)| match value {
-            Value::State(state) => factor.fix(node, state),
-            Value::Unknown(_) => factor,
-        }))
+        Ok(values
+            .iter()
+            .fold(factor, |factor, (&node, &value)| match value {
+                Value::State(state) => factor.fix(node, state),
+                Value::Unknown(_) => factor,
+            }))
     }
 }
 
@@ -230,7 +252,10 @@ fn values(worlds: &Worlds, district: &NodeSet) -> Result<BTreeMap<NodeId, Value>
         let own = (copy.node, worlds.value(index));
         for (node, value) in copy.arguments.iter().copied().chain([own]) {
             if *values.entry(node).or_insert(value) != value {
-                return Err(Conflict { district: district.clone(), node });
+                return Err(Conflict {
+                    district: district.clone(),
+                    node,
+                });
             }
         }
     }
@@ -239,7 +264,11 @@ fn values(worlds: &Worlds, district: &NodeSet) -> Result<BTreeMap<NodeId, Value>
 
 /// The members of a set that have a copy of unknown state.
 fn unknown(worlds: &Worlds, nodes: &NodeSet) -> NodeSet {
-    let open = worlds.copies.iter().filter(|copy| copy.state.is_none()).map(|copy| copy.node);
+    let open = worlds
+        .copies
+        .iter()
+        .filter(|copy| copy.state.is_none())
+        .map(|copy| copy.node);
     open.filter(|node| nodes.contains(*node)).collect()
 }
 
@@ -252,15 +281,24 @@ fn link(worlds: &Worlds, districts: Vec<NodeSet>, asked: &NodeSet) -> Vec<NodeSe
         kept[i] = true;
         reached.extend(&scopes[i]);
     }
-    districts.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(district, _)| district).collect()
+    districts
+        .into_iter()
+        .zip(kept)
+        .filter(|(_, kept)| *kept)
+        .map(|(district, _)| district)
+        .collect()
 }
 
 /// The unknown states on which a district's factor depends.
 fn open_values(worlds: &Worlds, district: &NodeSet) -> BTreeSet<Value> {
-    let members = worlds.copies.iter().filter(|copy| district.contains(copy.node));
+    let members = worlds
+        .copies
+        .iter()
+        .filter(|copy| district.contains(copy.node));
     let arguments = members.flat_map(|copy| copy.arguments.iter().map(|(_, value)| *value));
-    let mut open: BTreeSet<Value> =
-        arguments.filter(|value| matches!(value, Value::Unknown(_))).collect();
+    let mut open: BTreeSet<Value> = arguments
+        .filter(|value| matches!(value, Value::Unknown(_)))
+        .collect();
     open.extend(open_values_of(worlds, district));
     open
 }

@@ -21,7 +21,11 @@ impl Decomposition {
         if !query.given.is_empty() {
             districts = linked(graph, districts, &query.outcome, &query.given);
         }
-        Self { districts, outcome: query.outcome.clone(), given: query.given.clone() }
+        Self {
+            districts,
+            outcome: query.outcome.clone(),
+            given: query.given.clone(),
+        }
     }
 
     /// The districts, by their first nodes.
@@ -55,7 +59,11 @@ fn linked(
 ) -> Vec<NodeSet> {
     let scopes: Vec<NodeSet> = districts
         .iter()
-        .map(|district| district.union(&graph.parents_of(district)).difference(given))
+        .map(|district| {
+            district
+                .union(&graph.parents_of(district))
+                .difference(given)
+        })
         .collect();
     let mut own = NodeSet::new();
     for district in &districts {
@@ -68,5 +76,10 @@ fn linked(
         // Only variables of the districts link: an intervened parent is a constant.
         reached.extend_with(&scopes[i].intersection(&own));
     }
-    districts.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(district, _)| district).collect()
+    districts
+        .into_iter()
+        .zip(kept)
+        .filter(|(_, kept)| *kept)
+        .map(|(district, _)| district)
+        .collect()
 }

@@ -40,7 +40,11 @@ pub struct Hedge {
 impl Hedge {
     pub(super) fn new(graph: &Admg, forest: NodeSet, root_forest: NodeSet) -> Self {
         let roots = root_forest.difference(&graph.parents_of(&root_forest));
-        Self { forest, root_forest, roots }
+        Self {
+            forest,
+            root_forest,
+            roots,
+        }
     }
 
     /// The larger set, F.

@@ -29,6 +29,8 @@ mod counterfactual;
 mod decompose;
 mod hedge;
 mod query;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod worlds;
 
 use crate::estimand::{Domain, Estimand};

@@ -32,7 +32,11 @@ impl Query {
     /// P(outcome).
     pub fn of(outcome: &NodeSet) -> Self {
         let none = NodeSet::new;
-        Self { outcome: outcome.clone(), intervention: none(), given: none() }
+        Self {
+            outcome: outcome.clone(),
+            intervention: none(),
+            given: none(),
+        }
     }
 
     /// Sets variables by intervention.
@@ -58,7 +62,10 @@ impl Query {
     pub fn describe(&self, diagram: &Diagram) -> String {
         let mut conditions = Vec::new();
         if !self.intervention.is_empty() {
-            conditions.push(format!("do({})", diagram.names(&self.intervention).join(", ")));
+            conditions.push(format!(
+                "do({})",
+                diagram.names(&self.intervention).join(", ")
+            ));
         }
         conditions.extend(diagram.names(&self.given).into_iter().map(str::to_owned));
         let outcome = diagram.names(&self.outcome).join(", ");

@@ -36,7 +36,11 @@ type World = BTreeMap<NodeId, usize>;
 impl Counterfactual {
     /// The event that a variable has a state in the actual world.
     pub fn new(node: NodeId, state: usize) -> Self {
-        Self { node, state, world: World::new() }
+        Self {
+            node,
+            state,
+            world: World::new(),
+        }
     }
 
     /// Moves the event to the world where, in addition, a variable is set to a state.
@@ -114,8 +118,8 @@ impl Worlds {
     /// same values are one: they share the function and the hidden causes.
     ///
     /// # Arguments
-    /// - `known`: events with their states.
-    /// - `open`: events whose states are left open.
+    /// - `known`: [`settled`] events with their states.
+    /// - `open`: settled events whose states are left open.
     pub(super) fn of(
         graph: &Admg,
         known: &[Counterfactual],
@@ -132,7 +136,9 @@ impl Worlds {
 
     /// The value of a copy.
     pub(super) fn value(&self, index: usize) -> Value {
-        self.copies[index].state.map_or(Value::Unknown(index), Value::State)
+        self.copies[index]
+            .state
+            .map_or(Value::Unknown(index), Value::State)
     }
 
     /// The variables, once each.
@@ -141,17 +147,28 @@ impl Worlds {
     }
 }
 
+/// Leaves out events on variables that their own worlds set: a variable has the state it is set to.
+pub(super) fn settled(events: &[Counterfactual]) -> Result<Vec<Counterfactual>, Impossible> {
+    let mut open = Vec::new();
+    for event in events {
+        match event.world.get(&event.node) {
+            Some(&set) if set == event.state => {}
+            Some(_) => return Err(Impossible),
+            None => open.push(event.clone()),
+        }
+    }
+    Ok(open)
+}
+
 fn want(
     graph: &Admg,
     event: &Counterfactual,
     state: Option<usize>,
     wanted: &mut Wanted,
 ) -> Result<(), Impossible> {
-    if let Some(&set) = event.world.get(&event.node) {
-        // A variable has the state that it was set to.
-        return if state.is_none_or(|state| state == set) { Ok(()) } else { Err(Impossible) };
-    }
-    let known = wanted.entry((event.node, relevant(graph, event.node, &event.world))).or_default();
+    let known = wanted
+        .entry((event.node, relevant(graph, event.node, &event.world)))
+        .or_default();
     unify(known, state)
 }
 
@@ -171,13 +188,21 @@ fn relevant(graph: &Admg, node: NodeId, world: &World) -> World {
     let set: NodeSet = world.keys().copied().collect();
     let region = graph.nodes().difference(&set);
     let reaching = graph.parents_of(&graph.ancestors(&node.into(), &region));
-    world.iter().filter(|(node, _)| reaching.contains(**node)).map(|(&n, &s)| (n, s)).collect()
+    world
+        .iter()
+        .filter(|(node, _)| reaching.contains(**node))
+        .map(|(&n, &s)| (n, s))
+        .collect()
 }
 
 fn add_ancestors(graph: &Admg, wanted: &mut Wanted) {
     let mut stack: Vec<(NodeId, World)> = wanted.keys().cloned().collect();
     while let Some((node, world)) = stack.pop() {
-        for parent in graph.parents(node).iter().filter(|parent| !world.contains_key(parent)) {
+        for parent in graph
+            .parents(node)
+            .iter()
+            .filter(|parent| !world.contains_key(parent))
+        {
             let key = (parent, relevant(graph, parent, &world));
             if !wanted.contains_key(&key) {
                 wanted.insert(key.clone(), None);
@@ -197,8 +222,11 @@ fn merge(graph: &Admg, wanted: &Wanted) -> Result<Worlds, Impossible> {
                 Some(&state) => Value::State(state),
                 None => worlds.value(place[&(parent, relevant(graph, parent, &key.1))]),
             };
-            let arguments: Vec<_> =
-                graph.parents(node).iter().map(|parent| (parent, value(parent))).collect();
+            let arguments: Vec<_> = graph
+                .parents(node)
+                .iter()
+                .map(|parent| (parent, value(parent)))
+                .collect();
             let same = |copy: &Copy| copy.node == node && copy.arguments == arguments;
             let index = match worlds.copies.iter().position(same) {
                 Some(index) => {
@@ -206,7 +234,11 @@ fn merge(graph: &Admg, wanted: &Wanted) -> Result<Worlds, Impossible> {
                     index
                 }
                 None => {
-                    worlds.copies.push(Copy { node, arguments, state: *state });
+                    worlds.copies.push(Copy {
+                        node,
+                        arguments,
+                        state: *state,
+                    });
                     worlds.copies.len() - 1
                 }
             };

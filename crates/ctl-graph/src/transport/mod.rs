@@ -160,7 +160,10 @@ pub fn transport(selection: &SelectionDiagram, query: &Query) -> Result<Transpor
             }
             Err(obstacles) => {
                 let district = district.clone();
-                return Ok(Transport::NotTransportable(Obstruction { district, obstacles }));
+                return Ok(Transport::NotTransportable(Obstruction {
+                    district,
+                    obstacles,
+                }));
             }
         }
     }
@@ -182,7 +185,14 @@ fn find_factor(
         }
         match from_population(graph, district, domain, population.experiments()) {
             Ok((factor, intervention)) => {
-                return Ok((factor, Piece { district: district.clone(), domain, intervention }));
+                return Ok((
+                    factor,
+                    Piece {
+                        district: district.clone(),
+                        domain,
+                        intervention,
+                    },
+                ));
             }
             Err(Some(hedge)) => obstacles.push(Obstacle::Hedged { domain, hedge }),
             Err(None) => obstacles.push(Obstacle::NoData { domain }),

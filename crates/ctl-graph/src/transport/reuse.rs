@@ -62,7 +62,10 @@ impl Augmented {
             selection.push((node, NodeId::new(diagram.len() + selection.len())));
             builder = builder.node(&name)?.directed(&name, diagram.name(node))?;
         }
-        Ok(Self { diagram: builder.build()?, selection })
+        Ok(Self {
+            diagram: builder.build()?,
+            selection,
+        })
     }
 
     /// The variables whose selection nodes a set does not screen off in a view.
@@ -133,7 +136,11 @@ pub fn reuse(
     check(diagram, of, given)?;
     let augmented = Augmented::new(diagram, differs)?;
     let moved_by = augmented.moving(&augmented.diagram, of, given)?;
-    Ok(Reuse { of: of.clone(), given: given.clone(), moved_by })
+    Ok(Reuse {
+        of: of.clone(),
+        given: given.clone(),
+        moved_by,
+    })
 }
 
 fn check(diagram: &Diagram, of: &NodeSet, given: &NodeSet) -> Result<(), GraphError> {
@@ -201,7 +208,10 @@ pub fn image_reuse(
         ]);
     }
     let set = |node: Option<NodeId>| node.map(NodeSet::single).unwrap_or_default();
-    asked.into_iter().map(|(of, given)| reuse(diagram, differs, &of.into(), &set(given))).collect()
+    asked
+        .into_iter()
+        .map(|(of, given)| reuse(diagram, differs, &of.into(), &set(given)))
+        .collect()
 }
 
 /// Tells whether a set is S-admissible: P(y | do(x), z) is the same in both populations, so that
@@ -240,5 +250,7 @@ pub fn is_s_admissible(
     diagram.check_disjoint(&[("intervention", intervention), ("set", set)])?;
     let augmented = Augmented::new(diagram, differs)?;
     let view = augmented.diagram.view().without_incoming(intervention);
-    Ok(augmented.moving(&view, outcome, &intervention.union(set))?.is_empty())
+    Ok(augmented
+        .moving(&view, outcome, &intervention.union(set))?
+        .is_empty())
 }

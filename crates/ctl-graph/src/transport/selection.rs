@@ -52,7 +52,11 @@ impl Population {
     /// A population like the target, with observational data.
     pub fn new(name: &str) -> Self {
         let experiments = Experiments::observation();
-        Self { name: name.to_owned(), differs: NodeSet::new(), experiments }
+        Self {
+            name: name.to_owned(),
+            differs: NodeSet::new(),
+            experiments,
+        }
     }
 
     /// Says which mechanisms may differ from the target's: where selection nodes point.
@@ -109,7 +113,11 @@ pub struct SelectionDiagram {
 impl SelectionDiagram {
     /// No source yet; the target has observational data.
     pub fn new(diagram: Diagram) -> Self {
-        Self { diagram, target: Population::new("target"), sources: Vec::new() }
+        Self {
+            diagram,
+            target: Population::new("target"),
+            sources: Vec::new(),
+        }
     }
 
     /// Adds a source.
@@ -152,31 +160,50 @@ impl SelectionDiagram {
 
     /// A formula as text, its distributions marked with their populations' names.
     pub fn display(&self, estimand: &Estimand) -> String {
-        estimand.display(&self.diagram).with_sources(&self.source_names()).to_string()
+        estimand
+            .display(&self.diagram)
+            .with_sources(&self.source_names())
+            .to_string()
     }
 
     /// A formula as LaTeX, its distributions marked with their populations' names.
     pub fn latex(&self, estimand: &Estimand) -> String {
-        estimand.latex(&self.diagram).with_sources(&self.source_names()).to_string()
+        estimand
+            .latex(&self.diagram)
+            .with_sources(&self.source_names())
+            .to_string()
     }
 
     /// The reason why a query is not transportable, in words.
     pub fn describe(&self, obstruction: &Obstruction) -> String {
-        let obstacles: Vec<String> =
-            obstruction.obstacles.iter().map(|obstacle| self.obstacle(obstacle)).collect();
+        let obstacles: Vec<String> = obstruction
+            .obstacles
+            .iter()
+            .map(|obstacle| self.obstacle(obstacle))
+            .collect();
         let needed = self.diagram.names(&obstruction.district).join(", ");
-        format!("no population yields the mechanism of {needed}: {}", obstacles.join("; "))
+        format!(
+            "no population yields the mechanism of {needed}: {}",
+            obstacles.join("; ")
+        )
     }
 
     fn obstacle(&self, obstacle: &Obstacle) -> String {
         match obstacle {
             Obstacle::Differs { domain, nodes } => {
                 let nodes = self.diagram.names(nodes).join(", ");
-                format!("in {} the mechanism of {nodes} may differ", self.name(*domain))
+                format!(
+                    "in {} the mechanism of {nodes} may differ",
+                    self.name(*domain)
+                )
             }
             Obstacle::NoData { domain } => format!("{} has no data that help", self.name(*domain)),
             Obstacle::Hedged { domain, hedge } => {
-                format!("in {}, {}", self.name(*domain), hedge.describe(&self.diagram))
+                format!(
+                    "in {}, {}",
+                    self.name(*domain),
+                    hedge.describe(&self.diagram)
+                )
             }
         }
     }
