@@ -64,9 +64,10 @@ fn selection(diagram: &Diagram, case: &Value) -> Result<SelectionDiagram, Proble
     let mut selection = SelectionDiagram::new(diagram.clone());
     let target = &case["target"];
     if !target.is_null() {
-        let experiments = match boolean(target, "observational")? {
-            true => Experiments::SubsetsOf(nodes(diagram, &target["experiments_on_subsets_of"])?),
-            false => Experiments::none(),
+        let experiments = if boolean(target, "observational")? {
+            Experiments::SubsetsOf(nodes(diagram, &target["experiments_on_subsets_of"])?)
+        } else {
+            Experiments::none()
         };
         selection = selection.with_target_data(experiments)?;
     }

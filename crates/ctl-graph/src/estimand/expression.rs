@@ -298,9 +298,9 @@ impl Estimand {
             Self::Probability(probability) => probability.free_variables(),
             Self::Product(factors) => {
                 let mut free = NodeSet::new();
-                factors
-                    .iter()
-                    .for_each(|factor| free.extend_with(&factor.free_variables()));
+                for factor in factors {
+                    free.extend_with(&factor.free_variables());
+                }
                 free
             }
             Self::Sum { over, term } => term.free_variables().difference(over),
@@ -386,9 +386,9 @@ impl Estimand {
             Self::Zero | Self::One => {}
             Self::Probability(probability) => found.push(probability),
             Self::Product(factors) => {
-                factors
-                    .iter()
-                    .for_each(|factor| factor.collect_probabilities(found));
+                for factor in factors {
+                    factor.collect_probabilities(found);
+                }
             }
             Self::Sum { term, .. } => term.collect_probabilities(found),
             Self::Fraction {

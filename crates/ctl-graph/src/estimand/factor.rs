@@ -226,7 +226,7 @@ impl Factor {
         let strides = self.strides_along(&axes);
         let mut values = Vec::with_capacity(cards.iter().product());
         visit(&cards, [&strides], |[from]| {
-            values.push(self.values[start + from])
+            values.push(self.values[start + from]);
         });
         Ok(Self {
             axes,

@@ -116,8 +116,8 @@ fn slices_and_sums_keep_the_other_axes_in_place() {
         Err(EstimandError::InvalidState { .. })
     ));
     assert_eq!(
-        table.in_order(&[node(2), node(0), node(1)]).unwrap()[5],
-        20.0
+        table.in_order(&[node(2), node(0), node(1)]).unwrap()[3..7],
+        [12.0, 16.0, 20.0, 1.0]
     );
     assert!(table.in_order(&[node(2), node(0)]).is_err());
     assert_eq!(

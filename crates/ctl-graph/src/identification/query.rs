@@ -69,9 +69,10 @@ impl Query {
         }
         conditions.extend(diagram.names(&self.given).into_iter().map(str::to_owned));
         let outcome = diagram.names(&self.outcome).join(", ");
-        match conditions.is_empty() {
-            true => format!("P({outcome})"),
-            false => format!("P({outcome} | {})", conditions.join(", ")),
+        if conditions.is_empty() {
+            format!("P({outcome})")
+        } else {
+            format!("P({outcome} | {})", conditions.join(", "))
         }
     }
 

@@ -228,19 +228,16 @@ fn merge(graph: &Admg, wanted: &Wanted) -> Result<Worlds, Impossible> {
                 .map(|parent| (parent, value(parent)))
                 .collect();
             let same = |copy: &Copy| copy.node == node && copy.arguments == arguments;
-            let index = match worlds.copies.iter().position(same) {
-                Some(index) => {
-                    unify(&mut worlds.copies[index].state, *state)?;
-                    index
-                }
-                None => {
-                    worlds.copies.push(Copy {
-                        node,
-                        arguments,
-                        state: *state,
-                    });
-                    worlds.copies.len() - 1
-                }
+            let index = if let Some(index) = worlds.copies.iter().position(same) {
+                unify(&mut worlds.copies[index].state, *state)?;
+                index
+            } else {
+                worlds.copies.push(Copy {
+                    node,
+                    arguments,
+                    state: *state,
+                });
+                worlds.copies.len() - 1
             };
             place.insert(key, index);
         }

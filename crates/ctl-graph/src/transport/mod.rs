@@ -211,7 +211,7 @@ fn from_population(
     match experiments {
         Experiments::SubsetsOf(set) => {
             let largest = set.intersection(graph.nodes()).difference(district);
-            smallest_subset(graph, district, domain, largest).map_err(Some)
+            smallest_subset(graph, district, domain, &largest).map_err(Some)
         }
         Experiments::Listed(sets) => {
             let mut failure = None;
@@ -232,14 +232,14 @@ fn smallest_subset(
     graph: &Admg,
     district: &NodeSet,
     domain: Domain,
-    largest: NodeSet,
+    largest: &NodeSet,
 ) -> Result<(Estimand, NodeSet), Hedge> {
     if let Ok(factor) = c_factor(graph, district, domain, &NodeSet::new()) {
         return Ok((factor, NodeSet::new()));
     }
-    let mut factor = c_factor(graph, district, domain, &largest)?;
+    let mut factor = c_factor(graph, district, domain, largest)?;
     let mut intervention = largest.clone();
-    for node in &largest {
+    for node in largest {
         let mut smaller = intervention.clone();
         smaller.remove(node);
         if let Ok(found) = c_factor(graph, district, domain, &smaller) {
