@@ -165,6 +165,7 @@ impl Solver<'_> {
         let event = settled(event).map_err(zero)?;
         let all: Vec<Counterfactual> = event.iter().chain(&given).cloned().collect();
         let joint = Worlds::of(self.graph, &all, &[]).map_err(zero)?;
+        let event = self.undecided(event, &given);
         let answer = if event.is_empty() {
             Ok(Estimand::One)
         } else if given.is_empty() {
@@ -178,6 +179,23 @@ impl Solver<'_> {
             })
         };
         answer.map(CounterfactualIdentification::Identified)
+    }
+
+    /// Leaves out, one by one, the parts of an event that the condition and its other parts decide.
+    fn undecided(
+        &self,
+        mut event: Vec<Counterfactual>,
+        given: &[Counterfactual],
+    ) -> Vec<Counterfactual> {
+        for place in (0..event.len()).rev() {
+            let part = event.remove(place);
+            let known: Vec<_> = event.iter().chain(given).cloned().collect();
+            let worlds = Worlds::of(self.graph, &known, std::slice::from_ref(&part));
+            if !worlds.is_ok_and(|worlds| worlds.decide(self.graph, &part)) {
+                event.insert(place, part);
+            }
+        }
+        event
     }
 
     /// The sum over unknown states of the product of all districts' factors.
