@@ -8,6 +8,24 @@ use super::{NodeId, NodeSet};
 use crate::GraphError;
 
 /// The mark at one end of an edge.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{Mark, MarkedGraph};
+///
+/// let mut graph = MarkedGraph::new(&["x", "y"])?;
+/// let (x, y) = (graph.node("x")?, graph.node("y")?);
+/// for (at_x, at_y, text) in [
+///     (Mark::Tail, Mark::Arrow, "x --> y"),
+///     (Mark::Circle, Mark::Arrow, "x o-> y"),
+///     (Mark::Arrow, Mark::Arrow, "x <-> y"),
+/// ] {
+///     graph.join(x, y, at_x, at_y);
+///     assert_eq!(graph.to_string(), text);
+/// }
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
@@ -20,6 +38,19 @@ pub enum Mark {
 }
 
 /// An edge with its marks.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{Mark, MarkedGraph};
+///
+/// let mut graph = MarkedGraph::new(&["x", "y"])?;
+/// let (x, y) = (graph.node("x")?, graph.node("y")?);
+/// graph.join(y, x, Mark::Tail, Mark::Arrow);
+/// let edge = graph.edges().next().unwrap();
+/// assert_eq!((edge.a, edge.at_a, edge.at_b, edge.b), (x, Mark::Arrow, Mark::Tail, y));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MarkedEdge {
     /// The end of the smaller index.
