@@ -1,0 +1,1 @@
+//! Shift diagrams and what they license.

@@ -1,0 +1,1 @@
+//! Discovery of structure from data.

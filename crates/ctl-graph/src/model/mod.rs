@@ -1,0 +1,1 @@
+//! Structural causal models: sampling, intervening, counterfactuals, fitting.

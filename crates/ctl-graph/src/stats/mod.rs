@@ -1,0 +1,1 @@
+//! Tables of data and conditional-independence tests.
