@@ -42,4 +42,4 @@ pub mod stats;
 pub mod transport;
 
 pub use error::GraphError;
-pub use graph::{Diagram, Mixed, NodeId, NodeSet, View};
+pub use graph::{Diagram, DiagramFile, Mixed, NodeId, NodeSet, View};

@@ -2,6 +2,7 @@
 
 mod builder;
 mod diagram;
+mod file;
 mod marked;
 mod mixed;
 mod set;
@@ -10,6 +11,7 @@ mod view;
 
 pub use builder::DiagramBuilder;
 pub use diagram::{Diagram, Node};
+pub use file::{CausalDirection, DiagramFile, Direction, Role, Shift, ShiftKind};
 pub use marked::{Mark, MarkedEdge, MarkedGraph};
 pub use mixed::Mixed;
 pub use set::{Members, NodeId, NodeSet};

@@ -2,3 +2,5 @@
 
 mod cursor;
 mod plain;
+
+pub(crate) use plain::extend;
