@@ -20,7 +20,11 @@ pub struct ImportanceSampling {
 
 impl Default for ImportanceSampling {
     fn default() -> Self {
-        Self { samples: 10_000, seed: 0, bandwidth: 0.0 }
+        Self {
+            samples: 10_000,
+            seed: 0,
+            bandwidth: 0.0,
+        }
     }
 }
 
@@ -65,7 +69,11 @@ impl WeightedSamples {
 
     /// `1 / Σ w²`: how many equally weighted samples would be as good.
     pub fn effective_sample_size(&self) -> f64 {
-        1.0 / self.weights.iter().map(|weight| weight * weight).sum::<f64>()
+        1.0 / self
+            .weights
+            .iter()
+            .map(|weight| weight * weight)
+            .sum::<f64>()
     }
 
     /// The weighted mean of a node.
@@ -76,7 +84,9 @@ impl WeightedSamples {
     /// The weighted mean of a function of a node.
     pub fn expectation(&self, node: NodeId, function: impl Fn(f64) -> f64) -> f64 {
         let values = self.samples.column(node).iter().zip(&self.weights);
-        values.map(|(&value, weight)| weight * function(value)).sum()
+        values
+            .map(|(&value, weight)| weight * function(value))
+            .sum()
     }
 }
 
@@ -99,7 +109,9 @@ impl Scm {
         let mut noises = Vec::with_capacity(values.len());
         for node in self.diagram().ids() {
             let noise = self.invert(node, &values, values[node.index()]);
-            let noise = noise.ok_or_else(|| ModelError::NotInvertible { node: self.name(node) })?;
+            let noise = noise.ok_or_else(|| ModelError::NotInvertible {
+                node: self.name(node),
+            })?;
             let density = self.assignment(node).noise.log_density(noise);
             if self.fixed(node).is_none() && density == f64::NEG_INFINITY {
                 return Err(ModelError::ImpossibleEvidence);
@@ -116,13 +128,17 @@ impl Scm {
     fn complete(&self, evidence: &[(NodeId, f64)]) -> Result<Vec<f64>, ModelError> {
         let values = self.observed(evidence)?;
         let value = |(node, value): (NodeId, Option<f64>)| {
-            value.ok_or_else(|| ModelError::Unobserved { node: self.name(node) })
+            value.ok_or_else(|| ModelError::Unobserved {
+                node: self.name(node),
+            })
         };
         self.diagram().ids().zip(values).map(value).collect()
     }
 
     fn observed(&self, evidence: &[(NodeId, f64)]) -> Result<Vec<Option<f64>>, ModelError> {
-        evidence.iter().try_for_each(|&(_, value)| validate::finite("evidence", value))?;
+        evidence
+            .iter()
+            .try_for_each(|&(_, value)| validate::finite("evidence", value))?;
         validate::assignment(self.diagram(), evidence, "evidence")
     }
 
@@ -214,7 +230,10 @@ impl Scm {
         if !total.is_finite() {
             return Err(ModelError::ImpossibleEvidence);
         }
-        let weights = log_weights.iter().map(|weight| (weight - total).exp()).collect();
+        let weights = log_weights
+            .iter()
+            .map(|weight| (weight - total).exp())
+            .collect();
         Ok(WeightedSamples { samples, weights })
     }
 
@@ -225,7 +244,10 @@ impl Scm {
         streams: &mut [rand_chacha::ChaCha8Rng],
     ) -> Result<Draw, ModelError> {
         let mut values = vec![0.0; observed.len()];
-        let mut draw = Draw { noises: vec![0.0; observed.len()], log_weight: 0.0 };
+        let mut draw = Draw {
+            noises: vec![0.0; observed.len()],
+            log_weight: 0.0,
+        };
         for &node in self.diagram().topological_order() {
             let i = node.index();
             let free = self.assignment(node).noise.sample(&mut streams[i]);
@@ -274,7 +296,11 @@ fn kernel(met: f64, value: f64, bandwidth: f64) -> f64 {
         return log_normal((met - value) / bandwidth);
     }
     // Equality is meant: without a bandwidth only an exact match counts.
-    if met.total_cmp(&value).is_eq() { 0.0 } else { f64::NEG_INFINITY }
+    if met.total_cmp(&value).is_eq() {
+        0.0
+    } else {
+        f64::NEG_INFINITY
+    }
 }
 
 struct Draw {

@@ -338,7 +338,10 @@ fn inverse(covariance: &DMatrix<f64>) -> Result<DMatrix<f64>, ModelError> {
         subject: "covariance of the evidence",
     };
     let scale = covariance.diagonal().map(f64::sqrt);
-    if scale.iter().any(|&deviation| deviation.is_nan() || deviation <= 0.0) {
+    if scale
+        .iter()
+        .any(|&deviation| deviation.is_nan() || deviation <= 0.0)
+    {
         return Err(singular);
     }
     let outer = &scale * scale.transpose();

@@ -255,7 +255,9 @@ impl Placed<'_> {
                     Some(*sum)
                 });
                 // Rounding may leave the last cumulative probability below the noise.
-                cumulative.position(|sum| noise < sum).unwrap_or(row.len() - 1) as f64
+                cumulative
+                    .position(|sum| noise < sum)
+                    .unwrap_or(row.len() - 1) as f64
             }
             Mechanism::Custom(custom) => (custom.forward)(&self.parents(values), noise),
         })
@@ -285,9 +287,11 @@ impl Placed<'_> {
                 let step = DERIVATIVE_STEP * (1.0 + value.abs());
                 let above = self.inverse(values, value + step);
                 let below = self.inverse(values, value - step);
-                above.zip(below).map_or(f64::NEG_INFINITY, |(above, below)| {
-                    ((above - below) / (2.0 * step)).abs().ln()
-                })
+                above
+                    .zip(below)
+                    .map_or(f64::NEG_INFINITY, |(above, below)| {
+                        ((above - below) / (2.0 * step)).abs().ln()
+                    })
             }
             Mechanism::Additive(_) | Mechanism::Table { .. } => 0.0,
         }

@@ -351,7 +351,7 @@ mod tests {
             let network = random(seed);
             let [outcome, seen, fixed] = [outcome, seen, fixed].map(NodeId::new);
             let set = (fixed.index() < 5).then_some((fixed, 1));
-            let evidence = (seen, if set == Some((seen, 1)) { 1 } else { 0 });
+            let evidence = (seen, usize::from(set == Some((seen, 1))));
             let mut query = Query::of(outcome).given(evidence.0, evidence.1);
             query.interventions.extend(set);
             let answer = network.query(&query).unwrap();

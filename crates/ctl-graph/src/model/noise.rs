@@ -54,7 +54,10 @@ impl Noise {
     pub const STANDARD: Self = Self::Normal { mean: 0.0, sd: 1.0 };
 
     /// The uniform distribution on `[0, 1)`, as tables of states need it.
-    pub const UNIT: Self = Self::Uniform { low: 0.0, high: 1.0 };
+    pub const UNIT: Self = Self::Uniform {
+        low: 0.0,
+        high: 1.0,
+    };
 
     /// A normal distribution around 0.
     pub fn normal(sd: f64) -> Self {
@@ -75,7 +78,9 @@ impl Noise {
             Self::Logistic { scale } => validate::positive("scale of a logistic noise", *scale),
             Self::Empirical(values) => {
                 validate::positive("number of residuals", values.len() as f64)?;
-                values.iter().try_for_each(|&value| validate::finite("residual", value))
+                values
+                    .iter()
+                    .try_for_each(|&value| validate::finite("residual", value))
             }
         }
     }
@@ -125,7 +130,11 @@ pub(super) fn log_normal(z: f64) -> f64 {
 fn log_kernel_density(values: &[f64], at: f64) -> f64 {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    let variance = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / count;
     // Silverman's rule; a constant sample keeps a width above 0.
     let width = (1.06 * variance.sqrt() * count.powf(-0.2)).max(f64::EPSILON * (1.0 + mean.abs()));
     let terms = values.iter().map(|value| log_normal((at - value) / width));
@@ -138,7 +147,12 @@ pub(super) fn log_sum_exp(terms: &[f64]) -> f64 {
     if largest == f64::NEG_INFINITY {
         return largest;
     }
-    largest + terms.iter().map(|term| (term - largest).exp()).sum::<f64>().ln()
+    largest
+        + terms
+            .iter()
+            .map(|term| (term - largest).exp())
+            .sum::<f64>()
+            .ln()
 }
 
 #[cfg(test)]
@@ -151,7 +165,10 @@ mod tests {
         let residuals = (0..200).map(|i| f64::from(i % 20) / 5.0 - 1.9).collect();
         vec![
             Noise::Normal { mean: 0.5, sd: 1.5 },
-            Noise::Uniform { low: -1.0, high: 2.0 },
+            Noise::Uniform {
+                low: -1.0,
+                high: 2.0,
+            },
             Noise::Laplace { scale: 0.7 },
             Noise::Logistic { scale: 0.6 },
             Noise::Empirical(residuals),
@@ -182,7 +199,14 @@ mod tests {
     #[test]
     fn parameters_are_checked() {
         assert!(Noise::normal(0.0).validate().is_err());
-        assert!(Noise::Uniform { low: 1.0, high: 1.0 }.validate().is_err());
+        assert!(
+            Noise::Uniform {
+                low: 1.0,
+                high: 1.0
+            }
+            .validate()
+            .is_err()
+        );
         assert!(Noise::Empirical(vec![]).validate().is_err());
         assert!(all().iter().all(|noise| noise.validate().is_ok()));
     }

@@ -87,18 +87,32 @@ impl ScmBuilder {
         for (node, mechanism, noise) in self.parts {
             validate::node(&self.diagram, node)?;
             noise.validate()?;
-            let assignment = Assignment { mechanism, noise, shift: 0.0, fixed: None };
+            let assignment = Assignment {
+                mechanism,
+                noise,
+                shift: 0.0,
+                fixed: None,
+            };
             assignments[node.index()].push(assignment);
         }
         for (node, found) in self.diagram.ids().zip(&assignments) {
             if found.len() != 1 {
                 let node = self.diagram.name(node).to_owned();
-                return Err(ModelError::MechanismCount { node, found: found.len() });
+                return Err(ModelError::MechanismCount {
+                    node,
+                    found: found.len(),
+                });
             }
         }
         let assignments = assignments.into_iter().flatten().collect();
-        let model = Scm { diagram: self.diagram, assignments };
-        model.diagram.ids().try_for_each(|node| model.placed(node).validate())?;
+        let model = Scm {
+            diagram: self.diagram,
+            assignments,
+        };
+        model
+            .diagram
+            .ids()
+            .try_for_each(|node| model.placed(node).validate())?;
         Ok(model)
     }
 }
@@ -106,7 +120,10 @@ impl ScmBuilder {
 impl Scm {
     /// A builder without mechanisms.
     pub fn builder(diagram: Diagram) -> ScmBuilder {
-        ScmBuilder { diagram, parts: Vec::new() }
+        ScmBuilder {
+            diagram,
+            parts: Vec::new(),
+        }
     }
 
     /// A Bayesian network as a structural model, each table read off by a uniform noise.
@@ -121,8 +138,13 @@ impl Scm {
         let mut builder = Self::builder(network.diagram().clone());
         for (node, table) in network.diagram().ids().zip(network.tables()) {
             let axes = table.parents.iter().copied().chain([node]);
-            let shape = axes.map(|axis| network.cardinalities()[axis.index()]).collect();
-            let mechanism = Mechanism::Table { table: table.clone(), shape };
+            let shape = axes
+                .map(|axis| network.cardinalities()[axis.index()])
+                .collect();
+            let mechanism = Mechanism::Table {
+                table: table.clone(),
+                shape,
+            };
             builder = builder.node(node, mechanism, Noise::UNIT);
         }
         builder.build()
@@ -139,7 +161,11 @@ impl Scm {
 
     pub(super) fn placed(&self, node: NodeId) -> Placed<'_> {
         let mechanism = &self.assignment(node).mechanism;
-        Placed { diagram: &self.diagram, node, mechanism }
+        Placed {
+            diagram: &self.diagram,
+            node,
+            mechanism,
+        }
     }
 
     /// A node's value from its parents' values and its noise.
@@ -227,7 +253,7 @@ impl Scm {
 
     /// Draws independent rows.
     ///
-    /// Each node's noise comes from a ChaCha stream of its own, keyed by the seed and the node:
+    /// Each node's noise comes from a `ChaCha` stream of its own, keyed by the seed and the node:
     /// an intervention leaves the other nodes' noises as they were.
     ///
     /// # Arguments
@@ -239,11 +265,16 @@ impl Scm {
     pub fn sample(&self, rows: usize, seed: u64) -> Result<Samples, ModelError> {
         let size = self.diagram.len();
         let mut streams: Vec<ChaCha8Rng> = (0..size).map(|node| stream(seed, node)).collect();
-        let mut samples = Samples { columns: vec![Vec::with_capacity(rows); size] };
+        let mut samples = Samples {
+            columns: vec![Vec::with_capacity(rows); size],
+        };
         let mut values = vec![0.0; size];
         for _ in 0..rows {
             for &node in self.diagram.topological_order() {
-                let noise = self.assignment(node).noise.sample(&mut streams[node.index()]);
+                let noise = self
+                    .assignment(node)
+                    .noise
+                    .sample(&mut streams[node.index()]);
                 values[node.index()] = self.evaluate(node, &values, noise)?;
             }
             samples.push(&values);
@@ -267,7 +298,9 @@ pub struct Samples {
 
 impl Samples {
     pub(super) fn empty(size: usize) -> Self {
-        Self { columns: vec![Vec::new(); size] }
+        Self {
+            columns: vec![Vec::new(); size],
+        }
     }
 
     pub(super) fn push(&mut self, values: &[f64]) {
