@@ -4,8 +4,10 @@
 //! that it holds agrees; a field that this crate does not compute is a failure, not a pass.
 
 mod classic;
+mod discrete;
 mod input;
 mod json;
+mod models;
 mod separation;
 
 use std::path::Path;
@@ -51,7 +53,11 @@ pub(crate) type Topic = fn(file: &Value, folder: &Path) -> Result<Outcome, Probl
 
 /// The schemas that can be run.
 const TOPICS: &[(&str, Topic)] = &[
+    ("cf_discrete/1", discrete::counterfactuals),
+    ("cf_linear_gaussian/1", models::linear_gaussian),
+    ("cf_nonlinear/1", models::nonlinear),
     ("classic/1", classic::run),
+    ("network/1", discrete::network),
     ("separation/1", separation::run),
 ];
 
