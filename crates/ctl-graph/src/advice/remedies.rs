@@ -1,0 +1,255 @@
+//! The rules by which remedies are judged: each is a statement of separation, never of templates.
+
+use super::report::{Family, Remedy, Verdict};
+use super::situation::Situation;
+
+/// The rules, in the order of the report.
+pub(super) const RULES: &[fn(&Situation) -> Remedy] = &[
+    plain_training,
+    density_ratio,
+    label_shift,
+    covariate_adjustment,
+    marginal_alignment,
+    conditional_alignment,
+    super::structural::invariance,
+    super::structural::acquisition_exchange,
+    super::structural::harmonisation,
+    super::structural::counterfactual_augmentation,
+    super::structural::site_back_door,
+    super::structural::independence_constraints,
+    super::structural::selection_weighting,
+    super::structural::mechanism_reuse,
+    test_time,
+    super::structural::target_labels,
+];
+
+/// A verdict with its reason and its condition.
+pub(super) struct Judgement {
+    pub(super) verdict: Verdict,
+    pub(super) because: String,
+    pub(super) provided: Option<String>,
+    pub(super) formula: Option<String>,
+}
+
+impl Judgement {
+    pub(super) fn licensed(because: impl Into<String>) -> Self {
+        Self::new(Verdict::Licensed, because)
+    }
+
+    pub(super) fn unneeded(because: impl Into<String>) -> Self {
+        Self::new(Verdict::Unneeded, because)
+    }
+
+    pub(super) fn not(because: impl Into<String>) -> Self {
+        Self::new(Verdict::NotLicensed, because)
+    }
+
+    fn new(verdict: Verdict, because: impl Into<String>) -> Self {
+        Self { verdict, because: because.into(), provided: None, formula: None }
+    }
+
+    pub(super) fn provided(mut self, condition: impl Into<String>) -> Self {
+        self.provided = Some(condition.into());
+        self
+    }
+
+    pub(super) fn by(mut self, formula: impl Into<String>) -> Self {
+        self.formula = Some(formula.into());
+        self
+    }
+
+    pub(super) fn of(
+        self,
+        id: &'static str,
+        family: Family,
+        methods: &'static [&'static str],
+    ) -> Remedy {
+        Remedy {
+            id,
+            family,
+            methods,
+            verdict: self.verdict,
+            because: self.because,
+            provided: self.provided,
+            formula: self.formula,
+        }
+    }
+}
+
+/// The names of image and label.
+pub(super) fn names(situation: &Situation) -> (&str, &str) {
+    let diagram = &situation.diagram;
+    (diagram.diagram.name(diagram.image), diagram.diagram.name(diagram.label))
+}
+
+const OVERLAP: &str = "target images look like some of the training images (supports overlap)";
+const NO_OVERLAP: &str = "target images lie outside the support of the training images, where \
+     nothing was learned and no finite weight exists";
+
+/// The sentence for a confounded site, where there is one.
+pub(super) fn confounding(situation: &Situation) -> Option<String> {
+    let sites = situation.diagram.listed(&situation.confounders);
+    let (image, label) = names(situation);
+    (!sites.is_empty()).then(|| {
+        format!(
+            "{sites} goes together with {label} in the training data and can be read off \
+             {image}, so that {sites} stands in for {label}"
+        )
+    })
+}
+
+fn plain_training(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let judgement = if let Some(reason) = confounding(situation) {
+        Judgement::not(format!("{reason}; pooling the sites learns that shortcut"))
+    } else if !situation.same_rule() {
+        Judgement::not(format!("P({label} | {image}) differs between sources and target"))
+    } else if situation.facts.disjoint_support {
+        Judgement::not(NO_OVERLAP)
+    } else {
+        let reason = format!("P({label} | {image}) is the same in sources and target");
+        let formula = format!("P*({label} | {image}) = P({label} | {image})");
+        Judgement::licensed(reason).provided(OVERLAP).by(formula)
+    };
+    judgement.of("plain-training", Family::Baseline, &["erm"])
+}
+
+fn density_ratio(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let judgement = if let Some(reason) = confounding(situation) {
+        Judgement::not(format!("{reason}; weighting images by their density leaves that so"))
+    } else if !situation.same_rule() {
+        Judgement::not(format!(
+            "it keeps P({label} | {image}) and changes only which images count; but \
+             P({label} | {image}) itself differs"
+        ))
+    } else if !situation.image_moves() {
+        Judgement::unneeded(format!("P({image}) does not differ"))
+    } else if situation.facts.disjoint_support {
+        Judgement::not(NO_OVERLAP)
+    } else {
+        let reason = format!("only P({image}) differs, P({label} | {image}) is the same");
+        let formula = format!("w = P*({image}) / P({image})");
+        Judgement::licensed(reason).provided(OVERLAP).by(formula)
+    };
+    judgement.of("density-ratio-weighting", Family::Correlation, &["kliep", "kmm"])
+}
+
+fn label_shift(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let image_node = situation.image();
+    let stratified = situation.stratifying(image_node, situation.label());
+    let judgement = match stratified {
+        _ if !situation.label_moves() && situation.image_same_given_label() => {
+            Judgement::unneeded(format!("P({label}) does not differ"))
+        }
+        Some(strata) if strata.is_empty() => {
+            let reason = format!(
+                "P({image} | {label}) is the same, so that the unlabelled target images show how \
+                 P({label}) differs"
+            );
+            let formula =
+                format!("P*({label} | {image}) ∝ P({label} | {image}) P*({label}) / P({label})");
+            let provided = format!("every {label} of the target occurs in training");
+            Judgement::licensed(reason).provided(provided).by(formula)
+        }
+        Some(strata) => {
+            let strata = situation.diagram.listed(&strata);
+            let reason = format!("P({image} | {label}, {strata}) is the same");
+            let provided = format!("it is done within the strata of {strata}, which are recorded");
+            Judgement::licensed(reason).provided(provided)
+        }
+        None => Judgement::not(format!(
+            "it rests on P({image} | {label}) being the same, and that differs"
+        )),
+    };
+    let methods = &["bbse", "label-shift-em", "rlls"];
+    judgement.of("label-shift-correction", Family::Correlation, methods)
+}
+
+fn covariate_adjustment(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let strata = situation.stratifying(situation.label(), situation.image());
+    let judgement = match strata {
+        Some(strata) if strata.is_empty() => {
+            Judgement::unneeded(format!("P({label} | {image}) is the same without it"))
+        }
+        Some(strata) => {
+            let strata = situation.diagram.listed(&strata);
+            let reason = format!("P({label} | {image}, {strata}) is the same");
+            let formula = format!(
+                "P*({label} | {image}) = Σ_{{{strata}}} P({label} | {image}, {strata}) \
+                 P*({strata} | {image})"
+            );
+            let provided =
+                format!("{strata} is recorded in the target, with values seen in training");
+            Judgement::licensed(reason).provided(provided).by(formula)
+        }
+        None => Judgement::not(format!(
+            "no one or two recorded covariates make P({label} | {image}, …) the same"
+        )),
+    };
+    judgement.of("covariate-adjustment", Family::Scm, &["transport-formula"])
+}
+
+/// Why features cannot be made alike over all groups, or what they may be made from.
+fn alignment(situation: &Situation) -> Judgement {
+    let (image, label) = names(situation);
+    if !situation.image_moves() {
+        return Judgement::not(format!(
+            "P({image}) does not differ: target images without labels tell nothing of what does"
+        ));
+    }
+    if let Some(reason) = confounding(situation) {
+        return Judgement::not(format!("{reason}; features of {label} differ between sites"));
+    }
+    if situation.label_moves() {
+        return Judgement::not(format!(
+            "P({label}) differs: features that tell {label} must differ as well, and making them \
+             alike distorts them"
+        ));
+    }
+    match situation.alike_and_sufficient() {
+        Some(content) => Judgement::licensed(format!(
+            "{image} carries {content}, whose distribution is the same and from which {label} \
+             follows by the same rule",
+            content = situation.diagram.listed(content)
+        )),
+        None => Judgement::not(format!(
+            "nothing that {image} shows and that tells {label} has the same distribution in \
+             sources and target: making features alike distorts them"
+        )),
+    }
+}
+
+fn marginal_alignment(situation: &Situation) -> Remedy {
+    let methods = &["coral", "mmd", "dann"];
+    alignment(situation).of("marginal-alignment", Family::Correlation, methods)
+}
+
+fn test_time(situation: &Situation) -> Remedy {
+    let methods = &["adabn", "tent"];
+    alignment(situation).of("test-time-adaptation", Family::Correlation, methods)
+}
+
+fn conditional_alignment(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let judgement = if !situation.image_moves() {
+        Judgement::not(format!(
+            "P({image}) does not differ: target images without labels tell nothing of what does"
+        ))
+    } else if situation.image_same_given_label() && situation.confounders.is_empty() {
+        Judgement::licensed(format!("P({image} | {label}) is the same, whole"))
+    } else {
+        match situation.alike(true) {
+            Some(content) => Judgement::licensed(format!(
+                "{image} carries {content}, and P({content} | {label}) is the same",
+                content = situation.diagram.listed(content)
+            )),
+            None => Judgement::not(format!(
+                "nothing that {image} shows has the same distribution given {label}"
+            )),
+        }
+    };
+    judgement.of("conditional-alignment", Family::Correlation, &["cdann", "class-coral"])
+}

@@ -1,0 +1,192 @@
+//! What the advice consists of.
+
+use serde::Serialize;
+
+use crate::graph::ShiftKind;
+
+/// How image and label are related in the diagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Relation {
+    /// The label is drawn from the image.
+    ImageToLabel,
+    /// The image shows what the label says.
+    LabelToImage,
+    /// Neither causes the other; both follow from content that the image shows.
+    SharedContent,
+    /// No cause joins them.
+    Unrelated,
+}
+
+/// A difference between sources and target that the advice reckons with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReckonedShift {
+    /// What kind of shift it is.
+    pub kind: ShiftKind,
+    /// The nodes whose mechanisms differ, or on which entering the data depends.
+    pub nodes: Vec<String>,
+    /// Whether it follows from the confounding of site and label, and was not stated.
+    pub implied: bool,
+}
+
+/// A conditional distribution `P(variable | given)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Conditional {
+    /// The variable.
+    pub variable: String,
+    /// What it is conditioned on.
+    pub given: Vec<String>,
+    /// Whether it is the variable's own mechanism, that is, given all its parents.
+    pub is_mechanism: bool,
+    /// Whether it is the same in sources and target.
+    pub invariant: bool,
+}
+
+impl Conditional {
+    /// The distribution as text, `P(label | image)`.
+    pub fn text(&self) -> String {
+        match self.given.as_slice() {
+            [] => format!("P({})", self.variable),
+            given => format!("P({} | {})", self.variable, given.join(", ")),
+        }
+    }
+}
+
+/// What a representation `φ` of the image must satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ConstraintKind {
+    /// `φ ⊥ variables`.
+    Marginal,
+    /// `φ ⊥ variables | label`.
+    ConditionalOnLabel,
+    /// `label ⊥ variables | φ`: the rule from representation to label is the same everywhere.
+    SameRule,
+}
+
+/// An independence that a penalty can enforce on a representation `φ` of the image.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{ConstraintKind, Template, advise};
+/// use ctl_graph::graph::CausalDirection;
+///
+/// // Where the disease shows in the image, and sites differ in scanner and in prevalence,
+/// // features must not tell the site among patients of one label.
+/// let study = Template::new(CausalDirection::Anticausal).confounded().build()?;
+/// let constraints = advise(&study)?.constraints;
+/// let about_site = constraints.iter().find(|c| c.variables == ["site"]).unwrap();
+/// assert_eq!(about_site.kind, ConstraintKind::ConditionalOnLabel);
+/// assert_eq!(about_site.given, ["label"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Constraint {
+    /// The variables of which the representation (or the label, for
+    /// [`ConstraintKind::SameRule`]) must be independent; `environment` stands for the source.
+    pub variables: Vec<String>,
+    /// The variables that are held fixed; `representation` stands for `φ`.
+    pub given: Vec<String>,
+    /// The form of the independence.
+    pub kind: ConstraintKind,
+    /// The part of the diagram for which it holds, and which the representation should carry.
+    pub carrier: Vec<String>,
+}
+
+/// What the diagram says of a remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The diagram supports it, under the condition that is named where there is one.
+    Licensed,
+    /// It would be sound, but nothing that it corrects has moved.
+    Unneeded,
+    /// It rests on something that the diagram denies.
+    NotLicensed,
+}
+
+/// The kind of remedy, as the toolkit's registry sorts its methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Training as usual.
+    Baseline,
+    /// Adaptation that follows correlations: alignment, weighting, test time.
+    Correlation,
+    /// Invariance over environments.
+    Invariance,
+    /// Guided by the structural model: adjustment, transport, constraints from the graph.
+    Scm,
+    /// Generated or exchanged counterfactuals.
+    Counterfactual,
+}
+
+/// A family of methods, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// Its name, lower-case with hyphens.
+    pub id: &'static str,
+    /// The family it belongs to.
+    pub family: Family,
+    /// What the diagram says of it.
+    pub verdict: Verdict,
+    /// Why, in plain words.
+    pub because: String,
+    /// What must hold besides, which no diagram can show.
+    pub provided: Option<String>,
+    /// The formula that makes it exact, where there is one.
+    pub formula: Option<String>,
+    /// Methods of this kind by their usual names.
+    pub methods: &'static [&'static str],
+}
+
+/// What the diagram of a study says can be transferred, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// Version of this record.
+    pub schema: u32,
+    /// The image.
+    pub image: String,
+    /// The label.
+    pub label: String,
+    /// How the two are related.
+    pub relation: Relation,
+    /// The shifts.
+    pub shifts: Vec<ReckonedShift>,
+    /// Sites that go together with the label in the sources while they mark the image.
+    pub confounded_by: Vec<String>,
+    /// Conditional distributions, invariant or not.
+    pub conditionals: Vec<Conditional>,
+    /// The remedies, judged.
+    pub remedies: Vec<Remedy>,
+    /// What a representation must satisfy.
+    pub constraints: Vec<Constraint>,
+    /// What was assumed beyond the diagram.
+    pub assumptions: Vec<String>,
+}
+
+impl Advice {
+    /// Tells whether `P(variable | given)` was found invariant; `None` where it was not examined.
+    pub fn is_invariant(&self, variable: &str, given: &[&str]) -> Option<bool> {
+        let same = |conditional: &&Conditional| {
+            conditional.variable == variable
+                && conditional.given.len() == given.len()
+                && conditional.given.iter().all(|name| given.contains(&name.as_str()))
+        };
+        self.conditionals.iter().find(same).map(|conditional| conditional.invariant)
+    }
+
+    /// The remedy of a name.
+    pub fn remedy(&self, id: &str) -> Option<&Remedy> {
+        self.remedies.iter().find(|remedy| remedy.id == id)
+    }
+
+    /// The names of the remedies with a verdict.
+    pub fn with_verdict(&self, verdict: Verdict) -> Vec<&'static str> {
+        let remedies = self.remedies.iter().filter(|remedy| remedy.verdict == verdict);
+        remedies.map(|remedy| remedy.id).collect()
+    }
+}

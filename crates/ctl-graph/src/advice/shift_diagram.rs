@@ -1,0 +1,214 @@
+//! The selection diagram of a study: one domain node per shift, and what separation says of it.
+
+use crate::graph::{Diagram, DiagramBuilder, DiagramFile, Mixed, NodeId, NodeSet, Role, Shift};
+use crate::graph::{ShiftKind, View};
+use crate::separation::separated;
+use crate::GraphError;
+
+use super::AdviceError;
+
+/// The name of the node that stands for what the image shows, apart from how it was taken.
+const CONTENT: &str = "content";
+
+/// A diagram to which a domain node is added for each shift.
+///
+/// A domain node points at the mechanisms that differ between sources and target; a selection
+/// node is pointed at by what decides who enters. `P(v | w)` is the same in sources and target
+/// where `v` is separated from all of them given `w`.
+#[derive(Debug, Clone)]
+pub(super) struct ShiftDiagram {
+    pub(super) diagram: Diagram,
+    pub(super) image: NodeId,
+    pub(super) label: NodeId,
+    /// The domain and selection nodes.
+    pub(super) domain: NodeSet,
+    /// Those of them that are selection nodes.
+    pub(super) selection: NodeSet,
+    /// The nodes of the study itself, which come first and keep their indices.
+    pub(super) drawn: NodeSet,
+    roles: Vec<Role>,
+}
+
+impl ShiftDiagram {
+    /// Adds the shifts' nodes to a study's diagram.
+    pub(super) fn new(file: &DiagramFile, shifts: &[Shift]) -> Result<Self, AdviceError> {
+        let image = file.image().ok_or(AdviceError::NoRole { role: "image" })?;
+        let label = file.label().ok_or(AdviceError::NoRole { role: "label" })?;
+        let drawn = NodeSet::all(file.diagram().len());
+        let mut builder = copy(file.diagram())?;
+        let (mut names, mut selecting) = (Vec::new(), Vec::new());
+        for shift in shifts {
+            if let Some(existing) = drawn_selection(file, shift) {
+                selecting.push(existing);
+                continue;
+            }
+            let name = fresh(file.diagram(), &names, shift.kind);
+            builder = connect(builder.node(&name)?, &name, shift)?;
+            if shift.kind == ShiftKind::Selection {
+                selecting.push(name.clone());
+            }
+            names.push(name);
+        }
+        let diagram = builder.build()?;
+        let selection = diagram.set(&selecting)?.union(&file.with_role(Role::Selection));
+        let domain = diagram.set(&names)?.union(&selection);
+        let roles = diagram.ids().map(|node| file.role_of(node)).collect();
+        let drawn = drawn.difference(&selection);
+        Ok(Self { diagram, image, label, domain, selection, drawn, roles })
+    }
+
+    pub(super) fn role(&self, node: NodeId) -> Role {
+        self.roles.get(node.index()).copied().unwrap_or_default()
+    }
+
+    /// Tells whether `P(variable | given)` is the same in sources and target.
+    pub(super) fn is_invariant(&self, variable: NodeId, given: &NodeSet) -> bool {
+        self.independent(&variable.into(), &self.domain, given)
+    }
+
+    /// Separation of two sets with the members of the third left out of both.
+    pub(super) fn independent(&self, a: &NodeSet, b: &NodeSet, given: &NodeSet) -> bool {
+        independent(&self.diagram, a, b, given)
+    }
+
+    /// Separation where the image has no effects: what remains open does not run through it.
+    pub(super) fn independent_past_image(&self, a: &NodeSet, b: &NodeSet) -> bool {
+        let view: View<'_> = self.diagram.view().without_outgoing(&self.image.into());
+        independent(&view, a, b, &NodeSet::new())
+    }
+
+    /// The parents of the image that may carry what the label depends on: not the label itself,
+    /// nor a domain node, nor a node that says where or how the image was taken.
+    pub(super) fn content(&self) -> NodeSet {
+        let parents = self.diagram.parents(self.image).difference(&self.domain);
+        let place = [Role::Site, Role::Acquisition, Role::Annotation, Role::Selection];
+        let carries = |&node: &NodeId| node != self.label && !place.contains(&self.role(node));
+        parents.iter().filter(carries).collect()
+    }
+
+    /// The nodes through which imaging itself differs: the image, and acquisition or style nodes
+    /// above it that tell nothing of the label other than through the image.
+    pub(super) fn imaging(&self) -> NodeSet {
+        let above = self.diagram.ancestors(&self.image.into()).intersection(&self.drawn);
+        let images = |&node: &NodeId| {
+            let of_imaging = match self.role(node) {
+                Role::Acquisition | Role::Site => true,
+                Role::Feature => self.independent_past_image(&node.into(), &self.label.into()),
+                _ => node == self.image,
+            };
+            of_imaging && node != self.label
+        };
+        above.iter().filter(images).collect()
+    }
+
+    /// Tells whether a directed path leads from a node to the image past label and content.
+    pub(super) fn marks_image(&self, node: NodeId) -> bool {
+        let mut others = self.content();
+        others.insert(self.label);
+        others.remove(node);
+        let view = self.diagram.view().without_incoming(&others);
+        view.ancestors(&self.image.into()).contains(node)
+    }
+
+    /// The diagram in which image and label are joined by a content node of the image's own.
+    ///
+    /// `x -> y` becomes `content -> x, content -> y`, `y -> x` becomes `y -> content -> x`; what
+    /// else points at the image and tells of the body points at the content.
+    pub(super) fn with_content(&self) -> Result<Self, GraphError> {
+        let name = unique(&self.diagram, &[], CONTENT);
+        let mut builder = Diagram::builder();
+        for node in self.diagram.ids() {
+            builder = builder.node(self.diagram.name(node))?;
+        }
+        builder = builder.node(&name)?.directed(&name, self.diagram.name(self.image))?;
+        let content = self.content();
+        let shows = |from: NodeId| from == self.label || content.contains(from);
+        for (from, to) in self.diagram.directed_edges() {
+            let (mut tail, mut head) = (self.diagram.name(from), self.diagram.name(to));
+            if to == self.image && shows(from) {
+                head = &name;
+            } else if from == self.image && !self.selection.contains(to) {
+                tail = &name;
+            }
+            builder = builder.directed(tail, head)?;
+        }
+        for (a, b) in self.diagram.bidirected_edges() {
+            builder = builder.bidirected(self.diagram.name(a), self.diagram.name(b))?;
+        }
+        let mut split = self.clone();
+        split.diagram = builder.build()?;
+        split.roles.push(Role::Feature);
+        split.drawn.insert(split.diagram.node(&name)?);
+        Ok(split)
+    }
+
+    /// The names of a set, joined.
+    pub(super) fn listed(&self, set: &NodeSet) -> String {
+        self.diagram.names(set).join(", ")
+    }
+
+    /// A factor as text.
+    pub(super) fn factor(&self, variable: NodeId, given: &NodeSet) -> String {
+        let variable = self.diagram.name(variable);
+        if given.is_empty() {
+            return format!("P({variable})");
+        }
+        format!("P({variable} | {})", self.listed(given))
+    }
+}
+
+fn independent(graph: &impl Mixed, a: &NodeSet, b: &NodeSet, given: &NodeSet) -> bool {
+    let (a, b) = (a.difference(given), b.difference(given));
+    // Nothing is independent of nothing; sets that share a node are not.
+    a.is_empty() || b.is_empty() || separated(graph, &a, &b, given).unwrap_or(false)
+}
+
+/// The selection node that a shift names, where the study draws it.
+fn drawn_selection(file: &DiagramFile, shift: &Shift) -> Option<String> {
+    let selection = file.with_role(Role::Selection);
+    let is_drawn = |name: &&String| {
+        file.diagram().node(name).is_ok_and(|node| selection.contains(node))
+    };
+    shift.nodes.iter().find(is_drawn).cloned()
+}
+
+fn connect(
+    mut builder: DiagramBuilder,
+    name: &str,
+    shift: &Shift,
+) -> Result<DiagramBuilder, GraphError> {
+    for node in &shift.nodes {
+        builder = match shift.kind {
+            ShiftKind::Selection => builder.directed(node, name)?,
+            _ => builder.directed(name, node)?,
+        };
+    }
+    Ok(builder)
+}
+
+fn copy(diagram: &Diagram) -> Result<DiagramBuilder, GraphError> {
+    let mut builder = Diagram::builder();
+    for node in diagram.ids() {
+        builder = builder.node(diagram.name(node))?;
+    }
+    for (from, to) in diagram.directed_edges() {
+        builder = builder.directed(diagram.name(from), diagram.name(to))?;
+    }
+    for (a, b) in diagram.bidirected_edges() {
+        builder = builder.bidirected(diagram.name(a), diagram.name(b))?;
+    }
+    Ok(builder)
+}
+
+fn fresh(diagram: &Diagram, taken: &[String], kind: ShiftKind) -> String {
+    unique(diagram, taken, &format!("{} shift", super::words::kind(kind)))
+}
+
+/// A name that neither the diagram nor the list has.
+fn unique(diagram: &Diagram, taken: &[String], stem: &str) -> String {
+    let mut name = stem.to_owned();
+    while diagram.node(&name).is_ok() || taken.contains(&name) {
+        name.push('\'');
+    }
+    name
+}

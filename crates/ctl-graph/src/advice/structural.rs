@@ -1,0 +1,204 @@
+//! Rules for remedies that use the structure: invariance, counterfactuals, adjustment, weighting.
+
+use super::constraints::constraints;
+use super::remedies::{Judgement, confounding, names};
+use super::report::{Family, Relation, Remedy};
+use super::situation::Situation;
+use crate::graph::{Mixed, NodeSet};
+
+pub(super) fn invariance(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let judgement = if situation.confounders.is_empty() && situation.same_rule() {
+        Judgement::licensed(format!("P({label} | {image}) is the same"))
+    } else {
+        match situation.sufficient() {
+            Some(content) => {
+                let content = situation.diagram.listed(content);
+                Judgement::licensed(format!(
+                    "{image} carries {content}, and P({label} | {content}) is the same"
+                ))
+            }
+            None => Judgement::not(format!(
+                "nothing that {image} shows leads to {label} by the same rule in sources and target"
+            )),
+        }
+    };
+    let varied = match situation.diagram.listed(&situation.confounders) {
+        sites if sites.is_empty() => {
+            "there are several training environments, which differ as the target does".to_owned()
+        }
+        sites => format!(
+            "there are several training environments, in which {sites} and {label} go together to \
+             different degrees"
+        ),
+    };
+    judgement.provided(varied).of(
+        "invariance",
+        Family::Invariance,
+        &["irm", "v-rex", "fishr", "group-dro"],
+    )
+}
+
+/// Judges methods that change how an image was taken and nothing else.
+fn exchange(situation: &Situation) -> Judgement {
+    let (image, label) = names(situation);
+    let diagram = &situation.diagram;
+    let marks: NodeSet = situation.confounders.clone();
+    if situation.imaging_domain.is_empty() && marks.is_empty() {
+        return Judgement::not(format!(
+            "what differs is not how {image} is taken, so that changing the style of images \
+             leaves it as it is"
+        ));
+    }
+    let reason = if marks.is_empty() {
+        format!("how {image} is taken differs, and {label} does not depend on that otherwise")
+    } else {
+        let sites = diagram.listed(&marks);
+        format!("it cuts the path from {sites} to {image} and leaves {label} and content alone")
+    };
+    let judgement = Judgement::licensed(reason);
+    let implied = diagram.diagram.children_of(&situation.beyond_imaging()).is_subset(&marks);
+    if situation.beyond_imaging().is_empty() || (implied && !marks.is_empty()) {
+        return judgement.provided(format!("the changed images keep what {label} depends on"));
+    }
+    let rest = diagram.listed(&situation.beyond_imaging());
+    judgement.provided(format!("the remaining {rest} is answered as well; this does not touch it"))
+}
+
+pub(super) fn acquisition_exchange(situation: &Situation) -> Remedy {
+    let methods = &["gin-ipa", "fourier-augmentation", "style-mixing"];
+    exchange(situation).of("acquisition-randomisation", Family::Correlation, methods)
+}
+
+pub(super) fn harmonisation(situation: &Situation) -> Remedy {
+    let judgement = if situation.confounders.is_empty() {
+        exchange(situation)
+    } else {
+        let (_, label) = names(situation);
+        let sites = situation.diagram.listed(&situation.confounders);
+        Judgement::not(format!(
+            "{sites} goes together with {label}: removing what differs between sites removes part \
+             of {label}"
+        ))
+    };
+    judgement.of("harmonisation", Family::Correlation, &["combat", "histogram-matching"])
+}
+
+pub(super) fn counterfactual_augmentation(situation: &Situation) -> Remedy {
+    let methods = &["counterfactual-scanner", "counterfactual-augmentation"];
+    exchange(situation).of("counterfactual-augmentation", Family::Counterfactual, methods)
+}
+
+/// Back-door weights, which make the label independent of the site in the weighted data.
+pub(super) fn site_back_door(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let sites = situation.diagram.listed(&situation.confounders);
+    let judgement = if situation.confounders.is_empty() {
+        Judgement::unneeded("no site goes together with the label while it marks the image")
+    } else if !blocks_back_door(situation) {
+        Judgement::not(format!("holding {sites} fixed leaves a common cause of {image} and {label}"))
+    } else if situation.facts.single_label_sites {
+        Judgement::not(format!(
+            "a site has only one {label}: the comparison within that site does not exist, and the \
+             effect is not identified"
+        ))
+    } else {
+        let reason = format!("{sites} blocks every back-door path between {label} and {image}");
+        let provided = format!("every site has cases of every {label}");
+        let formula = format!("w = P({label}) / P({label} | {sites})");
+        Judgement::licensed(reason).provided(provided).by(formula)
+    };
+    judgement.of("site-back-door-weighting", Family::Scm, &["back-door-weighting"])
+}
+
+/// The back-door criterion for the confounders: cause and effect apart once the cause's own
+/// effects are removed, and no confounder caused by the cause.
+fn blocks_back_door(situation: &Situation) -> bool {
+    let (image, label) = (situation.image(), situation.label());
+    let (cause, effect) = match situation.relation {
+        Relation::LabelToImage => (label, image),
+        _ => (image, label),
+    };
+    let diagram = &situation.diagram.diagram;
+    // Where content was split off, it is the content that acts on the label.
+    let cause = match (situation.relation, diagram.has_directed(image, label)) {
+        (Relation::ImageToLabel, false) => situation.diagram.content(),
+        _ => cause.into(),
+    };
+    let caused = diagram.descendants(&cause);
+    let view = diagram.view().without_outgoing(&cause);
+    caused.is_disjoint(&situation.confounders)
+        && crate::separation::separated(&view, &cause, &effect.into(), &situation.confounders)
+            .unwrap_or(false)
+}
+
+pub(super) fn independence_constraints(situation: &Situation) -> Remedy {
+    let found = constraints(situation);
+    let judgement = if found.is_empty() {
+        Judgement::not("the diagram implies no independence that a representation could be held to")
+    } else {
+        Judgement::licensed("the diagram implies the independences that are listed below")
+            .provided("a penalty enforces exactly those, and no others")
+    };
+    let methods = &["hsic-marginal", "hsic-conditional", "cacm"];
+    judgement.of("independence-constraints", Family::Scm, methods)
+}
+
+pub(super) fn selection_weighting(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let selection = situation.diagram.listed(&situation.diagram.selection);
+    let judgement = if selection.is_empty() {
+        Judgement::unneeded("the data are not selected")
+    } else if let Some(set) = situation.selection_explained() {
+        let set = situation.diagram.listed(&set);
+        let given = if set.is_empty() { String::new() } else { format!(" | {set}") };
+        Judgement::licensed(format!(
+            "given {} entering the data has nothing more to do with {label}",
+            if set.is_empty() { "nothing at all," } else { &set }
+        ))
+        .provided("those variables are also known for people who were not selected")
+        .by(format!("w = 1 / P({selection}{given})"))
+    } else if situation.facts.known_selection {
+        Judgement::licensed("the probability of entering the data is known")
+            .by(format!("w = 1 / P({selection} | {image}, {label})"))
+    } else {
+        Judgement::not(format!(
+            "entering the data depends on {label} even given everything measured: its probability \
+             is not identified from selected data"
+        ))
+    };
+    judgement.of("selection-weighting", Family::Scm, &["inverse-probability-weighting"])
+}
+
+pub(super) fn mechanism_reuse(situation: &Situation) -> Remedy {
+    let (stay, differ) = situation.mechanisms();
+    let judgement = if differ.is_empty() {
+        Judgement::unneeded("no mechanism differs")
+    } else if stay.is_empty() {
+        Judgement::not("every mechanism differs")
+    } else {
+        let (stay, differ) = (stay.join(", "), differ.join(", "));
+        Judgement::licensed(format!("{stay} can be kept"))
+            .provided(format!("{differ} is estimated anew from target data that show it"))
+    };
+    judgement.of("mechanism-reuse", Family::Scm, &["modular-scm"])
+}
+
+pub(super) fn target_labels(situation: &Situation) -> Remedy {
+    let (image, label) = names(situation);
+    let judgement = if situation.same_rule() && situation.confounders.is_empty() {
+        Judgement::unneeded(format!("P({label} | {image}) is the same"))
+    } else {
+        let reason = confounding(situation)
+            .unwrap_or_else(|| format!("P({label} | {image}) differs, and target labels show how"));
+        let judgement = Judgement::licensed(reason);
+        let raters = situation.relation == Relation::ImageToLabel
+            && !situation.same(situation.label(), &[situation.image()]);
+        if raters {
+            judgement.provided("labelled target cases are at hand, or a model of the raters")
+        } else {
+            judgement.provided("labelled target cases are at hand")
+        }
+    };
+    judgement.of("target-labels", Family::Baseline, &["fine-tuning"])
+}
