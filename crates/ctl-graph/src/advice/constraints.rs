@@ -2,7 +2,7 @@
 
 use super::report::{Constraint, ConstraintKind};
 use super::situation::Situation;
-use crate::graph::{Mixed, NodeId, NodeSet, Role};
+use crate::graph::{NodeId, NodeSet, Role};
 
 /// The name that stands for the source an image comes from.
 const ENVIRONMENT: &str = "environment";
@@ -53,7 +53,10 @@ fn nuisances(situation: &Situation) -> Vec<(String, NodeSet)> {
     let marks = |&node: &NodeId| {
         matches!(diagram.role(node), Role::Site | Role::Acquisition)
             && diagram.marks_image(node)
-            && diagram.diagram.details(node).is_some_and(|details| details.observed)
+            && diagram
+                .diagram
+                .details(node)
+                .is_some_and(|details| details.observed)
     };
     for node in diagram.drawn.iter().filter(marks) {
         nuisances.push((diagram.diagram.name(node).to_owned(), node.into()));

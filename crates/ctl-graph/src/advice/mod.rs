@@ -1,1 +1,202 @@
-//! Shift diagrams and what they license.
+//! Advice for a study: what differs between sources and target, what stays, and which remedies
+//! the diagram licenses.
+//!
+//! Everything is derived by separation in a selection diagram, the study's diagram with a domain
+//! node per shift; no verdict depends on which template a diagram came from.
+//!
+//! # Examples
+//!
+//! ```
+//! use ctl_graph::advice::{Template, Verdict, advise};
+//! use ctl_graph::graph::{CausalDirection, ShiftKind};
+//!
+//! // The disease shows in the image, and is rarer in the target.
+//! let study = Template::new(CausalDirection::Anticausal).shift(ShiftKind::Prevalence).build()?;
+//! let advice = advise(&study)?;
+//! assert_eq!(advice.is_invariant("image", &["label"]), Some(true));
+//! assert_eq!(advice.is_invariant("label", &["image"]), Some(false));
+//! let correction = advice.remedy("label-shift-correction").unwrap();
+//! assert_eq!(correction.verdict, Verdict::Licensed);
+//! assert_eq!(
+//!     correction.formula.as_deref(),
+//!     Some("P*(label | image) ∝ P(label | image) P*(label) / P(label)"),
+//! );
+//! assert_eq!(advice.remedy("marginal-alignment").unwrap().verdict, Verdict::NotLicensed);
+//! # Ok::<(), ctl_graph::advice::AdviceError>(())
+//! ```
+
+mod constraints;
+mod display;
+mod remedies;
+mod report;
+mod shift_diagram;
+mod situation;
+mod structural;
+mod template;
+mod words;
+
+pub use report::{
+    Advice, Conditional, Constraint, ConstraintKind, Family, ReckonedShift, Relation, Remedy,
+    Verdict,
+};
+pub use template::Template;
+
+use crate::GraphError;
+use crate::graph::{DiagramFile, NodeId, NodeSet, ShiftKind};
+use situation::Situation;
+
+/// Version of the advice record.
+const SCHEMA: u32 = 1;
+/// With more nodes than this, factors are listed given one variable at most.
+const MANY_NODES: usize = 30;
+
+/// Why no advice can be given.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdviceError {
+    /// The diagram is not usable.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// It is not said which node is the image, or the label.
+    #[error("no single node has the role {role}, and [direction] names none")]
+    NoRole {
+        /// The role that is missing.
+        role: &'static str,
+    },
+    /// A template does not have the mechanism that a shift changes.
+    #[error("{shift} shift: the {direction} template has no such mechanism")]
+    NotInTemplate {
+        /// The shift.
+        shift: &'static str,
+        /// The template's direction.
+        direction: &'static str,
+    },
+}
+
+/// Derives what can be transferred in a study, and how.
+///
+/// A domain node is added for each shift; `P(v | w)` is invariant where `v` is separated from
+/// every domain node given `w`. A site that marks the image and goes together with the label
+/// other than through it is reckoned as confounding, and as differing in the target.
+///
+/// # Arguments
+/// - `file`: a diagram with one node of role image and one of role label (or both named by
+///   `[direction]`), the roles of other nodes as far as known, and the shifts.
+///
+/// # Returns
+/// The conditionals, remedies and constraints. Shifts that name a `source` count for all sources
+/// together: what is called invariant holds in every one of them.
+///
+/// # Errors
+/// [`AdviceError::NoRole`], and [`AdviceError::Graph`].
+///
+/// # Complexity
+/// A linear-time separation for each listed conditional, of which there are at most a few for
+/// each triple of nodes (each pair beyond 30 nodes), and for each of at most 2⁸ sets of content.
+///
+/// # References
+/// Castro, Walker & Glocker (2020), *Causality matters in medical imaging* (the shifts); Pearl &
+/// Bareinboim (2014), *External validity*, for separation from selection nodes; Veitch et al.
+/// (2021) and Kaur, Kiciman & Sharma (2022) for constraints on representations.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Verdict, advise};
+/// use ctl_graph::graph::DiagramFile;
+///
+/// let study = DiagramFile::parse(r#"
+///     schema = 1
+///     edges = "anatomy -> image -> mask"
+///     [nodes.anatomy]
+///     role = "anatomy"
+///     [nodes.image]
+///     role = "image"
+///     [nodes.mask]
+///     role = "label"
+///     [[shift]]
+///     kind = "annotation"
+///     nodes = ["mask"]
+/// "#)?;
+/// let advice = advise(&study)?;
+/// assert_eq!(advice.is_invariant("image", &[]), Some(true));
+/// assert_eq!(advice.with_verdict(Verdict::Licensed), ["mechanism-reuse", "target-labels"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn advise(file: &DiagramFile) -> Result<Advice, AdviceError> {
+    let situation = Situation::derive(file)?;
+    let diagram = &situation.diagram;
+    let name = |node| diagram.diagram.name(node).to_owned();
+    Ok(Advice {
+        schema: SCHEMA,
+        image: name(diagram.image),
+        label: name(diagram.label),
+        relation: situation.relation,
+        shifts: situation.shifts.clone(),
+        confounded_by: situation.confounders.iter().map(name).collect(),
+        conditionals: conditionals(&situation),
+        remedies: remedies::RULES
+            .iter()
+            .map(|rule| rule(&situation))
+            .collect(),
+        constraints: constraints::constraints(&situation),
+        assumptions: situation.assumptions.clone(),
+    })
+}
+
+/// Each variable given nothing, one or two others, and given its parents.
+fn conditionals(situation: &Situation) -> Vec<Conditional> {
+    let diagram = &situation.diagram;
+    let mut found = Vec::new();
+    for variable in &diagram.drawn {
+        let parents = diagram
+            .diagram
+            .parents(variable)
+            .intersection(&diagram.drawn);
+        let mut sets = conditioning_sets(&diagram.drawn, variable);
+        if !sets.contains(&parents) {
+            sets.push(parents.clone());
+        }
+        found.extend(sets.into_iter().map(|given| {
+            Conditional {
+                variable: diagram.diagram.name(variable).to_owned(),
+                given: diagram
+                    .diagram
+                    .names(&given)
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect(),
+                is_mechanism: given == parents,
+                invariant: diagram.is_invariant(variable, &given),
+            }
+        }));
+    }
+    found
+}
+
+fn conditioning_sets(nodes: &NodeSet, variable: NodeId) -> Vec<NodeSet> {
+    let others: Vec<NodeId> = nodes.iter().filter(|&node| node != variable).collect();
+    let mut sets = vec![NodeSet::new()];
+    sets.extend(others.iter().map(|&node| NodeSet::single(node)));
+    if others.len() < MANY_NODES {
+        for (place, &first) in others.iter().enumerate() {
+            let later = others[place + 1..].iter();
+            sets.extend(later.map(|&second| [first, second].into_iter().collect()));
+        }
+    }
+    sets
+}
+
+/// The kinds of shift that a template can have, for tests and for callers that list them.
+#[cfg(test)]
+const ALL_SHIFTS: [ShiftKind; 6] = [
+    ShiftKind::Population,
+    ShiftKind::Prevalence,
+    ShiftKind::Acquisition,
+    ShiftKind::Annotation,
+    ShiftKind::Manifestation,
+    ShiftKind::Selection,
+];
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,12 @@ impl Judgement {
     }
 
     fn new(verdict: Verdict, because: impl Into<String>) -> Self {
-        Self { verdict, because: because.into(), provided: None, formula: None }
+        Self {
+            verdict,
+            because: because.into(),
+            provided: None,
+            formula: None,
+        }
     }
 
     pub(super) fn provided(mut self, condition: impl Into<String>) -> Self {
@@ -79,7 +84,10 @@ impl Judgement {
 /// The names of image and label.
 pub(super) fn names(situation: &Situation) -> (&str, &str) {
     let diagram = &situation.diagram;
-    (diagram.diagram.name(diagram.image), diagram.diagram.name(diagram.label))
+    (
+        diagram.diagram.name(diagram.image),
+        diagram.diagram.name(diagram.label),
+    )
 }
 
 const OVERLAP: &str = "target images look like some of the training images (supports overlap)";
@@ -103,7 +111,9 @@ fn plain_training(situation: &Situation) -> Remedy {
     let judgement = if let Some(reason) = confounding(situation) {
         Judgement::not(format!("{reason}; pooling the sites learns that shortcut"))
     } else if !situation.same_rule() {
-        Judgement::not(format!("P({label} | {image}) differs between sources and target"))
+        Judgement::not(format!(
+            "P({label} | {image}) differs between sources and target"
+        ))
     } else if situation.facts.disjoint_support {
         Judgement::not(NO_OVERLAP)
     } else {
@@ -117,7 +127,9 @@ fn plain_training(situation: &Situation) -> Remedy {
 fn density_ratio(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
     let judgement = if let Some(reason) = confounding(situation) {
-        Judgement::not(format!("{reason}; weighting images by their density leaves that so"))
+        Judgement::not(format!(
+            "{reason}; weighting images by their density leaves that so"
+        ))
     } else if !situation.same_rule() {
         Judgement::not(format!(
             "it keeps P({label} | {image}) and changes only which images count; but \
@@ -132,7 +144,11 @@ fn density_ratio(situation: &Situation) -> Remedy {
         let formula = format!("w = P*({image}) / P({image})");
         Judgement::licensed(reason).provided(OVERLAP).by(formula)
     };
-    judgement.of("density-ratio-weighting", Family::Correlation, &["kliep", "kmm"])
+    judgement.of(
+        "density-ratio-weighting",
+        Family::Correlation,
+        &["kliep", "kmm"],
+    )
 }
 
 fn label_shift(situation: &Situation) -> Remedy {
@@ -201,7 +217,9 @@ fn alignment(situation: &Situation) -> Judgement {
         ));
     }
     if let Some(reason) = confounding(situation) {
-        return Judgement::not(format!("{reason}; features of {label} differ between sites"));
+        return Judgement::not(format!(
+            "{reason}; features of {label} differ between sites"
+        ));
     }
     if situation.label_moves() {
         return Judgement::not(format!(
@@ -251,5 +269,9 @@ fn conditional_alignment(situation: &Situation) -> Remedy {
             )),
         }
     };
-    judgement.of("conditional-alignment", Family::Correlation, &["cdann", "class-coral"])
+    judgement.of(
+        "conditional-alignment",
+        Family::Correlation,
+        &["cdann", "class-coral"],
+    )
 }

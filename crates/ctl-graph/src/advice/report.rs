@@ -174,9 +174,15 @@ impl Advice {
         let same = |conditional: &&Conditional| {
             conditional.variable == variable
                 && conditional.given.len() == given.len()
-                && conditional.given.iter().all(|name| given.contains(&name.as_str()))
+                && conditional
+                    .given
+                    .iter()
+                    .all(|name| given.contains(&name.as_str()))
         };
-        self.conditionals.iter().find(same).map(|conditional| conditional.invariant)
+        self.conditionals
+            .iter()
+            .find(same)
+            .map(|conditional| conditional.invariant)
     }
 
     /// The remedy of a name.
@@ -186,7 +192,10 @@ impl Advice {
 
     /// The names of the remedies with a verdict.
     pub fn with_verdict(&self, verdict: Verdict) -> Vec<&'static str> {
-        let remedies = self.remedies.iter().filter(|remedy| remedy.verdict == verdict);
+        let remedies = self
+            .remedies
+            .iter()
+            .filter(|remedy| remedy.verdict == verdict);
         remedies.map(|remedy| remedy.id).collect()
     }
 }

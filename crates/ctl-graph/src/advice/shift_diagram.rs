@@ -1,9 +1,9 @@
 //! The selection diagram of a study: one domain node per shift, and what separation says of it.
 
+use crate::GraphError;
 use crate::graph::{Diagram, DiagramBuilder, DiagramFile, Mixed, NodeId, NodeSet, Role, Shift};
 use crate::graph::{ShiftKind, View};
 use crate::separation::separated;
-use crate::GraphError;
 
 use super::AdviceError;
 
@@ -50,11 +50,21 @@ impl ShiftDiagram {
             names.push(name);
         }
         let diagram = builder.build()?;
-        let selection = diagram.set(&selecting)?.union(&file.with_role(Role::Selection));
+        let selection = diagram
+            .set(&selecting)?
+            .union(&file.with_role(Role::Selection));
         let domain = diagram.set(&names)?.union(&selection);
         let roles = diagram.ids().map(|node| file.role_of(node)).collect();
         let drawn = drawn.difference(&selection);
-        Ok(Self { diagram, image, label, domain, selection, drawn, roles })
+        Ok(Self {
+            diagram,
+            image,
+            label,
+            domain,
+            selection,
+            drawn,
+            roles,
+        })
     }
 
     pub(super) fn role(&self, node: NodeId) -> Role {
@@ -81,7 +91,12 @@ impl ShiftDiagram {
     /// nor a domain node, nor a node that says where or how the image was taken.
     pub(super) fn content(&self) -> NodeSet {
         let parents = self.diagram.parents(self.image).difference(&self.domain);
-        let place = [Role::Site, Role::Acquisition, Role::Annotation, Role::Selection];
+        let place = [
+            Role::Site,
+            Role::Acquisition,
+            Role::Annotation,
+            Role::Selection,
+        ];
         let carries = |&node: &NodeId| node != self.label && !place.contains(&self.role(node));
         parents.iter().filter(carries).collect()
     }
@@ -89,7 +104,10 @@ impl ShiftDiagram {
     /// The nodes through which imaging itself differs: the image, and acquisition or style nodes
     /// above it that tell nothing of the label other than through the image.
     pub(super) fn imaging(&self) -> NodeSet {
-        let above = self.diagram.ancestors(&self.image.into()).intersection(&self.drawn);
+        let above = self
+            .diagram
+            .ancestors(&self.image.into())
+            .intersection(&self.drawn);
         let images = |&node: &NodeId| {
             let of_imaging = match self.role(node) {
                 Role::Acquisition | Role::Site => true,
@@ -120,7 +138,9 @@ impl ShiftDiagram {
         for node in self.diagram.ids() {
             builder = builder.node(self.diagram.name(node))?;
         }
-        builder = builder.node(&name)?.directed(&name, self.diagram.name(self.image))?;
+        builder = builder
+            .node(&name)?
+            .directed(&name, self.diagram.name(self.image))?;
         let content = self.content();
         let shows = |from: NodeId| from == self.label || content.contains(from);
         for (from, to) in self.diagram.directed_edges() {
@@ -167,7 +187,9 @@ fn independent(graph: &impl Mixed, a: &NodeSet, b: &NodeSet, given: &NodeSet) ->
 fn drawn_selection(file: &DiagramFile, shift: &Shift) -> Option<String> {
     let selection = file.with_role(Role::Selection);
     let is_drawn = |name: &&String| {
-        file.diagram().node(name).is_ok_and(|node| selection.contains(node))
+        file.diagram()
+            .node(name)
+            .is_ok_and(|node| selection.contains(node))
     };
     shift.nodes.iter().find(is_drawn).cloned()
 }
@@ -201,7 +223,11 @@ fn copy(diagram: &Diagram) -> Result<DiagramBuilder, GraphError> {
 }
 
 fn fresh(diagram: &Diagram, taken: &[String], kind: ShiftKind) -> String {
-    unique(diagram, taken, &format!("{} shift", super::words::kind(kind)))
+    unique(
+        diagram,
+        taken,
+        &format!("{} shift", super::words::kind(kind)),
+    )
 }
 
 /// A name that neither the diagram nor the list has.

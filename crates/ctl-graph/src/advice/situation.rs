@@ -37,7 +37,11 @@ impl Situation {
         let confounders = confounders(&plain);
         for site in &confounders {
             let nodes = vec![plain.diagram.name(site).to_owned()];
-            let shift = Shift { kind: ShiftKind::Population, nodes, source: None };
+            let shift = Shift {
+                kind: ShiftKind::Population,
+                nodes,
+                source: None,
+            };
             if !shifts.iter().any(|other| other.nodes == shift.nodes) {
                 shifts.push(shift);
             }
@@ -77,7 +81,8 @@ impl Situation {
 
     /// Tells whether `P(variable | given)` is the same in sources and target.
     pub(super) fn same(&self, variable: NodeId, given: &[NodeId]) -> bool {
-        self.diagram.is_invariant(variable, &given.iter().copied().collect())
+        self.diagram
+            .is_invariant(variable, &given.iter().copied().collect())
     }
 
     pub(super) fn same_rule(&self) -> bool {
@@ -103,7 +108,11 @@ impl Situation {
 
     /// Content whose distribution is alike in all groups, marginally or for each label.
     pub(super) fn alike(&self, given_label: bool) -> Option<&NodeSet> {
-        let given = if given_label { self.label().into() } else { NodeSet::new() };
+        let given = if given_label {
+            self.label().into()
+        } else {
+            NodeSet::new()
+        };
         let groups = self.groups();
         let alike = |carrier: &&NodeSet| self.diagram.independent(carrier, &groups, &given);
         self.carriers.iter().find(alike)
@@ -127,14 +136,19 @@ impl Situation {
 
     /// The fewest measured covariates which, with `given`, make `variable` the same everywhere.
     pub(super) fn stratifying(&self, variable: NodeId, given: NodeId) -> Option<NodeSet> {
-        let candidates: Vec<NodeId> =
-            self.covariates.iter().filter(|&node| node != variable && node != given).collect();
+        let candidates: Vec<NodeId> = self
+            .covariates
+            .iter()
+            .filter(|&node| node != variable && node != given)
+            .collect();
         let stays = |set: &NodeSet| {
             let mut given: NodeSet = given.into();
             given.extend_with(set);
             self.diagram.is_invariant(variable, &given)
         };
-        small_sets(&candidates, MAX_COVARIATES).into_iter().find(stays)
+        small_sets(&candidates, MAX_COVARIATES)
+            .into_iter()
+            .find(stays)
     }
 
     /// Measured variables other than the label that explain who was selected, as far as image
@@ -144,9 +158,12 @@ impl Situation {
         candidates.push(self.image());
         let pair = [self.image(), self.label()].into_iter().collect();
         let explains = |set: &NodeSet| {
-            self.diagram.independent(&pair, &self.diagram.selection, set)
+            self.diagram
+                .independent(&pair, &self.diagram.selection, set)
         };
-        small_sets(&candidates, MAX_COVARIATES).into_iter().find(explains)
+        small_sets(&candidates, MAX_COVARIATES)
+            .into_iter()
+            .find(explains)
     }
 
     /// The shifts that exchanging the acquisition would leave.
@@ -160,7 +177,11 @@ impl Situation {
         let (mut stay, mut move_on) = (Vec::new(), Vec::new());
         for node in &diagram.drawn {
             let parents = diagram.diagram.parents(node).intersection(&diagram.drawn);
-            let target = if diagram.is_invariant(node, &parents) { &mut stay } else { &mut move_on };
+            let target = if diagram.is_invariant(node, &parents) {
+                &mut stay
+            } else {
+                &mut move_on
+            };
             target.push(diagram.factor(node, &parents));
         }
         (stay, move_on)
@@ -233,7 +254,10 @@ fn carriers(diagram: &ShiftDiagram) -> Vec<NodeSet> {
 fn covariates(file: &DiagramFile, diagram: &ShiftDiagram) -> NodeSet {
     let pair: NodeSet = [diagram.image, diagram.label].into_iter().collect();
     let caused = diagram.diagram.descendants(&pair);
-    file.diagram().observed().intersection(&diagram.drawn).difference(&caused)
+    file.diagram()
+        .observed()
+        .intersection(&diagram.drawn)
+        .difference(&caused)
 }
 
 /// All subsets up to a size, smaller ones first, in lexicographic order within a size.

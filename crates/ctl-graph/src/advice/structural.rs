@@ -57,12 +57,17 @@ fn exchange(situation: &Situation) -> Judgement {
         format!("it cuts the path from {sites} to {image} and leaves {label} and content alone")
     };
     let judgement = Judgement::licensed(reason);
-    let implied = diagram.diagram.children_of(&situation.beyond_imaging()).is_subset(&marks);
+    let implied = diagram
+        .diagram
+        .children_of(&situation.beyond_imaging())
+        .is_subset(&marks);
     if situation.beyond_imaging().is_empty() || (implied && !marks.is_empty()) {
         return judgement.provided(format!("the changed images keep what {label} depends on"));
     }
     let rest = diagram.listed(&situation.beyond_imaging());
-    judgement.provided(format!("the remaining {rest} is answered as well; this does not touch it"))
+    judgement.provided(format!(
+        "the remaining {rest} is answered as well; this does not touch it"
+    ))
 }
 
 pub(super) fn acquisition_exchange(situation: &Situation) -> Remedy {
@@ -81,12 +86,20 @@ pub(super) fn harmonisation(situation: &Situation) -> Remedy {
              of {label}"
         ))
     };
-    judgement.of("harmonisation", Family::Correlation, &["combat", "histogram-matching"])
+    judgement.of(
+        "harmonisation",
+        Family::Correlation,
+        &["combat", "histogram-matching"],
+    )
 }
 
 pub(super) fn counterfactual_augmentation(situation: &Situation) -> Remedy {
     let methods = &["counterfactual-scanner", "counterfactual-augmentation"];
-    exchange(situation).of("counterfactual-augmentation", Family::Counterfactual, methods)
+    exchange(situation).of(
+        "counterfactual-augmentation",
+        Family::Counterfactual,
+        methods,
+    )
 }
 
 /// Back-door weights, which make the label independent of the site in the weighted data.
@@ -96,7 +109,9 @@ pub(super) fn site_back_door(situation: &Situation) -> Remedy {
     let judgement = if situation.confounders.is_empty() {
         Judgement::unneeded("no site goes together with the label while it marks the image")
     } else if !blocks_back_door(situation) {
-        Judgement::not(format!("holding {sites} fixed leaves a common cause of {image} and {label}"))
+        Judgement::not(format!(
+            "holding {sites} fixed leaves a common cause of {image} and {label}"
+        ))
     } else if situation.facts.single_label_sites {
         Judgement::not(format!(
             "a site has only one {label}: the comparison within that site does not exist, and the \
@@ -108,7 +123,11 @@ pub(super) fn site_back_door(situation: &Situation) -> Remedy {
         let formula = format!("w = P({label}) / P({label} | {sites})");
         Judgement::licensed(reason).provided(provided).by(formula)
     };
-    judgement.of("site-back-door-weighting", Family::Scm, &["back-door-weighting"])
+    judgement.of(
+        "site-back-door-weighting",
+        Family::Scm,
+        &["back-door-weighting"],
+    )
 }
 
 /// The back-door criterion for the confounders: cause and effect apart once the cause's own
@@ -151,10 +170,18 @@ pub(super) fn selection_weighting(situation: &Situation) -> Remedy {
         Judgement::unneeded("the data are not selected")
     } else if let Some(set) = situation.selection_explained() {
         let set = situation.diagram.listed(&set);
-        let given = if set.is_empty() { String::new() } else { format!(" | {set}") };
+        let given = if set.is_empty() {
+            String::new()
+        } else {
+            format!(" | {set}")
+        };
         Judgement::licensed(format!(
             "given {} entering the data has nothing more to do with {label}",
-            if set.is_empty() { "nothing at all," } else { &set }
+            if set.is_empty() {
+                "nothing at all,"
+            } else {
+                &set
+            }
         ))
         .provided("those variables are also known for people who were not selected")
         .by(format!("w = 1 / P({selection}{given})"))
@@ -167,7 +194,11 @@ pub(super) fn selection_weighting(situation: &Situation) -> Remedy {
              is not identified from selected data"
         ))
     };
-    judgement.of("selection-weighting", Family::Scm, &["inverse-probability-weighting"])
+    judgement.of(
+        "selection-weighting",
+        Family::Scm,
+        &["inverse-probability-weighting"],
+    )
 }
 
 pub(super) fn mechanism_reuse(situation: &Situation) -> Remedy {
@@ -178,8 +209,9 @@ pub(super) fn mechanism_reuse(situation: &Situation) -> Remedy {
         Judgement::not("every mechanism differs")
     } else {
         let (stay, differ) = (stay.join(", "), differ.join(", "));
-        Judgement::licensed(format!("{stay} can be kept"))
-            .provided(format!("{differ} is estimated anew from target data that show it"))
+        Judgement::licensed(format!("{stay} can be kept")).provided(format!(
+            "{differ} is estimated anew from target data that show it"
+        ))
     };
     judgement.of("mechanism-reuse", Family::Scm, &["modular-scm"])
 }

@@ -1,6 +1,7 @@
 //! Names of shifts and directions in running text.
 
-use crate::graph::ShiftKind;
+use super::Relation;
+use crate::graph::{CausalDirection, ShiftKind};
 
 pub(super) fn kind(kind: ShiftKind) -> &'static str {
     match kind {
@@ -10,5 +11,23 @@ pub(super) fn kind(kind: ShiftKind) -> &'static str {
         ShiftKind::Annotation => "annotation",
         ShiftKind::Manifestation => "manifestation",
         ShiftKind::Selection => "selection",
+    }
+}
+
+pub(super) fn direction(direction: CausalDirection) -> &'static str {
+    match direction {
+        CausalDirection::Causal => "causal",
+        CausalDirection::Anticausal => "anticausal",
+    }
+}
+
+pub(super) fn relation(relation: Relation, image: &str, label: &str) -> String {
+    match relation {
+        Relation::ImageToLabel => format!("{label} is drawn from {image} (causal direction)"),
+        Relation::LabelToImage => format!("{image} shows {label} (anticausal direction)"),
+        Relation::SharedContent => {
+            format!("{image} and {label} both follow from what {image} shows")
+        }
+        Relation::Unrelated => format!("no cause joins {image} and {label}"),
     }
 }

@@ -3,8 +3,10 @@
 //! A file is a JSON object with `schema` and its cases. A case passes when every expected field
 //! that it holds agrees; a field that this crate does not compute is a failure, not a pass.
 
+mod adjustment;
 mod classic;
 mod discrete;
+mod equivalence;
 mod input;
 mod json;
 mod models;
@@ -58,6 +60,11 @@ const TOPICS: &[(&str, Topic)] = &[
     ("cf_nonlinear/1", models::nonlinear),
     ("classic/1", classic::run),
     ("network/1", discrete::network),
+    ("adjustment/1", adjustment::run),
+    ("classic/1", classic::run),
+    ("cpdag/1", equivalence::run_cpdag),
+    ("frontdoor_iv/1", adjustment::run_front_door),
+    ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),
 ];
 
