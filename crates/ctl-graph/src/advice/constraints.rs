@@ -13,7 +13,9 @@ const REPRESENTATION: &str = "representation";
 ///
 /// A representation that carries only content `C` inherits what the diagram says of `C`: if `C`
 /// is separated from a nuisance `A`, the representation must be independent of `A`; if only given
-/// the label, then given the label. The largest such content is taken.
+/// the label, then given the label. The largest such content is taken. A marginal constraint is
+/// given only for content from which the label follows by the same rule everywhere: holding a
+/// representation to it would otherwise distort what the label depends on.
 ///
 /// # References
 /// Veitch, D'Amour, Yadlowsky & Eisenstein (2021), theorem 3.2; Kaur, Kiciman & Sharma (2022),
@@ -30,6 +32,7 @@ pub(super) fn constraints(situation: &Situation) -> Vec<Constraint> {
             let carrier = situation.carriers.iter().find(|carrier| {
                 carrier.is_disjoint(&nuisance)
                     && situation.diagram.independent(carrier, &nuisance, &given)
+                    && (kind != ConstraintKind::Marginal || situation.is_sufficient(carrier))
             });
             found.extend(carrier.map(|carrier| Constraint {
                 variables: vec![name.clone()],

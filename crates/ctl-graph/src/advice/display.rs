@@ -36,12 +36,15 @@ impl Advice {
         }
         for shift in &self.shifts {
             let (kind, nodes) = (words::kind(shift.kind), shift.nodes.join(", "));
-            let origin = if shift.implied {
-                ", which follows from confounding"
+            if shift.implied {
+                writeln!(
+                    f,
+                    "Shift: which {nodes}, and how it goes together with {}.",
+                    self.label
+                )?;
             } else {
-                ""
-            };
-            writeln!(f, "Shift: {kind} at {nodes}{origin}.")?;
+                writeln!(f, "Shift: {kind} at {nodes}.")?;
+            }
         }
         for site in &self.confounded_by {
             let (label, image) = (&self.label, &self.image);
@@ -53,12 +56,13 @@ impl Advice {
         Ok(())
     }
 
-    /// Mechanisms, and what is invariant given at most one variable.
+    /// Mechanisms, and image and label given at most one variable.
     fn write_conditionals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let brief = self
-            .conditionals
-            .iter()
-            .filter(|c| c.is_mechanism || c.given.len() < 2);
+        let shown = |c: &&super::Conditional| {
+            let central = c.variable == self.image || c.variable == self.label;
+            c.is_mechanism || central && c.given.len() < 2
+        };
+        let brief = self.conditionals.iter().filter(shown);
         let (same, other): (Vec<_>, Vec<_>) = brief.partition(|c| c.invariant);
         let line = |list: Vec<&super::Conditional>| {
             let texts: Vec<String> = list.into_iter().map(super::Conditional::text).collect();

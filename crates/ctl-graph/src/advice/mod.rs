@@ -42,7 +42,7 @@ pub use report::{
 pub use template::Template;
 
 use crate::GraphError;
-use crate::graph::{DiagramFile, NodeId, NodeSet, ShiftKind};
+use crate::graph::{DiagramFile, NodeId, NodeSet};
 use situation::Situation;
 
 /// Version of the advice record.
@@ -84,8 +84,8 @@ pub enum AdviceError {
 ///   `[direction]`), the roles of other nodes as far as known, and the shifts.
 ///
 /// # Returns
-/// The conditionals, remedies and constraints. Shifts that name a `source` count for all sources
-/// together: what is called invariant holds in every one of them.
+/// The conditionals, remedies and constraints. What is called invariant holds in every source;
+/// where shifts name a `source`, each conditional lists the sources it can be taken from.
 ///
 /// # Errors
 /// [`AdviceError::NoRole`], and [`AdviceError::Graph`].
@@ -168,6 +168,7 @@ fn conditionals(situation: &Situation) -> Vec<Conditional> {
                     .collect(),
                 is_mechanism: given == parents,
                 invariant: diagram.is_invariant(variable, &given),
+                sources: diagram.sources_of(variable, &given),
             }
         }));
     }
@@ -186,17 +187,6 @@ fn conditioning_sets(nodes: &NodeSet, variable: NodeId) -> Vec<NodeSet> {
     }
     sets
 }
-
-/// The kinds of shift that a template can have, for tests and for callers that list them.
-#[cfg(test)]
-const ALL_SHIFTS: [ShiftKind; 6] = [
-    ShiftKind::Population,
-    ShiftKind::Prevalence,
-    ShiftKind::Acquisition,
-    ShiftKind::Annotation,
-    ShiftKind::Manifestation,
-    ShiftKind::Selection,
-];
 
 #[cfg(test)]
 mod tests;

@@ -111,9 +111,7 @@ fn plain_training(situation: &Situation) -> Remedy {
     let judgement = if let Some(reason) = confounding(situation) {
         Judgement::not(format!("{reason}; pooling the sites learns that shortcut"))
     } else if !situation.same_rule() {
-        Judgement::not(format!(
-            "P({label} | {image}) differs between sources and target"
-        ))
+        other_sources(situation, &situation.sources_with_same_rule())
     } else if situation.facts.disjoint_support {
         Judgement::not(NO_OVERLAP)
     } else {
@@ -122,6 +120,18 @@ fn plain_training(situation: &Situation) -> Remedy {
         Judgement::licensed(reason).provided(OVERLAP).by(formula)
     };
     judgement.of("plain-training", Family::Baseline, &["erm"])
+}
+
+/// The rule differs in some source: plain training on the others may do.
+fn other_sources(situation: &Situation, same: &[String]) -> Judgement {
+    let (image, label) = names(situation);
+    let differs = format!("P({label} | {image}) differs between sources and target");
+    if same.is_empty() {
+        return Judgement::not(differs);
+    }
+    let same = same.join(", ");
+    Judgement::licensed(format!("P({label} | {image}) is the same in {same}"))
+        .provided(format!("it trains on {same} alone, and {OVERLAP}"))
 }
 
 fn density_ratio(situation: &Situation) -> Remedy {
@@ -153,8 +163,7 @@ fn density_ratio(situation: &Situation) -> Remedy {
 
 fn label_shift(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
-    let image_node = situation.image();
-    let stratified = situation.stratifying(image_node, situation.label());
+    let stratified = situation.label_shift_strata();
     let judgement = match stratified {
         _ if !situation.label_moves() && situation.image_same_given_label() => {
             Judgement::unneeded(format!("P({label}) does not differ"))
@@ -172,7 +181,10 @@ fn label_shift(situation: &Situation) -> Remedy {
         Some(strata) => {
             let strata = situation.diagram.listed(&strata);
             let reason = format!("P({image} | {label}, {strata}) is the same");
-            let provided = format!("it is done within the strata of {strata}, which are recorded");
+            let provided = format!(
+                "it is done within the strata of {strata}, recorded in the target with values \
+                 seen in training"
+            );
             Judgement::licensed(reason).provided(provided)
         }
         None => Judgement::not(format!(
@@ -185,9 +197,9 @@ fn label_shift(situation: &Situation) -> Remedy {
 
 fn covariate_adjustment(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
-    let strata = situation.stratifying(situation.label(), situation.image());
+    let strata = situation.adjusting();
     let judgement = match strata {
-        Some(strata) if strata.is_empty() => {
+        _ if situation.same_rule() => {
             Judgement::unneeded(format!("P({label} | {image}) is the same without it"))
         }
         Some(strata) => {
@@ -208,13 +220,23 @@ fn covariate_adjustment(situation: &Situation) -> Remedy {
     judgement.of("covariate-adjustment", Family::Scm, &["transport-formula"])
 }
 
+/// Images as a whole are the same: either nothing differs, or something they do not show.
+fn nothing_to_align(situation: &Situation) -> Judgement {
+    let (image, _) = names(situation);
+    let reason = format!("P({image}) does not differ");
+    if situation.same_rule() {
+        return Judgement::unneeded(reason);
+    }
+    Judgement::not(format!(
+        "{reason}: target images without labels tell nothing of what does"
+    ))
+}
+
 /// Why features cannot be made alike over all groups, or what they may be made from.
 fn alignment(situation: &Situation) -> Judgement {
     let (image, label) = names(situation);
     if !situation.image_moves() {
-        return Judgement::not(format!(
-            "P({image}) does not differ: target images without labels tell nothing of what does"
-        ));
+        return nothing_to_align(situation);
     }
     if let Some(reason) = confounding(situation) {
         return Judgement::not(format!(
@@ -253,9 +275,7 @@ fn test_time(situation: &Situation) -> Remedy {
 fn conditional_alignment(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
     let judgement = if !situation.image_moves() {
-        Judgement::not(format!(
-            "P({image}) does not differ: target images without labels tell nothing of what does"
-        ))
+        nothing_to_align(situation)
     } else if situation.image_same_given_label() && situation.confounders.is_empty() {
         Judgement::licensed(format!("P({image} | {label}) is the same, whole"))
     } else {

@@ -39,8 +39,10 @@ pub struct Conditional {
     pub given: Vec<String>,
     /// Whether it is the variable's own mechanism, that is, given all its parents.
     pub is_mechanism: bool,
-    /// Whether it is the same in sources and target.
+    /// Whether it is the same in all sources and the target.
     pub invariant: bool,
+    /// Of the sources that the shifts name, those in which it is the same as in the target.
+    pub sources: Vec<String>,
 }
 
 impl Conditional {

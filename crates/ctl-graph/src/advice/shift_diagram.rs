@@ -1,6 +1,8 @@
 //! The selection diagram of a study: one domain node per shift, and what separation says of it.
 
 use crate::GraphError;
+use std::collections::BTreeSet;
+
 use crate::graph::{Diagram, DiagramBuilder, DiagramFile, Mixed, NodeId, NodeSet, Role, Shift};
 use crate::graph::{ShiftKind, View};
 use crate::separation::separated;
@@ -22,6 +24,8 @@ pub(super) struct ShiftDiagram {
     pub(super) label: NodeId,
     /// The domain and selection nodes.
     pub(super) domain: NodeSet,
+    /// The domain and selection nodes that concern each source that a shift names.
+    pub(super) sources: Vec<(String, NodeSet)>,
     /// Those of them that are selection nodes.
     pub(super) selection: NodeSet,
     /// The nodes of the study itself, which come first and keep their indices.
@@ -34,36 +38,43 @@ impl ShiftDiagram {
     pub(super) fn new(file: &DiagramFile, shifts: &[Shift]) -> Result<Self, AdviceError> {
         let image = file.image().ok_or(AdviceError::NoRole { role: "image" })?;
         let label = file.label().ok_or(AdviceError::NoRole { role: "label" })?;
-        let drawn = NodeSet::all(file.diagram().len());
         let mut builder = copy(file.diagram())?;
-        let (mut names, mut selecting) = (Vec::new(), Vec::new());
+        let mut names: Vec<String> = Vec::new();
         for shift in shifts {
             if let Some(existing) = drawn_selection(file, shift) {
-                selecting.push(existing);
+                names.push(existing);
                 continue;
             }
             let name = fresh(file.diagram(), &names, shift.kind);
             builder = connect(builder.node(&name)?, &name, shift)?;
-            if shift.kind == ShiftKind::Selection {
-                selecting.push(name.clone());
-            }
             names.push(name);
         }
         let diagram = builder.build()?;
-        let selection = diagram
-            .set(&selecting)?
-            .union(&file.with_role(Role::Selection));
-        let domain = diagram.set(&names)?.union(&selection);
-        let roles = diagram.ids().map(|node| file.role_of(node)).collect();
-        let drawn = drawn.difference(&selection);
+        let chosen = |wanted: &dyn Fn(&Shift) -> bool| {
+            let named = shifts.iter().zip(&names).filter(|(shift, _)| wanted(shift));
+            diagram.set(&named.map(|(_, name)| name.as_str()).collect::<Vec<_>>())
+        };
+        let drawn_selection = file.with_role(Role::Selection);
+        let selection = chosen(&|shift| shift.kind == ShiftKind::Selection)?;
+        let selection = selection.union(&drawn_selection);
+        let mut sources = Vec::new();
+        for name in shifts
+            .iter()
+            .filter_map(|shift| shift.source.as_ref())
+            .collect::<BTreeSet<_>>()
+        {
+            let concerns = |shift: &Shift| shift.source.as_ref().is_none_or(|own| own == name);
+            sources.push((name.clone(), chosen(&concerns)?.union(&drawn_selection)));
+        }
         Ok(Self {
+            domain: chosen(&|_| true)?.union(&drawn_selection),
+            roles: diagram.ids().map(|node| file.role_of(node)).collect(),
+            drawn: NodeSet::all(file.diagram().len()).difference(&selection),
             diagram,
             image,
             label,
-            domain,
+            sources,
             selection,
-            drawn,
-            roles,
         })
     }
 
@@ -74,6 +85,13 @@ impl ShiftDiagram {
     /// Tells whether `P(variable | given)` is the same in sources and target.
     pub(super) fn is_invariant(&self, variable: NodeId, given: &NodeSet) -> bool {
         self.independent(&variable.into(), &self.domain, given)
+    }
+
+    /// The named sources in which `P(variable | given)` is what it is in the target.
+    pub(super) fn sources_of(&self, variable: NodeId, given: &NodeSet) -> Vec<String> {
+        let same = |domain: &NodeSet| self.independent(&variable.into(), domain, given);
+        let sources = self.sources.iter().filter(|(_, domain)| same(domain));
+        sources.map(|(name, _)| name.clone()).collect()
     }
 
     /// Separation of two sets with the members of the third left out of both.
@@ -88,43 +106,50 @@ impl ShiftDiagram {
     }
 
     /// The parents of the image that may carry what the label depends on: not the label itself,
-    /// nor a domain node, nor a node that says where or how the image was taken.
+    /// nor a domain node, nor what says where or how the image was taken, nor a demographic,
+    /// which is recorded or not but never what a representation should be made of.
     pub(super) fn content(&self) -> NodeSet {
         let parents = self.diagram.parents(self.image).difference(&self.domain);
-        let place = [
-            Role::Site,
-            Role::Acquisition,
-            Role::Annotation,
-            Role::Selection,
-        ];
-        let carries = |&node: &NodeId| node != self.label && !place.contains(&self.role(node));
+        let carries = |&node: &NodeId| {
+            node != self.label && self.role(node) != Role::Demographic && !self.is_style(node)
+        };
         parents.iter().filter(carries).collect()
     }
 
-    /// The nodes through which imaging itself differs: the image, and acquisition or style nodes
-    /// above it that tell nothing of the label other than through the image.
+    /// The nodes through which imaging itself differs: the image, and what is above it of style.
     pub(super) fn imaging(&self) -> NodeSet {
         let above = self
             .diagram
             .ancestors(&self.image.into())
             .intersection(&self.drawn);
-        let images = |&node: &NodeId| {
-            let of_imaging = match self.role(node) {
-                Role::Acquisition | Role::Site => true,
-                Role::Feature => self.independent_past_image(&node.into(), &self.label.into()),
-                _ => node == self.image,
-            };
-            of_imaging && node != self.label
-        };
+        let images = |&node: &NodeId| node == self.image || self.is_style(node);
         above.iter().filter(images).collect()
     }
 
-    /// Tells whether a directed path leads from a node to the image past label and content.
+    /// Tells whether a node is about where or how images are taken: by its role, or, for a
+    /// feature, because apart from sites nothing but the image joins it with the label.
+    fn is_style(&self, node: NodeId) -> bool {
+        match self.role(node) {
+            Role::Site | Role::Acquisition | Role::Annotation | Role::Selection => true,
+            Role::Feature => self.independent_apart_from_sites(node),
+            _ => false,
+        }
+    }
+
+    fn independent_apart_from_sites(&self, node: NodeId) -> bool {
+        let apart = self
+            .drawn
+            .iter()
+            .filter(|&other| self.role(other) != Role::Site);
+        let view = self.diagram.view().induced(&apart.collect());
+        let view = view.without_outgoing(&self.image.into());
+        independent(&view, &node.into(), &self.label.into(), &NodeSet::new())
+    }
+
+    /// Tells whether a directed path of nothing but style leads from a node to the image.
     pub(super) fn marks_image(&self, node: NodeId) -> bool {
-        let mut others = self.content();
-        others.insert(self.label);
-        others.remove(node);
-        let view = self.diagram.view().without_incoming(&others);
+        let passes = self.drawn.intersection(&self.imaging()).union(&node.into());
+        let view = self.diagram.view().induced(&passes);
         view.ancestors(&self.image.into()).contains(node)
     }
 
@@ -177,7 +202,8 @@ impl ShiftDiagram {
     }
 }
 
-fn independent(graph: &impl Mixed, a: &NodeSet, b: &NodeSet, given: &NodeSet) -> bool {
+/// Separation of two sets in a graph, with the members of the third left out of both.
+pub(super) fn independent(graph: &impl Mixed, a: &NodeSet, b: &NodeSet, given: &NodeSet) -> bool {
     let (a, b) = (a.difference(given), b.difference(given));
     // Nothing is independent of nothing; sets that share a node are not.
     a.is_empty() || b.is_empty() || separated(graph, &a, &b, given).unwrap_or(false)

@@ -1,7 +1,7 @@
 //! What separation says of a study, on which every verdict rests.
 
 use super::report::Relation;
-use super::shift_diagram::ShiftDiagram;
+use super::shift_diagram::{ShiftDiagram, independent};
 use super::{AdviceError, ReckonedShift};
 use crate::graph::{
     CausalDirection, DiagramFile, Facts, Mixed, NodeId, NodeSet, Role, Shift, ShiftKind,
@@ -118,37 +118,77 @@ impl Situation {
         self.carriers.iter().find(alike)
     }
 
+    /// Tells whether the label follows from this content by the same rule everywhere.
+    pub(super) fn is_sufficient(&self, content: &NodeSet) -> bool {
+        self.diagram.is_invariant(self.label(), content)
+    }
+
     /// Content whose distribution is alike and from which the label follows by the same rule.
     pub(super) fn alike_and_sufficient(&self) -> Option<&NodeSet> {
         let groups = self.groups();
-        let sound = |carrier: &&NodeSet| {
-            self.diagram.independent(carrier, &groups, &NodeSet::new())
-                && self.diagram.is_invariant(self.label(), carrier)
-        };
-        self.carriers.iter().find(sound)
-    }
-
-    /// Content from which the label follows by the same rule.
-    pub(super) fn sufficient(&self) -> Option<&NodeSet> {
-        let stays = |carrier: &&NodeSet| self.diagram.is_invariant(self.label(), carrier);
-        self.carriers.iter().find(stays)
-    }
-
-    /// The fewest measured covariates which, with `given`, make `variable` the same everywhere.
-    pub(super) fn stratifying(&self, variable: NodeId, given: NodeId) -> Option<NodeSet> {
-        let candidates: Vec<NodeId> = self
-            .covariates
+        let alike = |set: &NodeSet| self.diagram.independent(set, &groups, &NodeSet::new());
+        self.carriers
             .iter()
-            .filter(|&node| node != variable && node != given)
-            .collect();
-        let stays = |set: &NodeSet| {
-            let mut given: NodeSet = given.into();
-            given.extend_with(set);
-            self.diagram.is_invariant(variable, &given)
+            .find(|set| alike(set) && self.is_sufficient(set))
+    }
+
+    /// Content from which the label follows by the same rule, alike in all groups if there is
+    /// such content.
+    pub(super) fn sufficient(&self) -> Option<&NodeSet> {
+        let stays = |carrier: &&NodeSet| self.is_sufficient(carrier);
+        self.alike_and_sufficient()
+            .or_else(|| self.carriers.iter().find(stays))
+    }
+
+    /// The named sources with the target's own rule from image to label.
+    pub(super) fn sources_with_same_rule(&self) -> Vec<String> {
+        self.diagram.sources_of(self.label(), &self.image().into())
+    }
+
+    /// The confounded sites, with the fewest measured covariates that it takes, where together
+    /// they satisfy the back-door criterion.
+    pub(super) fn back_door_set(&self) -> Option<NodeSet> {
+        let (image, label) = (self.image(), self.label());
+        let diagram = &self.diagram.diagram;
+        let (cause, effect): (NodeSet, _) = match self.relation {
+            Relation::LabelToImage => (label.into(), image),
+            // Where the label follows from content, it is the content that acts on it.
+            _ if !diagram.has_directed(image, label) => (self.diagram.content(), label),
+            _ => (image.into(), label),
         };
-        small_sets(&candidates, MAX_COVARIATES)
+        let view = diagram.view().without_outgoing(&cause);
+        let caused = diagram.descendants(&cause);
+        let blocks = |set: &NodeSet| {
+            caused.is_disjoint(set) && independent(&view, &cause, &effect.into(), set)
+        };
+        let with_sites = |set: NodeSet| set.union(&self.confounders);
+        self.covariate_sets()
             .into_iter()
-            .find(stays)
+            .map(with_sites)
+            .find(blocks)
+    }
+
+    /// The fewest measured covariates given which image and label have the target's rule.
+    pub(super) fn adjusting(&self) -> Option<NodeSet> {
+        let fixed = |set: &NodeSet| set.union(&self.image().into());
+        self.covariate_sets()
+            .into_iter()
+            .find(|set| self.diagram.is_invariant(self.label(), &fixed(set)))
+    }
+
+    /// The fewest measured covariates within which only the label's frequency differs.
+    pub(super) fn label_shift_strata(&self) -> Option<NodeSet> {
+        let only_label_moves = |set: &NodeSet| {
+            let fixed = set.union(&self.label().into());
+            self.diagram.is_invariant(self.image(), &fixed)
+                && !self.diagram.is_invariant(self.label(), set)
+        };
+        self.covariate_sets().into_iter().find(only_label_moves)
+    }
+
+    fn covariate_sets(&self) -> Vec<NodeSet> {
+        let candidates: Vec<NodeId> = self.covariates.iter().collect();
+        small_sets(&candidates, MAX_COVARIATES)
     }
 
     /// Measured variables other than the label that explain who was selected, as far as image

@@ -44,6 +44,9 @@ fn exchange(situation: &Situation) -> Judgement {
     let (image, label) = names(situation);
     let diagram = &situation.diagram;
     let marks: NodeSet = situation.confounders.clone();
+    if diagram.domain.is_empty() {
+        return Judgement::unneeded("no shift is stated");
+    }
     if situation.imaging_domain.is_empty() && marks.is_empty() {
         return Judgement::not(format!(
             "what differs is not how {image} is taken, so that changing the style of images \
@@ -108,47 +111,28 @@ pub(super) fn site_back_door(situation: &Situation) -> Remedy {
     let sites = situation.diagram.listed(&situation.confounders);
     let judgement = if situation.confounders.is_empty() {
         Judgement::unneeded("no site goes together with the label while it marks the image")
-    } else if !blocks_back_door(situation) {
-        Judgement::not(format!(
-            "holding {sites} fixed leaves a common cause of {image} and {label}"
-        ))
     } else if situation.facts.single_label_sites {
         Judgement::not(format!(
             "a site has only one {label}: the comparison within that site does not exist, and the \
              effect is not identified"
         ))
+    } else if let Some(set) = situation.back_door_set() {
+        let set = situation.diagram.listed(&set);
+        let reason = format!("{set} block(s) every back-door path between {label} and {image}");
+        Judgement::licensed(reason)
+            .provided(format!("every {label} occurs with all values of {set}"))
+            .by(format!("w = P({label}) / P({label} | {set})"))
     } else {
-        let reason = format!("{sites} blocks every back-door path between {label} and {image}");
-        let provided = format!("every site has cases of every {label}");
-        let formula = format!("w = P({label}) / P({label} | {sites})");
-        Judgement::licensed(reason).provided(provided).by(formula)
+        Judgement::not(format!(
+            "holding {sites} and recorded covariates fixed leaves a common cause of {image} and \
+             {label}"
+        ))
     };
     judgement.of(
         "site-back-door-weighting",
         Family::Scm,
         &["back-door-weighting"],
     )
-}
-
-/// The back-door criterion for the confounders: cause and effect apart once the cause's own
-/// effects are removed, and no confounder caused by the cause.
-fn blocks_back_door(situation: &Situation) -> bool {
-    let (image, label) = (situation.image(), situation.label());
-    let (cause, effect) = match situation.relation {
-        Relation::LabelToImage => (label, image),
-        _ => (image, label),
-    };
-    let diagram = &situation.diagram.diagram;
-    // Where content was split off, it is the content that acts on the label.
-    let cause = match (situation.relation, diagram.has_directed(image, label)) {
-        (Relation::ImageToLabel, false) => situation.diagram.content(),
-        _ => cause.into(),
-    };
-    let caused = diagram.descendants(&cause);
-    let view = diagram.view().without_outgoing(&cause);
-    caused.is_disjoint(&situation.confounders)
-        && crate::separation::separated(&view, &cause, &effect.into(), &situation.confounders)
-            .unwrap_or(false)
 }
 
 pub(super) fn independence_constraints(situation: &Situation) -> Remedy {

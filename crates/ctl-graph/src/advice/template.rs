@@ -21,10 +21,10 @@ use crate::graph::{
 ///     .shift(ShiftKind::Acquisition)
 ///     .split()
 ///     .build()?;
-/// assert_eq!(
-///     study.diagram().to_string(),
-///     "anatomy -> content; content -> image; content -> label; style -> image",
-/// );
+/// let drawn = study.diagram();
+/// assert!(drawn.has_directed(drawn.node("style")?, drawn.node("image")?));
+/// assert!(!drawn.has_directed(drawn.node("image")?, drawn.node("label")?));
+/// assert_eq!(drawn.names(&drawn.observed()), ["image", "label"]);
 /// assert_eq!(study.shifts()[0].nodes, ["style"]);
 ///
 /// let absent = Template::new(CausalDirection::Causal).shift(ShiftKind::Prevalence).build();
@@ -154,7 +154,8 @@ impl Template {
     /// (prevalence is P(Y), a mechanism only where the label has no cause), and
     /// [`AdviceError::Graph`] for selection by a node that is not there.
     pub fn build(&self) -> Result<DiagramFile, AdviceError> {
-        let diagram = Diagram::parse(&self.edges().join("; "))?;
+        let edges = Diagram::parse(&self.edges().join("; "))?;
+        let diagram = with_unrecorded(&edges)?;
         let roles = [
             ("image", Role::Image),
             ("label", Role::Label),
@@ -182,4 +183,15 @@ impl Template {
             ..Direction::default()
         })?)
     }
+}
+
+/// The same diagram, in which anatomy, content and style are known only through the image.
+fn with_unrecorded(diagram: &Diagram) -> Result<Diagram, AdviceError> {
+    let mut text = diagram.to_string();
+    for name in ["anatomy", "content", "style"] {
+        if diagram.node(name).is_ok() {
+            text = format!("{name} [latent]; {text}");
+        }
+    }
+    Ok(Diagram::parse(&text)?)
 }

@@ -1,8 +1,427 @@
-//! One test per row of what the diagrams should say.
+//! One test per row of what the diagrams should say, and studies that are no template.
 
 use super::*;
-use crate::graph::{CausalDirection, Facts};
+use crate::graph::CausalDirection::{Anticausal, Causal};
+use crate::graph::{Facts, Mixed, ShiftKind};
+use Verdict::{Licensed, NotLicensed};
+use rstest::rstest;
 
 fn study(template: &Template) -> Advice {
     advise(&template.build().unwrap()).unwrap()
+}
+
+fn parsed(toml: &str) -> Advice {
+    advise(&DiagramFile::parse(&format!("schema = 1\n{toml}")).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn assert_invariant(advice: &Advice, factors: &[(&str, &[&str])]) {
+    for (variable, given) in factors {
+        assert_eq!(
+            advice.is_invariant(variable, given),
+            Some(true),
+            "P({variable} | {given:?})"
+        );
+    }
+}
+
+#[track_caller]
+fn assert_moves(advice: &Advice, factors: &[(&str, &[&str])]) {
+    for (variable, given) in factors {
+        assert_eq!(
+            advice.is_invariant(variable, given),
+            Some(false),
+            "P({variable} | {given:?})"
+        );
+    }
+}
+
+#[track_caller]
+fn assert_verdicts(advice: &Advice, verdict: Verdict, ids: &[&str]) {
+    for id in ids {
+        let remedy = advice.remedy(id).unwrap();
+        assert_eq!(remedy.verdict, verdict, "{remedy}");
+    }
+}
+
+const UNSUPERVISED: [&str; 8] = [
+    "density-ratio-weighting",
+    "label-shift-correction",
+    "marginal-alignment",
+    "conditional-alignment",
+    "test-time-adaptation",
+    "acquisition-randomisation",
+    "harmonisation",
+    "counterfactual-augmentation",
+];
+
+#[test]
+fn causal_population() {
+    let advice = study(&Template::new(Causal).shift(ShiftKind::Population));
+    assert_invariant(&advice, &[("label", &["image"]), ("image", &["anatomy"])]);
+    assert_moves(&advice, &[("anatomy", &[]), ("image", &[]), ("label", &[])]);
+    assert_verdicts(
+        &advice,
+        Licensed,
+        &["plain-training", "density-ratio-weighting"],
+    );
+    assert_verdicts(
+        &advice,
+        NotLicensed,
+        &["label-shift-correction", "marginal-alignment"],
+    );
+    let provided = advice.remedy("plain-training").unwrap().provided.as_deref();
+    assert!(provided.is_some_and(|text| text.contains("supports overlap")));
+}
+
+#[test]
+fn causal_acquisition() {
+    let plain = Template::new(Causal).shift(ShiftKind::Acquisition);
+    let advice = study(&plain);
+    assert_invariant(&advice, &[("label", &["image"]), ("anatomy", &[])]);
+    let exchanging = [
+        "acquisition-randomisation",
+        "counterfactual-augmentation",
+        "harmonisation",
+    ];
+    assert_verdicts(&advice, Licensed, &exchanging);
+    assert_verdicts(&advice, NotLicensed, &["marginal-alignment"]);
+    assert!(
+        advice
+            .constraints
+            .iter()
+            .all(|c| c.kind != ConstraintKind::Marginal)
+    );
+
+    let disjoint = Facts {
+        disjoint_support: true,
+        ..Facts::default()
+    };
+    let advice = study(&plain.clone().facts(disjoint));
+    assert_verdicts(
+        &advice,
+        NotLicensed,
+        &["density-ratio-weighting", "plain-training"],
+    );
+    assert_verdicts(&advice, Licensed, &exchanging);
+
+    let advice = study(&plain.split());
+    assert_verdicts(&advice, Licensed, &exchanging);
+    assert_verdicts(&advice, Licensed, &["marginal-alignment"]);
+}
+
+#[test]
+fn acquisition_where_the_label_depends_on_anatomy() {
+    let advice = study(
+        &Template::new(Causal)
+            .shift(ShiftKind::Acquisition)
+            .label_from_anatomy(),
+    );
+    assert_eq!(advice.relation, Relation::SharedContent);
+    assert_invariant(&advice, &[("label", &["anatomy"]), ("label", &[])]);
+    assert_moves(&advice, &[("label", &["image"])]);
+}
+
+#[test]
+fn causal_annotation() {
+    let advice = study(&Template::new(Causal).shift(ShiftKind::Annotation));
+    assert_invariant(&advice, &[("image", &[])]);
+    assert_moves(&advice, &[("label", &["image"])]);
+    assert_verdicts(&advice, NotLicensed, &UNSUPERVISED);
+    assert_verdicts(&advice, NotLicensed, &["plain-training", "invariance"]);
+    // What remains licensed asks for labels of the target, or for a model of the raters.
+    for id in advice.with_verdict(Licensed) {
+        let provided = advice.remedy(id).unwrap().provided.as_deref();
+        let text = provided.unwrap_or_default();
+        assert!(text.contains("target"), "{id}: {text}");
+    }
+    let raters = advice.remedy("target-labels").unwrap().provided.as_deref();
+    assert!(raters.is_some_and(|text| text.contains("model of the raters")));
+}
+
+#[test]
+fn anticausal_prevalence() {
+    let advice = study(&Template::new(Anticausal).shift(ShiftKind::Prevalence));
+    assert_invariant(&advice, &[("image", &["label"])]);
+    assert_moves(&advice, &[("label", &[]), ("label", &["image"])]);
+    assert_verdicts(
+        &advice,
+        Licensed,
+        &["label-shift-correction", "conditional-alignment"],
+    );
+    assert_verdicts(
+        &advice,
+        NotLicensed,
+        &["marginal-alignment", "plain-training"],
+    );
+    let methods = advice.remedy("label-shift-correction").unwrap().methods;
+    assert!(methods.contains(&"bbse"));
+}
+
+#[test]
+fn anticausal_manifestation() {
+    let advice = study(&Template::new(Anticausal).shift(ShiftKind::Manifestation));
+    assert_invariant(&advice, &[("label", &[]), ("image", &["anatomy"])]);
+    assert_moves(&advice, &[("anatomy", &["label"]), ("image", &["label"])]);
+    assert_verdicts(&advice, NotLicensed, &UNSUPERVISED);
+    let reuse = advice.remedy("mechanism-reuse").unwrap();
+    assert_eq!(reuse.verdict, Licensed);
+    assert!(
+        reuse.because.contains("P(image | anatomy)"),
+        "{}",
+        reuse.because
+    );
+}
+
+#[test]
+fn anticausal_acquisition() {
+    let plain = Template::new(Anticausal).shift(ShiftKind::Acquisition);
+    let advice = study(&plain);
+    assert_invariant(&advice, &[("label", &[]), ("anatomy", &["label"])]);
+    let exchanging = [
+        "acquisition-randomisation",
+        "counterfactual-augmentation",
+        "harmonisation",
+    ];
+    assert_verdicts(&advice, Licensed, &exchanging);
+    assert_verdicts(
+        &advice,
+        Licensed,
+        &["conditional-alignment", "marginal-alignment"],
+    );
+
+    let both = study(&plain.shift(ShiftKind::Prevalence));
+    assert_verdicts(&both, NotLicensed, &["marginal-alignment"]);
+    assert_verdicts(&both, Licensed, &["conditional-alignment"]);
+    let rest = both.remedy("acquisition-randomisation").unwrap();
+    assert_eq!(rest.verdict, Licensed);
+    assert!(
+        rest.provided
+            .as_deref()
+            .unwrap()
+            .contains("prevalence shift")
+    );
+}
+
+#[rstest]
+#[case::marginal(Template::new(Causal), ConstraintKind::Marginal)]
+#[case::marginal_split(Template::new(Causal).split(), ConstraintKind::Marginal)]
+#[case::conditional(Template::new(Anticausal), ConstraintKind::ConditionalOnLabel)]
+#[case::conditional_split(Template::new(Anticausal).split(), ConstraintKind::ConditionalOnLabel)]
+fn site_and_label_confounded(#[case] template: Template, #[case] kind: ConstraintKind) {
+    let template = template.confounded();
+    let advice = study(&template);
+    assert_eq!(advice.confounded_by, ["site"]);
+    let licensed = [
+        "site-back-door-weighting",
+        "invariance",
+        "counterfactual-augmentation",
+        "independence-constraints",
+    ];
+    assert_verdicts(&advice, Licensed, &licensed);
+    assert_verdicts(
+        &advice,
+        NotLicensed,
+        &["plain-training", "marginal-alignment"],
+    );
+    let mechanisms = advice.conditionals.iter().filter(|c| c.is_mechanism);
+    assert!(
+        mechanisms
+            .filter(|c| c.variable != "site")
+            .all(|c| c.invariant)
+    );
+    let about_site = advice
+        .constraints
+        .iter()
+        .filter(|c| c.variables == ["site"]);
+    assert_eq!(about_site.map(|c| c.kind).collect::<Vec<_>>(), [kind]);
+
+    let single = Facts {
+        single_label_sites: true,
+        ..Facts::default()
+    };
+    let advice = study(&template.facts(single));
+    let weighting = advice.remedy("site-back-door-weighting").unwrap();
+    assert_eq!(weighting.verdict, NotLicensed);
+    assert!(weighting.because.contains("not identified"));
+}
+
+#[rstest]
+#[case::both(&["image", "label"], NotLicensed, NotLicensed, NotLicensed)]
+#[case::image(&["image"], Licensed, Licensed, NotLicensed)]
+#[case::label(&["label"], NotLicensed, NotLicensed, Licensed)]
+fn selection(
+    #[case] on: &[&str],
+    #[case] plain: Verdict,
+    #[case] weighting: Verdict,
+    #[case] label_shift: Verdict,
+) {
+    let template = Template::new(Causal)
+        .shift(ShiftKind::Selection)
+        .selected_by(on);
+    let advice = study(&template);
+    assert_verdicts(&advice, plain, &["plain-training"]);
+    assert_verdicts(&advice, weighting, &["selection-weighting"]);
+    assert_verdicts(&advice, label_shift, &["label-shift-correction"]);
+    let known = Facts {
+        known_selection: true,
+        ..Facts::default()
+    };
+    let advice = study(&template.facts(known));
+    assert_verdicts(&advice, Licensed, &["selection-weighting"]);
+}
+
+#[test]
+fn a_part_of_the_disease_that_shows_as_before_suffices() {
+    let advice = parsed(
+        "edges = 'disease -> nodule -> film; disease -> effusion -> film'
+        nodes = {film = {role = 'image'}, disease = {role = 'label'}, nodule = {role = 'anatomy'}}
+        [[shift]]
+        kind = 'manifestation'
+        nodes = ['nodule']",
+    );
+    assert_verdicts(&advice, Licensed, &["invariance", "conditional-alignment"]);
+    let rule = advice
+        .constraints
+        .iter()
+        .find(|c| c.kind == ConstraintKind::SameRule)
+        .unwrap();
+    assert_eq!(rule.carrier, ["effusion"]);
+}
+
+#[test]
+fn a_recorded_age_makes_the_rule_the_same() {
+    let advice = parsed(
+        "edges = 'age -> disease -> film; age -> film'
+        nodes = {film = {role = 'image'}, disease = {role = 'label'}, age = {role = 'demographic'}}
+        [[shift]]
+        kind = 'population'
+        nodes = ['age']",
+    );
+    assert_verdicts(
+        &advice,
+        NotLicensed,
+        &["plain-training", "label-shift-correction"],
+    );
+    let adjustment = advice.remedy("covariate-adjustment").unwrap();
+    assert_eq!(adjustment.verdict, Licensed);
+    let formula = "P*(disease | film) = Σ_{age} P(disease | film, age) P*(age | film)";
+    assert_eq!(adjustment.formula.as_deref(), Some(formula));
+}
+
+#[test]
+fn sources_are_told_apart() {
+    let advice = parsed(
+        "edges = 'film -> mask'
+        nodes = {film = {role = 'image'}, mask = {role = 'label'}}
+        [[shift]]
+        kind = 'annotation'
+        nodes = ['mask']
+        source = 'oslo'
+        [[shift]]
+        kind = 'population'
+        nodes = ['film']
+        source = 'pune'",
+    );
+    let rule = advice
+        .conditionals
+        .iter()
+        .find(|c| c.text() == "P(mask | film)")
+        .unwrap();
+    assert_eq!(
+        (rule.invariant, rule.sources.as_slice()),
+        (false, &["pune".to_owned()][..])
+    );
+    let plain = advice.remedy("plain-training").unwrap();
+    assert!(
+        plain.provided.as_deref().unwrap().contains("pune alone"),
+        "{plain}"
+    );
+}
+
+#[test]
+fn a_site_that_only_has_other_patients_does_not_confound() {
+    let advice = parsed(
+        "edges = 'site -> disease -> film'
+        nodes = {film = {role = 'image'}, disease = {role = 'label'}, site = {role = 'site'}}",
+    );
+    assert!(advice.confounded_by.is_empty());
+}
+
+#[test]
+fn recorded_covariates_complete_a_back_door_set() {
+    let advice = parsed(
+        "edges = 'disease -> sign -> film; site -> film; site <-> disease; age -> disease; age -> film'
+        nodes = {film = {role = 'image'}, disease = {role = 'label'}, site = {role = 'site'}, age = {role = 'demographic'}}",
+    );
+    let weighting = advice.remedy("site-back-door-weighting").unwrap();
+    assert_eq!(
+        weighting.formula.as_deref(),
+        Some("w = P(disease) / P(disease | site, age)")
+    );
+    let site = advice
+        .constraints
+        .iter()
+        .find(|c| c.variables == ["site"])
+        .unwrap();
+    assert_eq!(
+        (site.kind, site.carrier.as_slice()),
+        (ConstraintKind::ConditionalOnLabel, &["sign".to_owned()][..])
+    );
+}
+
+#[test]
+fn roles_are_needed() {
+    let file = DiagramFile::parse("schema = 1\nedges = 'x -> y'").unwrap();
+    let expected = "no single node has the role image, and [direction] names none";
+    assert_eq!(advise(&file).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn text_and_json_name_the_reasons() {
+    let advice = study(&Template::new(Anticausal).confounded());
+    let text = advice.to_string();
+    assert!(text.contains("Confounded: site goes together with label and marks image."));
+    assert!(text.contains("representation ⊥ site | label (it carries anatomy)"));
+    let json = serde_json::to_value(&advice).unwrap();
+    assert_eq!(json["constraints"][0]["kind"], "conditional-on-label");
+    assert_eq!(json["remedies"][0]["verdict"], "not-licensed");
+}
+
+/// Every combination of shifts that a template has: what is called exact must be invariant.
+#[test]
+fn licences_rest_on_invariance_for_every_combination() {
+    let kinds = [
+        ShiftKind::Population,
+        ShiftKind::Prevalence,
+        ShiftKind::Acquisition,
+        ShiftKind::Annotation,
+        ShiftKind::Manifestation,
+        ShiftKind::Selection,
+    ];
+    for direction in [Causal, Anticausal] {
+        for combination in 0_u32..64 {
+            let chosen = kinds
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| combination >> i & 1 == 1);
+            let template = chosen.fold(Template::new(direction), |t, (_, &kind)| t.shift(kind));
+            let Ok(file) = template.build() else { continue };
+            let advice = advise(&file).unwrap();
+            let verdict = |id| advice.remedy(id).unwrap().verdict;
+            let same_rule = advice.is_invariant("label", &["image"]) == Some(true);
+            let same_image = advice.is_invariant("image", &["label"]) == Some(true);
+            let label_stays = advice.is_invariant("label", &[]) == Some(true);
+            assert_eq!(verdict("plain-training") == Licensed, same_rule);
+            assert_eq!(
+                verdict("label-shift-correction") == Licensed,
+                same_image && !label_stays
+            );
+            assert!(label_stays || verdict("marginal-alignment") != Licensed);
+            let untouched = file.diagram().nodes().len() - file.shifted().len();
+            let reuse = untouched > 0 && !file.shifted().is_empty();
+            let selected = combination >> 5 == 1;
+            assert!(selected || (verdict("mechanism-reuse") == Licensed) == reuse);
+        }
+    }
 }

@@ -108,6 +108,10 @@ pub struct Facts {
 }
 
 impl Facts {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes fields by reference"
+    )]
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
