@@ -12,7 +12,7 @@ use crate::{Diagram, GraphError, Mixed, NodeSet, View};
 /// criterion is complete. Nodes that the diagram marks as latent are never adjusted for.
 ///
 /// # References
-/// Shpitser, VanderWeele and Robins (2010); Perković, Textor, Kalisch and Maathuis (2018),
+/// Shpitser, `VanderWeele` and Robins (2010); Perković, Textor, Kalisch and Maathuis (2018),
 /// *Complete graphical characterization and construction of adjustment sets*; van der Zander,
 /// Liśkiewicz and Textor (2014) for the proper back-door graph.
 ///

@@ -183,7 +183,7 @@ pub fn separated_in_mag(
 /// use ctl_graph::{Diagram, equivalence::{mag_of, pag_of}};
 ///
 /// let mag = mag_of(&Diagram::parse("a -> c <- b; c -> d")?)?;
-/// assert_eq!(pag_of(&mag)?.to_string(), "a o-> c; b o-> c; c --> d");
+/// assert_eq!(pag_of(&mag)?.to_string(), "a o-> c; c <-o b; c --> d");
 /// # Ok::<(), ctl_graph::GraphError>(())
 /// ```
 pub fn pag_of(mag: &MarkedGraph) -> Result<MarkedGraph, GraphError> {
@@ -227,8 +227,11 @@ pub struct MagMembers {
     pag: MarkedGraph,
     /// The choice at each edge with a circle; nothing once all are through.
     choices: Option<Vec<usize>>,
-    options: Vec<(NodeId, NodeId, Vec<(Mark, Mark)>)>,
+    options: Vec<Options>,
 }
+
+/// An edge and the marks that it may have.
+type Options = (NodeId, NodeId, Vec<(Mark, Mark)>);
 
 impl MagMembers {
     /// The members of the class of a PAG.

@@ -210,7 +210,7 @@ impl DiagramFile {
     pub fn parse(text: &str) -> Result<Self, GraphError> {
         let raw: Raw = toml::from_str(text).map_err(|source| GraphError::File { source })?;
         if raw.schema != SCHEMA {
-            return Err(invalid("schema", SCHEMA, raw.schema));
+            return Err(invalid("schema", &SCHEMA, &raw.schema));
         }
         let mut builder = Diagram::builder();
         text::extend(&mut builder, &raw.edges)?;
@@ -253,7 +253,7 @@ impl DiagramFile {
         self.diagram.set(&shift.nodes)?;
         if shift.nodes.is_empty() {
             let key = format!("shift[{}].nodes", self.shifts.len());
-            return Err(invalid(key, "at least one node", "none"));
+            return Err(invalid(&key, &"at least one node", &"none"));
         }
         self.shifts.push(shift);
         Ok(self)
@@ -272,7 +272,7 @@ impl DiagramFile {
         self.direction = Some(direction);
         match (stated, self.causal_direction()) {
             (Some(stated), Some(found)) if stated != found => {
-                Err(invalid("direction.kind", word(found), word(stated)))
+                Err(invalid("direction.kind", &word(found), &word(stated)))
             }
             _ => Ok(self),
         }
@@ -347,13 +347,11 @@ impl DiagramFile {
     }
 
     fn named_or_only(&self, name: Option<&str>, role: Role) -> Option<NodeId> {
-        match name {
-            Some(name) => self.diagram.node(name).ok(),
-            None => {
-                let nodes = self.with_role(role);
-                nodes.first().filter(|_| nodes.len() == 1)
-            }
+        if let Some(name) = name {
+            return self.diagram.node(name).ok();
         }
+        let nodes = self.with_role(role);
+        nodes.first().filter(|_| nodes.len() == 1)
     }
 
     /// The direction that the edges give: which of image and label is an ancestor of the other.
@@ -398,7 +396,7 @@ fn word(direction: CausalDirection) -> &'static str {
     }
 }
 
-fn invalid(key: impl ToString, expected: impl ToString, found: impl ToString) -> GraphError {
+fn invalid(key: &str, expected: &dyn ToString, found: &dyn ToString) -> GraphError {
     GraphError::InvalidValue {
         key: key.to_string(),
         expected: expected.to_string(),

@@ -51,7 +51,7 @@ impl Diagram {
             })
             .collect();
         for (i, &to) in kept.iter().enumerate() {
-            for from in self.parents_of(&behind[i]).difference(latent).iter() {
+            for from in &self.parents_of(&behind[i]).difference(latent) {
                 if from != to {
                     builder.add_directed(self.name(from), self.name(to))?;
                 }

@@ -75,7 +75,7 @@ fn district_within(graph: &impl Mixed, start: NodeId, within: &NodeSet) -> NodeS
 /// ```
 pub fn markov_blanket(graph: &impl Mixed, node: NodeId) -> NodeSet {
     let mut blanket = NodeSet::new();
-    for centre in graph.children(node).union(&NodeSet::single(node)).iter() {
+    for centre in &graph.children(node).union(&NodeSet::single(node)) {
         let district = graph.district_of(centre);
         blanket.extend_with(&graph.parents_of(&district));
         blanket.extend_with(&district);
