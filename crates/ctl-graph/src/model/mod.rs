@@ -12,6 +12,7 @@ mod discrete;
 mod effects;
 mod error;
 mod factor;
+mod fit;
 mod linear;
 mod mechanism;
 mod network;
@@ -30,3 +31,6 @@ pub use network::{BayesianNetwork, ConditionalTable, Posterior, Query};
 pub use noise::Noise;
 pub use scm::{Intervention, Samples, Scm, ScmBuilder};
 pub use worlds::{InWorld, Source, World};
+
+#[cfg(test)]
+mod tests;

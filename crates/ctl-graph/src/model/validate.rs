@@ -151,3 +151,16 @@ pub(super) fn assignment<T: Copy>(
     }
     Ok(values)
 }
+
+/// One column of finite values per node, all of one length, which is returned.
+pub(super) fn columns(diagram: &Diagram, columns: &[Vec<f64>]) -> Result<usize, ModelError> {
+    length("columns", diagram.len(), columns.len())?;
+    let rows = columns.first().map_or(0, Vec::len);
+    for (node, column) in diagram.ids().zip(columns) {
+        length(diagram.name(node), rows, column.len())?;
+        column
+            .iter()
+            .try_for_each(|&value| finite(diagram.name(node), value))?;
+    }
+    Ok(rows)
+}
