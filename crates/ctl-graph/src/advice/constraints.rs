@@ -31,7 +31,9 @@ pub(super) fn constraints(situation: &Situation) -> Vec<Constraint> {
             };
             let carrier = situation.carriers.iter().find(|carrier| {
                 carrier.is_disjoint(&nuisance)
-                    && situation.diagram.independent(carrier, &nuisance, &given)
+                    && situation
+                        .diagram
+                        .independent_in_sources(carrier, &nuisance, &given)
                     && (kind != ConstraintKind::Marginal || situation.is_sufficient(carrier))
             });
             found.extend(carrier.map(|carrier| Constraint {

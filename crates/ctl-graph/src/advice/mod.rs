@@ -189,4 +189,6 @@ fn conditioning_sets(nodes: &NodeSet, variable: NodeId) -> Vec<NodeSet> {
 }
 
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod tests;

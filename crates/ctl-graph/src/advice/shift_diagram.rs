@@ -99,10 +99,17 @@ impl ShiftDiagram {
         independent(&self.diagram, a, b, given)
     }
 
-    /// Separation where the image has no effects: what remains open does not run through it.
+    /// Separation in the training data, which selection opens paths in: whoever is there entered.
+    pub(super) fn independent_in_sources(&self, a: &NodeSet, b: &NodeSet, given: &NodeSet) -> bool {
+        let entered = self.selection.difference(&a.union(b));
+        self.independent(a, b, &given.union(&entered))
+    }
+
+    /// Separation in the training data where the image has no effects: what remains open does
+    /// not run through it.
     pub(super) fn independent_past_image(&self, a: &NodeSet, b: &NodeSet) -> bool {
         let view: View<'_> = self.diagram.view().without_outgoing(&self.image.into());
-        independent(&view, a, b, &NodeSet::new())
+        independent(&view, a, b, &self.selection)
     }
 
     /// The parents of the image that may carry what the label depends on: not the label itself,

@@ -158,8 +158,11 @@ impl Situation {
         };
         let view = diagram.view().without_outgoing(&cause);
         let caused = diagram.descendants(&cause);
+        let selection = &self.diagram.selection;
+        // Selected data show the effect only where entering them is no effect of the cause.
         let blocks = |set: &NodeSet| {
-            caused.is_disjoint(set) && independent(&view, &cause, &effect.into(), set)
+            let fixed = set.union(selection);
+            caused.is_disjoint(&fixed) && independent(&view, &cause, &effect.into(), &fixed)
         };
         let with_sites = |set: NodeSet| set.union(&self.confounders);
         self.covariate_sets()
