@@ -37,6 +37,7 @@ pub(super) fn constraints(situation: &Situation) -> Vec<Constraint> {
                     && (kind != ConstraintKind::Marginal || situation.is_sufficient(carrier))
             });
             found.extend(carrier.map(|carrier| Constraint {
+                of: REPRESENTATION.to_owned(),
                 variables: vec![name.clone()],
                 given: owned(situation, &given),
                 kind,
@@ -58,10 +59,7 @@ fn nuisances(situation: &Situation) -> Vec<(String, NodeSet)> {
     let marks = |&node: &NodeId| {
         matches!(diagram.role(node), Role::Site | Role::Acquisition)
             && diagram.marks_image(node)
-            && diagram
-                .diagram
-                .details(node)
-                .is_some_and(|details| details.observed)
+            && diagram.diagram.is_observed(node)
     };
     for node in diagram.drawn.iter().filter(marks) {
         nuisances.push((diagram.diagram.name(node).to_owned(), node.into()));
@@ -76,15 +74,15 @@ fn owned(situation: &Situation, set: &NodeSet) -> Vec<String> {
 
 /// The same rule from representation to label in every environment.
 fn same_rule(situation: &Situation) -> Option<Constraint> {
-    let domain = &situation.diagram.domain;
     let whole: NodeSet = situation.image().into();
     let carrier = if situation.confounders.is_empty() && situation.same_rule() {
         Some(&whole)
     } else {
         situation.sufficient()
     };
-    let carrier = carrier.filter(|_| !domain.is_empty() && situation.image_moves())?;
+    let carrier = carrier.filter(|_| situation.image_moves())?;
     Some(Constraint {
+        of: situation.diagram.diagram.name(situation.label()).to_owned(),
         variables: vec![ENVIRONMENT.to_owned()],
         given: vec![REPRESENTATION.to_owned()],
         kind: ConstraintKind::SameRule,

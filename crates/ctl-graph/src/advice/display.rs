@@ -2,17 +2,22 @@
 
 use std::fmt;
 
-use super::report::{Advice, Constraint, ConstraintKind, Remedy, Verdict};
+use super::report::{Advice, Conditional, Constraint, ConstraintKind, Remedy, Verdict};
 use super::words;
+use crate::graph::ShiftKind;
 
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}.",
-            words::relation(self.relation, &self.image, &self.label)
-        )?;
+        let relation = words::relation(self.relation, &self.image, &self.label);
+        writeln!(f, "Study: {relation}.")?;
         self.write_shifts(f)?;
+        writeln!(f)?;
+        self.answer
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))?;
+        if let Some(formula) = &self.prediction.formula {
+            writeln!(f, "    {formula}")?;
+        }
         self.write_conditionals(f)?;
         for (title, verdict) in [
             ("Licensed", Verdict::Licensed),
@@ -22,32 +27,31 @@ impl fmt::Display for Advice {
             self.write_remedies(f, title, verdict)?;
         }
         self.write_constraints(f)?;
-        for assumption in &self.assumptions {
-            writeln!(f, "\nAssumed: {assumption}.")?;
-        }
-        Ok(())
+        let mut assumptions = self.assumptions.iter();
+        assumptions.try_for_each(|assumption| writeln!(f, "\nAssumed: {assumption}."))
     }
 }
 
 impl Advice {
     fn write_shifts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.shifts.is_empty() {
-            writeln!(f, "No shift is stated.")?;
-        }
+        let label = &self.label;
         for shift in &self.shifts {
-            let (kind, nodes) = (words::kind(shift.kind), shift.nodes.join(", "));
-            if shift.implied {
+            let nodes = shift.nodes.join(", ");
+            let kind = shift.kind;
+            if kind == ShiftKind::Selection {
+                writeln!(f, "Selected: entering the sources depends on {nodes}.")?;
+            } else if shift.implied {
                 writeln!(
                     f,
-                    "Shift: which {nodes}, and how it goes together with {}.",
-                    self.label
+                    "Differs in the target: which {nodes} (a new one is assumed)."
                 )?;
             } else {
-                writeln!(f, "Shift: {kind} at {nodes}.")?;
+                let meaning = words::meaning(kind);
+                writeln!(f, "Differs in the target: {meaning} ({nodes}).")?;
             }
         }
         for site in &self.confounded_by {
-            let (label, image) = (&self.label, &self.image);
+            let image = &self.image;
             writeln!(
                 f,
                 "Confounded: {site} goes together with {label} and marks {image}."
@@ -58,25 +62,17 @@ impl Advice {
 
     /// Mechanisms, and image and label given at most one variable.
     fn write_conditionals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |c: &&super::Conditional| {
+        let shown = |c: &&Conditional| {
             let central = c.variable == self.image || c.variable == self.label;
             c.is_mechanism || central && c.given.len() < 2
         };
         let brief = self.conditionals.iter().filter(shown);
         let (same, other): (Vec<_>, Vec<_>) = brief.partition(|c| c.invariant);
-        let line = |list: Vec<&super::Conditional>| {
-            let texts: Vec<String> = list.into_iter().map(super::Conditional::text).collect();
-            if texts.is_empty() {
-                "nothing".to_owned()
-            } else {
-                texts.join(", ")
-            }
-        };
-        writeln!(f, "\nThe same in sources and target: {}.", line(same))?;
+        writeln!(f, "\nThe same in sources and target: {}.", texts(&same))?;
         writeln!(
             f,
             "Not the same, as far as the diagram says: {}.",
-            line(other)
+            texts(&other)
         )
     }
 
@@ -86,59 +82,68 @@ impl Advice {
         title: &str,
         verdict: Verdict,
     ) -> fmt::Result {
-        let mut remedies = self
-            .remedies
-            .iter()
-            .filter(|r| r.verdict == verdict)
-            .peekable();
+        let chosen = |remedy: &&Remedy| remedy.verdict == verdict;
+        let mut remedies = self.remedies.iter().filter(chosen).peekable();
         if remedies.peek().is_some() {
-            writeln!(f, "\n{title}:")?;
+            writeln!(f, "\n{title}")?;
         }
-        remedies.try_for_each(|remedy| writeln!(f, "- {remedy}"))
+        remedies.try_for_each(|remedy| write!(f, "{remedy}"))
     }
 
     fn write_constraints(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.constraints.is_empty() {
-            writeln!(f, "\nA representation of {} must satisfy:", self.image)?;
+            writeln!(
+                f,
+                "\nFeatures (a representation of {}) must satisfy",
+                self.image
+            )?;
         }
         let mut constraints = self.constraints.iter();
         constraints.try_for_each(|constraint| writeln!(f, "- {constraint}"))
     }
 }
 
+fn texts(conditionals: &[&Conditional]) -> String {
+    if conditionals.is_empty() {
+        return "nothing".to_owned();
+    }
+    let texts = conditionals.iter().map(|conditional| conditional.text());
+    texts.collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} ({}): {}",
-            self.id,
-            self.methods.join(", "),
-            self.because
-        )?;
+        writeln!(f, "- {} [{}]", self.title, self.id)?;
+        writeln!(f, "    because {}", self.because)?;
         if let Some(provided) = &self.provided {
-            write!(f, "; provided that {provided}")?;
+            writeln!(f, "    provided that {provided}")?;
         }
         if let Some(formula) = &self.formula {
-            write!(f, "; {formula}")?;
+            writeln!(f, "    {formula}")?;
         }
-        write!(f, ".")
+        writeln!(f, "    methods: {}", self.methods.join(", "))
     }
 }
 
 impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (variables, carrier) = (self.variables.join(", "), self.carrier.join(", "));
+        let (variables, given) = (self.variables.join(", "), self.given.join(", "));
+        let (of, carrier) = (&self.of, self.carrier.join(", "));
         match self.kind {
-            ConstraintKind::Marginal => write!(f, "representation ⊥ {variables}")?,
-            ConstraintKind::ConditionalOnLabel => {
-                write!(
-                    f,
-                    "representation ⊥ {variables} | {}",
-                    self.given.join(", ")
-                )?;
+            ConstraintKind::Marginal => {
+                write!(f, "they do not tell {variables}: {of} ⊥ {variables}")?;
             }
-            ConstraintKind::SameRule => write!(f, "label ⊥ {variables} | representation")?,
+            ConstraintKind::ConditionalOnLabel => write!(
+                f,
+                "among cases with the same {given} they do not tell {variables}: \
+                 {of} ⊥ {variables} | {given}"
+            )?,
+            ConstraintKind::SameRule => write!(
+                f,
+                "{of} follows from them by one rule in every {variables}: \
+                 {of} ⊥ {variables} | {given}"
+            )?,
         }
-        write!(f, " (it carries {carrier})")
+        write!(f, " (which {carrier} satisfies)")
     }
 }

@@ -27,17 +27,21 @@
 
 mod constraints;
 mod display;
+mod named;
+mod prediction;
 mod remedies;
 mod report;
+mod roles;
 mod shift_diagram;
 mod situation;
 mod structural;
 mod template;
 mod words;
 
+pub use named::{TEMPLATES, TemplateEntry};
 pub use report::{
-    Advice, Conditional, Constraint, ConstraintKind, Family, ReckonedShift, Relation, Remedy,
-    Verdict,
+    Advice, Conditional, Constraint, ConstraintKind, Data, Family, Prediction, ReckonedShift,
+    Relation, Remedy, Verdict,
 };
 pub use template::Template;
 
@@ -58,11 +62,46 @@ pub enum AdviceError {
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// It is not said which node is the image, or the label.
-    #[error("no single node has the role {role}, and [direction] names none")]
+    #[error(
+        "{role}: no node has this role; write `role = \"{role}\"` under [nodes.NAME], NAME being one of {known}"
+    )]
     NoRole {
         /// The role that is missing.
         role: &'static str,
+        /// The nodes that could have it.
+        known: String,
     },
+    /// Several nodes could be the image, or the label.
+    #[error(
+        "{role}: {nodes} all have this role; say which one is meant under [direction], as `{role} = \"NAME\"`"
+    )]
+    SeveralWithRole {
+        /// The role.
+        role: &'static str,
+        /// The nodes that have it.
+        nodes: String,
+    },
+    /// Image and label are one node.
+    #[error("node {node}: it is both image and label under [direction]")]
+    ImageIsLabel {
+        /// The node.
+        node: String,
+    },
+    /// The image or the label is said not to be recorded.
+    #[error("node {node}: the {role} must be recorded, but it says `observed = false`")]
+    Unrecorded {
+        /// The role.
+        role: &'static str,
+        /// The node.
+        node: String,
+    },
+    /// Nothing is said to differ between sources and target.
+    #[error(
+        "shift: nothing differs between sources and target; add a [[shift]] with `kind` (population, \
+         prevalence, acquisition, annotation, manifestation or selection) and `nodes`, those whose \
+         mechanism differs, or give a node the role site"
+    )]
+    NoShift,
     /// A template does not have the mechanism that a shift changes.
     #[error("{shift} shift: the {direction} template has no such mechanism")]
     NotInTemplate {
@@ -70,6 +109,19 @@ pub enum AdviceError {
         shift: &'static str,
         /// The template's direction.
         direction: &'static str,
+    },
+    /// A template's name has a word that means nothing, or no direction.
+    #[error(
+        "template {name:?}: expected causal or anticausal, then any of {expected}, joined by hyphens; \
+         found {found:?}"
+    )]
+    UnknownTemplate {
+        /// The name.
+        name: String,
+        /// The words that may follow the direction.
+        expected: String,
+        /// The word that was not understood.
+        found: String,
     },
 }
 
@@ -88,7 +140,9 @@ pub enum AdviceError {
 /// where shifts name a `source`, each conditional lists the sources it can be taken from.
 ///
 /// # Errors
-/// [`AdviceError::NoRole`], and [`AdviceError::Graph`].
+/// Each says what to add to the file: [`AdviceError::NoRole`], [`AdviceError::SeveralWithRole`],
+/// [`AdviceError::ImageIsLabel`], [`AdviceError::Unrecorded`], and [`AdviceError::NoShift`] where
+/// neither a shift is stated nor a site or selection node drawn; [`AdviceError::Graph`].
 ///
 /// # Complexity
 /// A linear-time separation for each listed conditional, of which there are at most a few for
@@ -127,18 +181,22 @@ pub fn advise(file: &DiagramFile) -> Result<Advice, AdviceError> {
     let situation = Situation::derive(file)?;
     let diagram = &situation.diagram;
     let name = |node| diagram.diagram.name(node).to_owned();
+    let remedies: Vec<Remedy> = remedies::RULES
+        .iter()
+        .map(|rule| rule(&situation))
+        .collect();
+    let prediction = prediction::prediction(&situation, &remedies);
     Ok(Advice {
         schema: SCHEMA,
+        answer: prediction::answer(&situation, &remedies, &prediction),
+        prediction,
         image: name(diagram.image),
         label: name(diagram.label),
         relation: situation.relation,
         shifts: situation.shifts.clone(),
         confounded_by: situation.confounders.iter().map(name).collect(),
         conditionals: conditionals(&situation),
-        remedies: remedies::RULES
-            .iter()
-            .map(|rule| rule(&situation))
-            .collect(),
+        remedies,
         constraints: constraints::constraints(&situation),
         assumptions: situation.assumptions.clone(),
     })

@@ -207,6 +207,8 @@ fn templates() -> Vec<DiagramFile> {
         .into_iter()
         .flat_map(|direction| (0..8).map(move |options| (direction, options)))
         .flat_map(|(direction, options)| (0..64).map(move |c| (direction, options, c)))
+        // Where nothing differs there is nothing to advise on.
+        .filter(|(_, options, combination)| *combination > 0 || options & 2 == 2)
     {
         let chosen = (0..6).filter(|i| combination >> i & 1 == 1);
         let mut template = chosen.fold(Template::new(direction), |t, i| t.shift(KINDS[i as usize]));

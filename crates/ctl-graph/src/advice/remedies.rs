@@ -71,6 +71,7 @@ impl Judgement {
     ) -> Remedy {
         Remedy {
             id,
+            title: super::words::title(id),
             family,
             methods,
             verdict: self.verdict,
@@ -101,15 +102,22 @@ pub(super) fn confounding(situation: &Situation) -> Option<String> {
     (!sites.is_empty()).then(|| {
         format!(
             "{sites} goes together with {label} in the training data and can be read off \
-             {image}, so that {sites} stands in for {label}"
+             {image}, so that a model learns {sites} as a shortcut to {label}"
         )
     })
+}
+
+/// The shortcut that a confounded site offers, where there is one.
+fn shortcut(situation: &Situation) -> Option<String> {
+    let sites = situation.diagram.listed(&situation.confounders);
+    let (_, label) = names(situation);
+    (!sites.is_empty()).then(|| format!("the shortcut from {sites} to {label}"))
 }
 
 fn plain_training(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
     let judgement = if let Some(reason) = confounding(situation) {
-        Judgement::not(format!("{reason}; pooling the sites learns that shortcut"))
+        Judgement::not(reason)
     } else if !situation.same_rule() {
         other_sources(situation, &situation.sources_with_same_rule())
     } else if situation.facts.disjoint_support {
@@ -129,16 +137,20 @@ fn other_sources(situation: &Situation, same: &[String]) -> Judgement {
     if same.is_empty() {
         return Judgement::not(differs);
     }
-    let same = same.join(", ");
-    Judgement::licensed(format!("P({label} | {image}) is the same in {same}"))
-        .provided(format!("it trains on {same} alone, and {OVERLAP}"))
+    let names = same.join(", ");
+    Judgement::licensed(format!("P({label} | {image}) is the same in {names}"))
+        .provided(format!("it trains on {names} alone, and {OVERLAP}"))
+        .by(format!(
+            "P*({label} | {image}) = P^{}({label} | {image})",
+            same[0]
+        ))
 }
 
 fn density_ratio(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
-    let judgement = if let Some(reason) = confounding(situation) {
+    let judgement = if let Some(shortcut) = shortcut(situation) {
         Judgement::not(format!(
-            "{reason}; weighting images by their density leaves that so"
+            "it changes which images count, and leaves {shortcut} as it is"
         ))
     } else if !situation.same_rule() {
         Judgement::not(format!(
@@ -182,10 +194,14 @@ fn label_shift(situation: &Situation) -> Remedy {
             let strata = situation.diagram.listed(&strata);
             let reason = format!("P({image} | {label}, {strata}) is the same");
             let provided = format!(
-                "it is done within the strata of {strata}, recorded in the target with values \
+                "it is done apart for each value of {strata}, recorded in the target with values \
                  seen in training"
             );
-            Judgement::licensed(reason).provided(provided)
+            let formula = format!(
+                "P*({label} | {image}, {strata}) ∝ P({label} | {image}, {strata}) \
+                 P*({label} | {strata}) / P({label} | {strata})"
+            );
+            Judgement::licensed(reason).provided(provided).by(formula)
         }
         None => Judgement::not(format!(
             "it rests on P({image} | {label}) being the same, and that differs"
@@ -238,9 +254,10 @@ fn alignment(situation: &Situation) -> Judgement {
     if !situation.image_moves() {
         return nothing_to_align(situation);
     }
-    if let Some(reason) = confounding(situation) {
+    if let Some(shortcut) = shortcut(situation) {
         return Judgement::not(format!(
-            "{reason}; features of {label} differ between sites"
+            "{label} is not equally frequent at all sites, hence {shortcut}; features that tell \
+             {label} must differ between sites, and making them alike distorts them"
         ));
     }
     if situation.label_moves() {
@@ -263,7 +280,7 @@ fn alignment(situation: &Situation) -> Judgement {
 }
 
 fn marginal_alignment(situation: &Situation) -> Remedy {
-    let methods = &["coral", "mmd", "dann"];
+    let methods = &["coral", "mmd", "dann", "coral-target", "dann-target"];
     alignment(situation).of("marginal-alignment", Family::Correlation, methods)
 }
 

@@ -1,6 +1,6 @@
 //! What the advice consists of.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::graph::ShiftKind;
 
@@ -56,7 +56,7 @@ impl Conditional {
 }
 
 /// What a representation `φ` of the image must satisfy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ConstraintKind {
@@ -85,10 +85,11 @@ pub enum ConstraintKind {
 /// assert_eq!(about_site.given, ["label"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Constraint {
-    /// The variables of which the representation (or the label, for
-    /// [`ConstraintKind::SameRule`]) must be independent; `environment` stands for the source.
+    /// What must be independent: `representation`, or for [`ConstraintKind::SameRule`] the label.
+    pub of: String,
+    /// The variables of which it must be independent; `environment` stands for the source.
     pub variables: Vec<String>,
     /// The variables that are held fixed; `representation` stands for `φ`.
     pub given: Vec<String>,
@@ -131,6 +132,8 @@ pub enum Family {
 pub struct Remedy {
     /// Its name, lower-case with hyphens.
     pub id: &'static str,
+    /// What it does, in a few plain words.
+    pub title: &'static str,
     /// The family it belongs to.
     pub family: Family,
     /// What the diagram says of it.
@@ -145,7 +148,49 @@ pub struct Remedy {
     pub methods: &'static [&'static str],
 }
 
+/// What data an answer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Data {
+    /// Labelled data of the sources.
+    Sources,
+    /// Those, and images and covariates of the target without labels.
+    UnlabelledTarget,
+    /// Labelled data of the target.
+    LabelledTarget,
+}
+
+/// Whether the target's rule `P*(label | image)` follows from the data.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Data, Template, advise};
+///
+/// let study = "anticausal-prevalence".parse::<Template>()?.build()?;
+/// let prediction = advise(&study)?.prediction;
+/// assert_eq!(prediction.needs, Data::UnlabelledTarget);
+/// assert_eq!(prediction.remedy, Some("label-shift-correction"));
+///
+/// let study = "causal-annotation".parse::<Template>()?.build()?;
+/// assert_eq!(advise(&study)?.prediction.needs, Data::LabelledTarget);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Prediction {
+    /// The least data from which it was found to follow.
+    pub needs: Data,
+    /// The remedy that computes it.
+    pub remedy: Option<&'static str>,
+    /// The formula that the remedy evaluates.
+    pub formula: Option<String>,
+}
+
 /// What the diagram of a study says can be transferred, and how.
+///
+/// As JSON, `schema` is the version of the record: fields are added within a version, and never
+/// renamed or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Advice {
     /// Version of this record.
@@ -156,6 +201,10 @@ pub struct Advice {
     pub label: String,
     /// How the two are related.
     pub relation: Relation,
+    /// The answer in a sentence or two.
+    pub answer: Vec<String>,
+    /// Whether the rule from image to label in the target follows.
+    pub prediction: Prediction,
     /// The shifts.
     pub shifts: Vec<ReckonedShift>,
     /// Sites that go together with the label in the sources while they mark the image.

@@ -36,8 +36,7 @@ pub(super) struct ShiftDiagram {
 impl ShiftDiagram {
     /// Adds the shifts' nodes to a study's diagram.
     pub(super) fn new(file: &DiagramFile, shifts: &[Shift]) -> Result<Self, AdviceError> {
-        let image = file.image().ok_or(AdviceError::NoRole { role: "image" })?;
-        let label = file.label().ok_or(AdviceError::NoRole { role: "label" })?;
+        let (image, label) = super::roles::image_and_label(file)?;
         let mut builder = copy(file.diagram())?;
         let mut names: Vec<String> = Vec::new();
         for shift in shifts {
@@ -169,9 +168,11 @@ impl ShiftDiagram {
         let mut builder = Diagram::builder();
         for node in self.diagram.ids() {
             builder = builder.node(self.diagram.name(node))?;
+            builder.set_observed(self.diagram.name(node), self.diagram.is_observed(node))?;
         }
         builder = builder
             .node(&name)?
+            .latent(&name)?
             .directed(&name, self.diagram.name(self.image))?;
         let content = self.content();
         let shows = |from: NodeId| from == self.label || content.contains(from);
@@ -245,6 +246,7 @@ fn copy(diagram: &Diagram) -> Result<DiagramBuilder, GraphError> {
     let mut builder = Diagram::builder();
     for node in diagram.ids() {
         builder = builder.node(diagram.name(node))?;
+        builder.set_observed(diagram.name(node), diagram.is_observed(node))?;
     }
     for (from, to) in diagram.directed_edges() {
         builder = builder.directed(diagram.name(from), diagram.name(to))?;

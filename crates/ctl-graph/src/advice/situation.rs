@@ -35,7 +35,7 @@ impl Situation {
         let stated = shifts.len();
         let plain = ShiftDiagram::new(file, &shifts)?;
         let confounders = confounders(&plain);
-        for site in &confounders {
+        for site in &differing_sites(&plain, &confounders)? {
             let nodes = vec![plain.diagram.name(site).to_owned()];
             let shift = Shift {
                 kind: ShiftKind::Population,
@@ -243,6 +243,20 @@ fn confounders(diagram: &ShiftDiagram) -> NodeSet {
             && !diagram.independent_past_image(&site.into(), &label)
     };
     diagram.drawn.iter().filter(confounds).collect()
+}
+
+/// The sites that differ in the target though no shift says so: those that confound, and any
+/// where nothing else is said to differ.
+fn differing_sites(diagram: &ShiftDiagram, confounders: &NodeSet) -> Result<NodeSet, AdviceError> {
+    if !confounders.is_empty() || !diagram.domain.is_empty() {
+        return Ok(confounders.clone());
+    }
+    let is_site = |&node: &NodeId| diagram.role(node) == Role::Site;
+    let sites: NodeSet = diagram.drawn.iter().filter(is_site).collect();
+    if sites.is_empty() {
+        return Err(AdviceError::NoShift);
+    }
+    Ok(sites)
 }
 
 fn joined_directly(diagram: &ShiftDiagram) -> bool {

@@ -8,21 +8,6 @@ use crate::graph::{Mixed, NodeSet};
 
 pub(super) fn invariance(situation: &Situation) -> Remedy {
     let (image, label) = names(situation);
-    let judgement = if situation.confounders.is_empty() && situation.same_rule() {
-        Judgement::licensed(format!("P({label} | {image}) is the same"))
-    } else {
-        match situation.sufficient() {
-            Some(content) => {
-                let content = situation.diagram.listed(content);
-                Judgement::licensed(format!(
-                    "{image} carries {content}, and P({label} | {content}) is the same"
-                ))
-            }
-            None => Judgement::not(format!(
-                "nothing that {image} shows leads to {label} by the same rule in sources and target"
-            )),
-        }
-    };
     let varied = match situation.diagram.listed(&situation.confounders) {
         sites if sites.is_empty() => {
             "there are several training environments, which differ as the target does".to_owned()
@@ -32,7 +17,23 @@ pub(super) fn invariance(situation: &Situation) -> Remedy {
              different degrees"
         ),
     };
-    judgement.provided(varied).of(
+    let judgement = if situation.confounders.is_empty() && situation.same_rule() {
+        Judgement::licensed(format!("P({label} | {image}) is the same")).provided(varied)
+    } else {
+        match situation.sufficient() {
+            Some(content) => {
+                let content = situation.diagram.listed(content);
+                Judgement::licensed(format!(
+                    "{image} carries {content}, and P({label} | {content}) is the same"
+                ))
+                .provided(varied)
+            }
+            None => Judgement::not(format!(
+                "nothing that {image} shows leads to {label} by the same rule in sources and target"
+            )),
+        }
+    };
+    judgement.of(
         "invariance",
         Family::Invariance,
         &["irm", "v-rex", "fishr", "group-dro"],
@@ -44,9 +45,6 @@ fn exchange(situation: &Situation) -> Judgement {
     let (image, label) = names(situation);
     let diagram = &situation.diagram;
     let marks: NodeSet = situation.confounders.clone();
-    if diagram.domain.is_empty() {
-        return Judgement::unneeded("no shift is stated");
-    }
     if situation.imaging_domain.is_empty() && marks.is_empty() {
         return Judgement::not(format!(
             "what differs is not how {image} is taken, so that changing the style of images \
@@ -57,7 +55,10 @@ fn exchange(situation: &Situation) -> Judgement {
         format!("how {image} is taken differs, and {label} does not depend on that otherwise")
     } else {
         let sites = diagram.listed(&marks);
-        format!("it cuts the path from {sites} to {image} and leaves {label} and content alone")
+        format!(
+            "it cuts the path from {sites} to {image}, and leaves {label} and what else {image} \
+             shows alone"
+        )
     };
     let judgement = Judgement::licensed(reason);
     let implied = diagram
@@ -118,9 +119,10 @@ pub(super) fn site_back_door(situation: &Situation) -> Remedy {
         ))
     } else if let Some(set) = situation.back_door_set() {
         let set = situation.diagram.listed(&set);
-        let reason = format!("{set} block(s) every back-door path between {label} and {image}");
+        let reason =
+            format!("among cases alike in {set}, no other common cause joins {label} and {image}");
         Judgement::licensed(reason)
-            .provided(format!("every {label} occurs with all values of {set}"))
+            .provided(format!("every {label} occurs with every value of {set}"))
             .by(format!("w = P({label}) / P({label} | {set})"))
     } else {
         Judgement::not(format!(
@@ -148,27 +150,27 @@ pub(super) fn independence_constraints(situation: &Situation) -> Remedy {
 }
 
 pub(super) fn selection_weighting(situation: &Situation) -> Remedy {
+    let methods = &["inverse-probability-weighting"];
+    selection(situation).of("selection-weighting", Family::Scm, methods)
+}
+
+fn selection(situation: &Situation) -> Judgement {
     let (image, label) = names(situation);
     let selection = situation.diagram.listed(&situation.diagram.selection);
-    let judgement = if selection.is_empty() {
+    if selection.is_empty() {
         Judgement::unneeded("the data are not selected")
     } else if let Some(set) = situation.selection_explained() {
+        if set.is_empty() {
+            return Judgement::unneeded(format!(
+                "entering the data has nothing to do with {image} and {label}"
+            ));
+        }
         let set = situation.diagram.listed(&set);
-        let given = if set.is_empty() {
-            String::new()
-        } else {
-            format!(" | {set}")
-        };
         Judgement::licensed(format!(
-            "given {} entering the data has nothing more to do with {label}",
-            if set.is_empty() {
-                "nothing at all,"
-            } else {
-                &set
-            }
+            "among people alike in {set}, entering the data has nothing to do with {label}"
         ))
-        .provided("those variables are also known for people who were not selected")
-        .by(format!("w = 1 / P({selection}{given})"))
+        .provided(format!("{set} is also known for people who did not enter"))
+        .by(format!("w = 1 / P({selection} | {set})"))
     } else if situation.facts.known_selection {
         Judgement::licensed("the probability of entering the data is known")
             .by(format!("w = 1 / P({selection} | {image}, {label})"))
@@ -177,12 +179,7 @@ pub(super) fn selection_weighting(situation: &Situation) -> Remedy {
             "entering the data depends on {label} even given everything measured: its probability \
              is not identified from selected data"
         ))
-    };
-    judgement.of(
-        "selection-weighting",
-        Family::Scm,
-        &["inverse-probability-weighting"],
-    )
+    }
 }
 
 pub(super) fn mechanism_reuse(situation: &Situation) -> Remedy {
@@ -193,9 +190,8 @@ pub(super) fn mechanism_reuse(situation: &Situation) -> Remedy {
         Judgement::not("every mechanism differs")
     } else {
         let (stay, differ) = (stay.join(", "), differ.join(", "));
-        Judgement::licensed(format!("{stay} can be kept")).provided(format!(
-            "{differ} is estimated anew from target data that show it"
-        ))
+        Judgement::licensed(format!("{stay}: the same, and can be kept"))
+            .provided(format!("target data show what is fitted anew: {differ}"))
     };
     judgement.of("mechanism-reuse", Family::Scm, &["modular-scm"])
 }
