@@ -4,19 +4,19 @@ use super::worlds::InWorld;
 use super::{DiscreteScm, ModelError, World, validate};
 use crate::graph::NodeId;
 
-/// Which contrast a mediation analysis is about.
+/// Which contrast a mediation analysis is about, with levels that are states or numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediationQuery {
+pub struct MediationQuery<Level = usize> {
     /// The variable that is set.
     pub treatment: NodeId,
-    /// The variable whose mean is compared; its states count as the numbers 0, 1, 2, ….
+    /// The variable whose mean is compared; states count as the numbers 0, 1, 2, ….
     pub outcome: NodeId,
     /// The variables through which the indirect effect goes.
     pub mediators: Vec<NodeId>,
-    /// The reference state `x0` of the treatment.
-    pub from: usize,
-    /// The state `x1` it is compared with.
-    pub to: usize,
+    /// The reference level `x0` of the treatment.
+    pub from: Level,
+    /// The level `x1` it is compared with.
+    pub to: Level,
 }
 
 /// Effects of a treatment, split at its mediators.
@@ -43,6 +43,19 @@ pub struct Causation {
     pub sufficiency: Option<f64>,
     /// Necessity and sufficiency `P(Y(1) = 1, Y(0) = 0)`.
     pub both: f64,
+}
+
+impl Mediation {
+    /// The effects, from the four means `E[Y(x, M(x'))]`.
+    pub(super) fn of_means(base: f64, full: f64, direct_mean: f64, indirect_mean: f64) -> Self {
+        Self {
+            total: full - base,
+            natural_direct: direct_mean - base,
+            natural_indirect: indirect_mean - base,
+            direct_mean,
+            indirect_mean,
+        }
+    }
 }
 
 impl DiscreteScm {
@@ -86,13 +99,7 @@ impl DiscreteScm {
         let full = mean(query.to, query.to)?;
         let direct_mean = mean(query.to, query.from)?;
         let indirect_mean = mean(query.from, query.to)?;
-        Ok(Mediation {
-            total: full - base,
-            natural_direct: direct_mean - base,
-            natural_indirect: indirect_mean - base,
-            direct_mean,
-            indirect_mean,
-        })
+        Ok(Mediation::of_means(base, full, direct_mean, indirect_mean))
     }
 
     /// `E[Y(set, M(mediated))]`.

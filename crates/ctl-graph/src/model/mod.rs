@@ -15,6 +15,7 @@ mod factor;
 mod fit;
 mod linear;
 mod mechanism;
+mod mediation;
 mod network;
 mod noise;
 mod scm;
