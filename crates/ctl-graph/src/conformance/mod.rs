@@ -7,15 +7,20 @@ mod adjustment;
 mod classic;
 mod discrete;
 mod equivalence;
+mod finite;
+mod identification;
 mod input;
 mod json;
 mod models;
 mod separation;
+mod transport;
 
 use std::path::Path;
 
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) use finite::FiniteModel;
 pub(crate) use input::Problem;
 pub use json::parse;
 
@@ -64,8 +69,10 @@ const TOPICS: &[(&str, Topic)] = &[
     ("classic/1", classic::run),
     ("cpdag/1", equivalence::run_cpdag),
     ("frontdoor_iv/1", adjustment::run_front_door),
+    ("identification/1", identification::run),
     ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),
+    ("transportability/1", transport::run),
 ];
 
 /// Computes every case of a vector file and compares what the case expects.

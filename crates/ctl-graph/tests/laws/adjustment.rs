@@ -191,7 +191,7 @@ proptest! {
         }
         if graph.is_dag() && !y.is_disjoint(&below) {
             let optimal = adjustment.optimal().unwrap();
-            prop_assert!(y.len() > 1 || optimal.is_some() == !valid.is_empty());
+            prop_assert!(y.len() > 1 || optimal.is_none() == valid.is_empty());
         }
     }
 

@@ -160,7 +160,7 @@ proptest! {
     ) {
         let mut text = dag.to_string();
         for (node, _) in dag.ids().zip(&hidden).filter(|(_, hidden)| **hidden == 0).take(3) {
-            text.push_str(&format!("; {} [latent]", dag.name(node)));
+            text = format!("{text}; {} [latent]", dag.name(node));
         }
         let mag = mag_of(&Diagram::parse(&text).unwrap()).unwrap();
         prop_assume!(mag.len() > 1 && mag.len() < 6 && mag.edges().count() < 8);
