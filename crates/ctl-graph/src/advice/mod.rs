@@ -51,10 +51,27 @@ use situation::Situation;
 
 /// Version of the advice record.
 const SCHEMA: u32 = 1;
-/// With more nodes than this, factors are listed given one variable at most.
+/// With more nodes than this, factors are listed given one variable at most, or all parents.
 const MANY_NODES: usize = 30;
 
 /// Why no advice can be given.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{AdviceError, advise};
+/// use ctl_graph::graph::DiagramFile;
+///
+/// let file = DiagramFile::parse("schema = 1\nedges = 'disease -> film'")?;
+/// let fault = advise(&file).unwrap_err();
+/// assert!(matches!(fault, AdviceError::NoRole { role: "image", .. }));
+/// assert_eq!(
+///     fault.to_string(),
+///     "image: no node has this role; write `role = \"image\"` under [nodes.NAME], NAME being one of \
+///      disease, film",
+/// );
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdviceError {
@@ -226,6 +243,7 @@ fn conditionals(situation: &Situation) -> Vec<Conditional> {
                     .collect(),
                 is_mechanism: given == parents,
                 invariant: diagram.is_invariant(variable, &given),
+                moved_by: diagram.moved_by(variable, &given),
                 sources: diagram.sources_of(variable, &given),
             }
         }));

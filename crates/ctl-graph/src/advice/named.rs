@@ -7,6 +7,18 @@ use super::{AdviceError, Template, words};
 use crate::graph::{CausalDirection, ShiftKind};
 
 /// A template that is worth listing.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::TEMPLATES;
+///
+/// let entry = TEMPLATES.iter().find(|entry| entry.name == "anticausal-prevalence").unwrap();
+/// assert_eq!(
+///     entry.to_string(),
+///     "anticausal-prevalence: the disease shows in the image; it is more or less frequent",
+/// );
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TemplateEntry {
     /// Its name, which [`Template`] reads with `parse`.

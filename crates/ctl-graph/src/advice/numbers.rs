@@ -10,6 +10,7 @@ use super::*;
 use crate::graph::CausalDirection::{Anticausal, Causal};
 use crate::graph::{Diagram, ShiftKind};
 use crate::model::{BayesianNetwork, ConditionalTable, Query};
+use crate::transport::reuse;
 
 /// Models per study; what is denied must fail in at least one of them.
 const MODELS: u64 = 3;
@@ -52,7 +53,9 @@ impl Joint {
         let mut rows = self.marginal(&all);
         for row in rows.chunks_exact_mut(self.card(&[of])) {
             let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|value| *value /= sum);
+            for value in row {
+                *value /= sum;
+            }
         }
         rows
     }
@@ -330,6 +333,80 @@ fn conditionals_are_the_same_or_differ_as_derived() {
             } else {
                 assert!(largest > REAL, "{}: {largest}", text());
             }
+        }
+    }
+}
+
+/// Two sources that each differ in another mechanism, and both in a third.
+const TWO_SOURCES: &str = "schema = 1
+edges = 'age -> disease -> sign -> film; scanner -> film; age -> film'
+nodes = {film = {role = 'image'}, disease = {role = 'label'}, scanner = {role = 'acquisition'}}
+[[shift]]
+kind = 'acquisition'
+nodes = ['scanner']
+source = 'oslo'
+[[shift]]
+kind = 'population'
+nodes = ['age']
+source = 'pune'
+[[shift]]
+kind = 'manifestation'
+nodes = ['sign']";
+
+#[test]
+fn each_source_offers_what_it_has_in_common_with_the_target() {
+    let file = DiagramFile::parse(TWO_SOURCES).unwrap();
+    for seed in 0..MODELS {
+        let study = Study::new(&file, seed);
+        let diagram = &study.situation.diagram;
+        for (name, concerning) in &diagram.sources {
+            let shifted = |node: NodeId| (node, usize::from(!concerning.contains(node)));
+            let seen: Vec<_> = diagram.domain.iter().map(shifted).collect();
+            let source = joint(&study.network, &study.situation, &seen);
+            for conditional in &study.advice.conditionals {
+                let variable = diagram.diagram.node(&conditional.variable).unwrap();
+                let given = diagram.diagram.set(&conditional.given).unwrap();
+                let given: Vec<NodeId> = given.iter().collect();
+                let gap = distance(
+                    &source.conditional(variable, &given),
+                    &study.target.conditional(variable, &given),
+                );
+                let text = conditional.text();
+                assert_eq!(
+                    gap < EXACT,
+                    conditional.sources.contains(name),
+                    "{name}: {text}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn transport_reuses_the_same_conditionals() {
+    for file in templates() {
+        let advice = advise(&file).unwrap();
+        let selected = file.shifts().iter().any(|s| s.kind == ShiftKind::Selection);
+        // Selected data are another question, and content is a node of the advice's own.
+        if selected || !advice.assumptions.is_empty() {
+            continue;
+        }
+        let differing = advice.shifts.iter().flat_map(|shift| shift.nodes.clone());
+        let diagram = file.diagram();
+        let differing = diagram.set(&differing.collect::<Vec<_>>()).unwrap();
+        for conditional in &advice.conditionals {
+            let of = diagram
+                .set(std::slice::from_ref(&conditional.variable))
+                .unwrap();
+            let given = diagram.set(&conditional.given).unwrap();
+            let found = reuse(diagram, &differing, &of, &given).unwrap();
+            assert_eq!(
+                found.is_invariant(),
+                conditional.invariant,
+                "{}",
+                conditional.text()
+            );
+            assert_eq!(conditional.moved_by.is_empty(), conditional.invariant);
         }
     }
 }

@@ -133,9 +133,8 @@ fn plain_training(situation: &Situation) -> Remedy {
 /// The rule differs in some source: plain training on the others may do.
 fn other_sources(situation: &Situation, same: &[String]) -> Judgement {
     let (image, label) = names(situation);
-    let differs = format!("P({label} | {image}) differs between sources and target");
     if same.is_empty() {
-        return Judgement::not(differs);
+        return Judgement::not(situation.differs(situation.label(), situation.image()));
     }
     let names = same.join(", ");
     Judgement::licensed(format!("P({label} | {image}) is the same in {names}"))
@@ -154,8 +153,8 @@ fn density_ratio(situation: &Situation) -> Remedy {
         ))
     } else if !situation.same_rule() {
         Judgement::not(format!(
-            "it keeps P({label} | {image}) and changes only which images count; but \
-             P({label} | {image}) itself differs"
+            "it changes only which images count; but {}",
+            situation.differs(situation.label(), situation.image())
         ))
     } else if !situation.image_moves() {
         Judgement::unneeded(format!("P({image}) does not differ"))
@@ -204,7 +203,8 @@ fn label_shift(situation: &Situation) -> Remedy {
             Judgement::licensed(reason).provided(provided).by(formula)
         }
         None => Judgement::not(format!(
-            "it rests on P({image} | {label}) being the same, and that differs"
+            "it rests on P({image} | {label}); but {}",
+            situation.differs(situation.image(), situation.label())
         )),
     };
     let methods = &["bbse", "label-shift-em", "rlls"];

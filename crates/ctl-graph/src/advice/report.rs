@@ -5,6 +5,16 @@ use serde::{Deserialize, Serialize};
 use crate::graph::ShiftKind;
 
 /// How image and label are related in the diagram.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Relation, Template, advise};
+///
+/// let study = "causal-acquisition-anatomy".parse::<Template>()?.build()?;
+/// assert_eq!(advise(&study)?.relation, Relation::SharedContent);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -20,6 +30,19 @@ pub enum Relation {
 }
 
 /// A difference between sources and target that the advice reckons with.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Template, advise};
+///
+/// // Nothing is stated, but a site that confounds differs in the target.
+/// let study = "anticausal-confounded".parse::<Template>()?.build()?;
+/// let shifts = advise(&study)?.shifts;
+/// assert_eq!(shifts[0].nodes, ["site"]);
+/// assert!(shifts[0].implied);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReckonedShift {
     /// What kind of shift it is.
@@ -31,6 +54,19 @@ pub struct ReckonedShift {
 }
 
 /// A conditional distribution `P(variable | given)`.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Template, advise};
+///
+/// let study = "causal-population".parse::<Template>()?.build()?;
+/// let advice = advise(&study)?;
+/// let images = advice.conditionals.iter().find(|c| c.text() == "P(image)").unwrap();
+/// assert!(!images.invariant);
+/// assert_eq!(images.moved_by, ["population shift (anatomy)"]);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Conditional {
     /// The variable.
@@ -41,6 +77,8 @@ pub struct Conditional {
     pub is_mechanism: bool,
     /// Whether it is the same in all sources and the target.
     pub invariant: bool,
+    /// What moves it: the shifts by kind and nodes, none where it is invariant.
+    pub moved_by: Vec<String>,
     /// Of the sources that the shifts name, those in which it is the same as in the target.
     pub sources: Vec<String>,
 }
@@ -56,6 +94,16 @@ impl Conditional {
 }
 
 /// What a representation `φ` of the image must satisfy.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::ConstraintKind;
+///
+/// let json = serde_json::to_string(&ConstraintKind::ConditionalOnLabel)?;
+/// assert_eq!(json, "\"conditional-on-label\"");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -100,6 +148,18 @@ pub struct Constraint {
 }
 
 /// What the diagram says of a remedy.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Template, Verdict, advise};
+///
+/// let advice = advise(&"causal-population".parse::<Template>()?.build()?)?;
+/// assert_eq!(advice.remedy("plain-training").unwrap().verdict, Verdict::Licensed);
+/// assert_eq!(advice.remedy("label-shift-correction").unwrap().verdict, Verdict::NotLicensed);
+/// assert_eq!(advice.remedy("covariate-adjustment").unwrap().verdict, Verdict::Unneeded);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -112,6 +172,17 @@ pub enum Verdict {
 }
 
 /// The kind of remedy, as the toolkit's registry sorts its methods.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Family, Template, advise};
+///
+/// let advice = advise(&"causal-acquisition".parse::<Template>()?.build()?)?;
+/// let counterfactual = advice.remedies.iter().filter(|r| r.family == Family::Counterfactual);
+/// assert_eq!(counterfactual.map(|r| r.id).collect::<Vec<_>>(), ["counterfactual-augmentation"]);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
@@ -128,6 +199,18 @@ pub enum Family {
 }
 
 /// A family of methods, judged.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Template, advise};
+///
+/// let advice = advise(&"causal-population".parse::<Template>()?.build()?)?;
+/// let weighting = advice.remedy("density-ratio-weighting").unwrap();
+/// assert_eq!(weighting.because, "only P(image) differs, P(label | image) is the same");
+/// assert_eq!(weighting.formula.as_deref(), Some("w = P*(image) / P(image)"));
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remedy {
     /// Its name, lower-case with hyphens.
@@ -149,6 +232,15 @@ pub struct Remedy {
 }
 
 /// What data an answer takes.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::Data;
+///
+/// assert!(Data::Sources < Data::UnlabelledTarget);
+/// assert!(Data::UnlabelledTarget < Data::LabelledTarget);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -191,6 +283,21 @@ pub struct Prediction {
 ///
 /// As JSON, `schema` is the version of the record: fields are added within a version, and never
 /// renamed or removed.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::advice::{Template, Verdict, advise};
+///
+/// let advice = advise(&"causal-annotation".parse::<Template>()?.build()?)?;
+/// assert_eq!(
+///     advice.answer[0],
+///     "A model trained on the sources as usual may fail in the target: P(label | image) differs, \
+///      through the annotation shift (label).",
+/// );
+/// assert_eq!(advice.with_verdict(Verdict::Licensed), ["mechanism-reuse", "target-labels"]);
+/// # Ok::<(), ctl_graph::advice::AdviceError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Advice {
     /// Version of this record.

@@ -86,6 +86,23 @@ impl ShiftDiagram {
         self.independent(&variable.into(), &self.domain, given)
     }
 
+    /// The shifts that `P(variable | given)` depends on, in words.
+    pub(super) fn moved_by(&self, variable: NodeId, given: &NodeSet) -> Vec<String> {
+        let moves = |node: &NodeId| !self.independent(&variable.into(), &(*node).into(), given);
+        let moving = self.domain.iter().filter(moves);
+        moving.map(|node| self.described(node)).collect()
+    }
+
+    /// A domain or selection node with what it acts on.
+    pub(super) fn described(&self, node: NodeId) -> String {
+        let ends = if self.selection.contains(node) {
+            self.diagram.parents(node)
+        } else {
+            self.diagram.children(node)
+        };
+        format!("{} ({})", self.diagram.name(node), self.listed(ends))
+    }
+
     /// The named sources in which `P(variable | given)` is what it is in the target.
     pub(super) fn sources_of(&self, variable: NodeId, given: &NodeSet) -> Vec<String> {
         let same = |domain: &NodeSet| self.independent(&variable.into(), domain, given);

@@ -53,6 +53,9 @@ impl Situation {
             diagram = diagram.with_content()?;
             assumptions.push(CONTENT_ASSUMPTION.to_owned());
         }
+        if diagram.content().len() > MAX_SUBSET_NODES {
+            assumptions.push(MANY_CONTENTS.to_owned());
+        }
         let reckoned = |(place, shift): (usize, Shift)| ReckonedShift {
             kind: shift.kind,
             nodes: shift.nodes,
@@ -83,6 +86,16 @@ impl Situation {
     pub(super) fn same(&self, variable: NodeId, given: &[NodeId]) -> bool {
         self.diagram
             .is_invariant(variable, &given.iter().copied().collect())
+    }
+
+    /// That `P(variable | given)` differs, and with what.
+    pub(super) fn differs(&self, variable: NodeId, given: NodeId) -> String {
+        let (diagram, given) = (&self.diagram, NodeSet::single(given));
+        let moved_by = diagram.moved_by(variable, &given).join(" and ");
+        format!(
+            "{} differs, through the {moved_by}",
+            diagram.factor(variable, &given)
+        )
     }
 
     pub(super) fn same_rule(&self) -> bool {
@@ -233,6 +246,9 @@ impl Situation {
 
 const CONTENT_ASSUMPTION: &str = "the label goes with what the image shows of the body, not with \
      how the site changes the picture; the node `content` stands for the former";
+
+const MANY_CONTENTS: &str = "of the many things that the image shows, a representation carries one \
+     or all; other combinations were not searched";
 
 /// Sites that mark the image and go together with the label other than through the image.
 fn confounders(diagram: &ShiftDiagram) -> NodeSet {

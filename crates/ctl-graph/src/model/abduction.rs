@@ -6,6 +6,15 @@ use super::{Intervention, ModelError, Samples, Scm, validate};
 use crate::graph::{Mixed, NodeId, NodeSet};
 
 /// How many weighted samples stand for the noise, and how they are drawn.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::model::ImportanceSampling;
+///
+/// let options = ImportanceSampling { samples: 500, ..Default::default() };
+/// assert_eq!((options.samples, options.seed, options.bandwidth), (500, 0, 0.0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImportanceSampling {
     /// Number of samples.

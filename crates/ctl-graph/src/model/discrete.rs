@@ -4,6 +4,17 @@ use super::{ModelError, validate};
 use crate::graph::{Diagram, NodeId};
 
 /// The function of a discrete node: its state from its parents' states and a noise state.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{NodeId, model::FunctionTable};
+///
+/// // `child = parent xor noise`: rows by parent, the noise varies fastest.
+/// let parent = NodeId::new(0);
+/// let xor = FunctionTable { noise: 1, parents: vec![parent], states: vec![0, 1, 1, 0] };
+/// assert_eq!(xor.states[2 + 1], 0);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionTable {
     /// Index of the noise that it reads; nodes that read the same noise are confounded.

@@ -5,6 +5,22 @@ use super::{DiscreteScm, ModelError, World, validate};
 use crate::graph::NodeId;
 
 /// Which contrast a mediation analysis is about, with levels that are states or numbers.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{NodeId, model::MediationQuery};
+///
+/// let [age, atrophy, score] = [0, 1, 2].map(NodeId::new);
+/// let query = MediationQuery {
+///     treatment: age,
+///     outcome: score,
+///     mediators: vec![atrophy],
+///     from: 60.0,
+///     to: 80.0,
+/// };
+/// assert_eq!(query.to - query.from, 20.0);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediationQuery<Level = usize> {
     /// The variable that is set.
@@ -20,6 +36,23 @@ pub struct MediationQuery<Level = usize> {
 }
 
 /// Effects of a treatment, split at its mediators.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, model::{LinearGaussian, MediationQuery}};
+///
+/// let diagram = Diagram::parse("x -> m -> y")?;
+/// let [x, m, y] = ["x", "m", "y"].map(|name| diagram.node(name).unwrap());
+/// let model = LinearGaussian::builder(diagram)
+///     .coefficient(x, m, 2.0)
+///     .coefficient(m, y, 0.5)
+///     .build()?;
+/// let query = MediationQuery { treatment: x, outcome: y, mediators: vec![m], from: 0.0, to: 3.0 };
+/// let effects = model.mediation(&query)?;
+/// assert_eq!((effects.total, effects.natural_direct), (3.0, 0.0));
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mediation {
     /// `E[Y(x1)] − E[Y(x0)]`.
@@ -35,6 +68,24 @@ pub struct Mediation {
 }
 
 /// Probabilities that a binary cause was needed and was enough.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, model::{DiscreteScm, FunctionTable}};
+///
+/// // A cause that alone decides is necessary and sufficient.
+/// let diagram = Diagram::parse("x -> y")?;
+/// let (x, y) = (diagram.node("x")?, diagram.node("y")?);
+/// let functions = vec![
+///     FunctionTable { noise: 0, parents: vec![], states: vec![0, 1] },
+///     FunctionTable { noise: 1, parents: vec![x], states: vec![0, 1] },
+/// ];
+/// let noises = vec![vec![0.5, 0.5], vec![1.0]];
+/// let causation = DiscreteScm::new(diagram, vec![2, 2], noises, functions)?.causation(x, y)?;
+/// assert_eq!((causation.necessity, causation.sufficiency), (Some(1.0), Some(1.0)));
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Causation {
     /// Necessity `P(Y(0) = 0 | X = 1, Y = 1)`; `None` where the condition has probability 0.

@@ -9,6 +9,18 @@ use crate::graph::{Diagram, NodeId};
 const EIGENVALUE_TOLERANCE: f64 = 1e-9;
 
 /// A multivariate normal distribution over all nodes.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, model::LinearGaussian};
+///
+/// let diagram = Diagram::parse("x -> y")?;
+/// let (x, y) = (diagram.node("x")?, diagram.node("y")?);
+/// let seen = LinearGaussian::builder(diagram).coefficient(x, y, 2.0).build()?.observational();
+/// assert_eq!((seen.variance(x), seen.covariance(x, y), seen.variance(y)), (1.0, 2.0, 5.0));
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gaussian {
     mean: DVector<f64>,
@@ -82,6 +94,21 @@ pub struct LinearGaussian {
 }
 
 /// Collects the parameters of a [`LinearGaussian`]; error variances are 1 unless set.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, model::{LinearGaussian, ModelError}};
+///
+/// let diagram = Diagram::parse("x -> y")?;
+/// let (x, y) = (diagram.node("x")?, diagram.node("y")?);
+/// let builder = LinearGaussian::builder(diagram);
+/// let model = builder.clone().coefficient(x, y, 0.5).error_variance(y, 4.0).build()?;
+/// assert_eq!((model.coefficient(x, y), model.error_covariance(y, y)), (0.5, 4.0));
+/// let backwards = builder.coefficient(y, x, 0.5).build();
+/// assert!(matches!(backwards, Err(ModelError::NotAParent { .. })));
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct LinearGaussianBuilder {
     diagram: Diagram,

@@ -10,6 +10,15 @@ use crate::graph::{Diagram, NodeId};
 const DERIVATIVE_STEP: f64 = 1e-6;
 
 /// A function of one parent.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::model::Basis;
+///
+/// let at_minus_two = [Basis::Identity, Basis::Square, Basis::Relu].map(|basis| basis.at(-2.0));
+/// assert_eq!(at_minus_two, [-2.0, 4.0, 0.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Basis {
@@ -61,6 +70,17 @@ impl Basis {
 }
 
 /// `coefficient · function(parent)`.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::NodeId;
+/// use ctl_graph::model::{Basis, Formula, Term};
+///
+/// let term = Term { parent: NodeId::new(0), function: Basis::Cube, coefficient: 0.5 };
+/// let formula = Formula { intercept: 1.0, terms: vec![term] };
+/// assert_eq!(formula.at(&[2.0]), 5.0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Term {
     /// The parent that is read.
@@ -131,6 +151,24 @@ type Function = Arc<dyn Fn(&[f64], f64) -> f64 + Send + Sync>;
 /// A mechanism written by the user: `value = forward(parents, noise)`.
 ///
 /// The parents' values come in node order.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{CustomMechanism, Mechanism, Noise, Scm};
+///
+/// let diagram = Diagram::parse("dose -> signal")?;
+/// let (dose, signal) = (diagram.node("dose")?, diagram.node("signal")?);
+/// let gain = CustomMechanism::new(|parents, noise| parents[0] * noise.exp())
+///     .with_inverse(|parents, value| (value / parents[0]).ln());
+/// let model = Scm::builder(diagram)
+///     .node(dose, Mechanism::linear(2.0, &[]), Noise::STANDARD)
+///     .node(signal, Mechanism::Custom(gain), Noise::STANDARD)
+///     .build()?;
+/// assert_eq!(model.abduct(&[(dose, 3.0), (signal, 3.0)])?, [1.0, 0.0]);
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Clone)]
 pub struct CustomMechanism {
     forward: Function,
@@ -166,6 +204,27 @@ impl fmt::Debug for CustomMechanism {
 }
 
 /// How a node follows from its parents and its noise `u`.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{Basis, Formula, Mechanism, Noise, Scm};
+///
+/// // The spread of the volume grows with age.
+/// let diagram = Diagram::parse("age -> volume")?;
+/// let (age, volume) = (diagram.node("age")?, diagram.node("volume")?);
+/// let mechanism = Mechanism::LocationScale {
+///     location: Formula::constant(10.0).plus(age, Basis::Identity, -1.0),
+///     log_scale: Formula::default().plus(age, Basis::Identity, 1.0),
+/// };
+/// let model = Scm::builder(diagram)
+///     .node(age, Mechanism::linear(0.0, &[]), Noise::STANDARD)
+///     .node(volume, mechanism, Noise::STANDARD)
+///     .build()?;
+/// assert_eq!(model.predict(&[0.0, 1.5])?, [0.0, 11.5]);
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Mechanism {

@@ -5,6 +5,18 @@ use super::{ModelError, validate};
 use crate::graph::{Diagram, Mixed, NodeId, NodeSet};
 
 /// `P(node | parents)` of a discrete variable.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{NodeId, model::ConditionalTable};
+///
+/// // P(test | disease): one row per state of the disease.
+/// let disease = NodeId::new(0);
+/// let test = ConditionalTable { parents: vec![disease], values: vec![0.8, 0.2, 0.1, 0.9] };
+/// let of_the_ill = &test.values[2..];
+/// assert_eq!(of_the_ill, [0.1, 0.9]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConditionalTable {
     /// The parents, in the order of the table's axes.
@@ -68,6 +80,25 @@ impl Query {
 }
 
 /// A distribution given evidence.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{BayesianNetwork, ConditionalTable, Query};
+///
+/// let diagram = Diagram::parse("disease -> test")?;
+/// let (disease, test) = (diagram.node("disease")?, diagram.node("test")?);
+/// let tables = vec![
+///     ConditionalTable { parents: vec![], values: vec![0.75, 0.25] },
+///     ConditionalTable { parents: vec![disease], values: vec![1.0, 0.0, 0.5, 0.5] },
+/// ];
+/// let network = BayesianNetwork::new(diagram, vec![2, 2], tables)?;
+/// let posterior = network.query(&Query::of(disease).given(test, 1))?;
+/// assert_eq!(posterior.values, [0.0, 1.0]);
+/// assert_eq!(posterior.evidence_probability, 0.125);
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Posterior {
     /// Probabilities, row-major over the outcomes in the order in which they were asked for.

@@ -8,6 +8,27 @@ use super::{BayesianNetwork, Mechanism, ModelError, Noise, validate};
 use crate::graph::{Diagram, NodeId};
 
 /// What is done to a node.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{Intervention, Mechanism, Noise, Scm};
+///
+/// let diagram = Diagram::parse("x -> y")?;
+/// let (x, y) = (diagram.node("x")?, diagram.node("y")?);
+/// let model = Scm::builder(diagram)
+///     .node(x, Mechanism::linear(0.0, &[]), Noise::STANDARD)
+///     .node(y, Mechanism::linear(0.0, &[(x, 1.0)]), Noise::STANDARD)
+///     .build()?;
+/// let fact = [(x, 1.0), (y, 3.0)];
+/// let under = |done| model.counterfactual(&fact, &[(y, done)]).map(|values| values[y.index()]);
+/// assert_eq!(under(Intervention::Set(7.0))?, 7.0);
+/// assert_eq!(under(Intervention::Shift(0.5))?, 3.5);
+/// // The noise was 2, and stays.
+/// assert_eq!(under(Intervention::Replace(Mechanism::linear(0.0, &[(x, -1.0)])))?, 1.0);
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Intervention {
@@ -61,6 +82,20 @@ pub(super) struct Assignment {
 }
 
 /// Collects the mechanisms of an [`Scm`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{Mechanism, ModelError, Noise, Scm};
+///
+/// let diagram = Diagram::parse("x -> y")?;
+/// let x = diagram.node("x")?;
+/// let half = Scm::builder(diagram).node(x, Mechanism::linear(0.0, &[]), Noise::STANDARD);
+/// let fault = half.build().unwrap_err();
+/// assert_eq!(fault.to_string(), "node y: expected one mechanism, found 0");
+/// # Ok::<(), ModelError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScmBuilder {
     diagram: Diagram,
@@ -291,6 +326,24 @@ pub(super) fn stream(seed: u64, node: usize) -> ChaCha8Rng {
 }
 
 /// Rows of values of all nodes.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{Mechanism, Noise, Scm};
+///
+/// let diagram = Diagram::parse("x")?;
+/// let x = diagram.node("x")?;
+/// let model = Scm::builder(diagram)
+///     .node(x, Mechanism::linear(5.0, &[]), Noise::normal(0.1))
+///     .build()?;
+/// let samples = model.sample(1000, 1)?;
+/// assert_eq!((samples.len(), samples.column(x).len()), (1000, 1000));
+/// assert!((samples.mean(x) - 5.0).abs() < 0.02);
+/// assert_eq!(samples, model.sample(1000, 1)?);
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Samples {
     columns: Vec<Vec<f64>>,

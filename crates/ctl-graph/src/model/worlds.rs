@@ -7,6 +7,16 @@ use super::{DiscreteScm, ModelError, Posterior, validate};
 use crate::graph::NodeId;
 
 /// What sets a node in a world instead of its own function.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{NodeId, model::{Source, World}};
+///
+/// let (x, m) = (NodeId::new(0), NodeId::new(1));
+/// let world = World::doing(x, 1).copying(m, 0);
+/// assert_eq!((world.source(x), world.source(m)), (Some(Source::State(1)), Some(Source::World(0))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Source {
@@ -71,6 +81,26 @@ impl World {
 }
 
 /// A variable in one of several worlds.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::model::{DiscreteScm, FunctionTable, InWorld, World};
+///
+/// // A fair coin, seen and turned over: P(Y in both worlds).
+/// let diagram = Diagram::parse("x -> y")?;
+/// let (x, y) = (diagram.node("x")?, diagram.node("y")?);
+/// let functions = vec![
+///     FunctionTable { noise: 0, parents: vec![], states: vec![0, 1] },
+///     FunctionTable { noise: 1, parents: vec![x], states: vec![0, 1] },
+/// ];
+/// let model = DiscreteScm::new(diagram, vec![2, 2], vec![vec![0.5, 0.5], vec![1.0]], functions)?;
+/// let axes = [InWorld { world: 0, node: y }, InWorld { world: 1, node: y }];
+/// let joint = model.parallel_worlds(&[World::factual(), World::doing(x, 1)], &[], &axes)?;
+/// assert_eq!(joint.values, [0.0, 0.5, 0.0, 0.5]);
+/// # Ok::<(), ctl_graph::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InWorld {
     /// Position in the list of worlds.
