@@ -43,7 +43,7 @@ impl Advice {
             } else if shift.implied {
                 writeln!(
                     f,
-                    "Differs in the target: which {nodes} (a new one is assumed)."
+                    "Differs in the target: how cases are spread over {nodes}."
                 )?;
             } else {
                 let meaning = words::meaning(kind);

@@ -120,12 +120,14 @@ pub enum AdviceError {
     )]
     NoShift,
     /// A template does not have the mechanism that a shift changes.
-    #[error("{shift} shift: the {direction} template has no such mechanism")]
+    #[error("{shift} shift: the {direction} template has no such mechanism, only {known}")]
     NotInTemplate {
         /// The shift.
         shift: &'static str,
         /// The template's direction.
         direction: &'static str,
+        /// The shifts that it has.
+        known: &'static str,
     },
     /// A template's name has a word that means nothing, or no direction.
     #[error(

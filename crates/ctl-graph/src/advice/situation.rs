@@ -49,6 +49,9 @@ impl Situation {
         let mut diagram = ShiftDiagram::new(file, &shifts)?;
         let relation = relation(file, &diagram);
         let mut assumptions = Vec::new();
+        if !confounders.is_empty() {
+            assumptions.push(one_population(&diagram, &confounders));
+        }
         if !confounders.is_empty() && joined_directly(&diagram) {
             diagram = diagram.with_content()?;
             assumptions.push(CONTENT_ASSUMPTION.to_owned());
@@ -246,6 +249,15 @@ impl Situation {
 
 const CONTENT_ASSUMPTION: &str = "the label goes with what the image shows of the body, not with \
      how the site changes the picture; the node `content` stands for the former";
+
+/// What is meant by another site: without it, nothing of the label need stay.
+fn one_population(diagram: &ShiftDiagram, sites: &NodeSet) -> String {
+    let (sites, label) = (diagram.listed(sites), diagram.diagram.name(diagram.label));
+    format!(
+        "patients come from one population, and only how they are spread over {sites} differs; if \
+         {label} differs in the target besides, state a further shift at {label}"
+    )
+}
 
 const MANY_CONTENTS: &str = "of the many things that the image shows, a representation carries one \
      or all; other combinations were not searched";

@@ -177,7 +177,7 @@ fn selection(situation: &Situation) -> Judgement {
     } else {
         Judgement::not(format!(
             "entering the data depends on {label} even given everything measured: its probability \
-             is not identified from selected data"
+             is not identified from selected data (where it is known, say so under [facts])"
         ))
     }
 }
@@ -204,8 +204,10 @@ pub(super) fn target_labels(situation: &Situation) -> Remedy {
         let reason = confounding(situation)
             .unwrap_or_else(|| format!("P({label} | {image}) differs, and target labels show how"));
         let judgement = Judgement::licensed(reason);
-        let raters = situation.relation == Relation::ImageToLabel
-            && !situation.same(situation.label(), &[situation.image()]);
+        let diagram = &situation.diagram;
+        let changed = diagram.diagram.children_of(&diagram.domain);
+        let raters =
+            situation.relation == Relation::ImageToLabel && changed.contains(situation.label());
         if raters {
             judgement.provided("labelled target cases are at hand, or a model of the raters")
         } else {

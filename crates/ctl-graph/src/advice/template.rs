@@ -30,7 +30,8 @@ use crate::graph::{
 /// let absent = Template::new(CausalDirection::Causal).shift(ShiftKind::Prevalence).build();
 /// assert_eq!(
 ///     absent.unwrap_err().to_string(),
-///     "prevalence shift: the causal template has no such mechanism",
+///     "prevalence shift: the causal template has no such mechanism, only population, acquisition, \
+///      annotation and selection",
 /// );
 /// # Ok::<(), ctl_graph::advice::AdviceError>(())
 /// ```
@@ -140,8 +141,16 @@ impl Template {
             (ShiftKind::Population, Causal) | (ShiftKind::Manifestation, Anticausal) => "anatomy",
             (ShiftKind::Annotation, Causal) | (ShiftKind::Prevalence, Anticausal) => "label",
             (kind, direction) => {
-                let (shift, direction) = (words::kind(kind), words::direction(direction));
-                return Err(AdviceError::NotInTemplate { shift, direction });
+                let (shift, word) = (words::kind(kind), words::direction(direction));
+                let known = match self.direction {
+                    Causal => "population, acquisition, annotation and selection",
+                    Anticausal => "prevalence, manifestation, acquisition and selection",
+                };
+                return Err(AdviceError::NotInTemplate {
+                    shift,
+                    direction: word,
+                    known,
+                });
             }
         };
         Ok(vec![node.to_owned()])

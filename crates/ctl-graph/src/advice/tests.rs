@@ -509,6 +509,28 @@ fn another_scanner_is_answered_by_exchanging_its_style() {
 }
 
 #[test]
+fn another_frequency_at_the_new_site_is_corrected_site_by_site() {
+    let advice = study(&"anticausal-prevalence-confounded".parse().unwrap());
+    assert_moves(&advice, &[("label", &[]), ("label", &["site"])]);
+    assert_invariant(&advice, &[("image", &["label", "site"])]);
+    assert_verdicts(
+        &advice,
+        NotLicensed,
+        &["plain-training", "invariance", "marginal-alignment"],
+    );
+    assert_verdicts(
+        &advice,
+        Licensed,
+        &["conditional-alignment", "independence-constraints"],
+    );
+    let correction = advice.remedy("label-shift-correction").unwrap();
+    assert_eq!(
+        correction.formula.as_deref(),
+        Some("P*(label | image, site) ∝ P(label | image, site) P*(label | site) / P(label | site)"),
+    );
+}
+
+#[test]
 fn the_text_of_the_chest_film_study() {
     let advice = example(include_str!("../../examples/diagrams/chest-film.toml"));
     insta::assert_snapshot!(advice.to_string());
@@ -559,7 +581,7 @@ fn text_and_json_name_the_reasons() {
     let text = advice.to_string();
     assert!(text.contains("Confounded: site goes together with label and marks image."));
     assert!(text.contains("representation ⊥ site | label (which anatomy satisfies)"));
-    assert!(!text.contains("Assumed"));
+    assert!(text.contains("Assumed: patients come from one population"));
     let json = serde_json::to_value(&advice).unwrap();
     assert_eq!(json["constraints"][0]["kind"], "conditional-on-label");
     assert_eq!(json["remedies"][0]["verdict"], "not-licensed");

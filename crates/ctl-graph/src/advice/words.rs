@@ -58,7 +58,7 @@ pub(super) fn title(remedy: &str) -> &'static str {
         "harmonisation" => "bring images of all sites to one look",
         "counterfactual-augmentation" => "add the same patients as another site would image them",
         "site-back-door-weighting" => "weight cases so that the site no longer tells the label",
-        "independence-constraints" => "penalise features that tell the site",
+        "independence-constraints" => "penalise dependences of features that the diagram rules out",
         "selection-weighting" => "weight cases by how unlikely they were to enter",
         "mechanism-reuse" => "keep the parts that stay and fit the others anew",
         "test-time-adaptation" => "adapt the network to target images at deployment",
