@@ -267,6 +267,8 @@ fn conditioning_sets(nodes: &NodeSet, variable: NodeId) -> Vec<NodeSet> {
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod numbers;
 #[cfg(test)]
 mod tests;

@@ -202,6 +202,10 @@ fn label_shift(situation: &Situation) -> Remedy {
             );
             Judgement::licensed(reason).provided(provided).by(formula)
         }
+        None if situation.image_same_given_label() => Judgement::not(format!(
+            "{image} tells nothing of {label}, so that unlabelled target images do not show how \
+             P({label}) differs"
+        )),
         None => Judgement::not(format!(
             "it rests on P({image} | {label}); but {}",
             situation.differs(situation.image(), situation.label())

@@ -195,14 +195,21 @@ impl Situation {
             .find(|set| self.diagram.is_invariant(self.label(), &fixed(set)))
     }
 
-    /// The fewest measured covariates within which only the label's frequency differs.
+    /// The fewest measured covariates within which only the label's frequency differs, and
+    /// within which the image tells of it: otherwise unlabelled images would not.
     pub(super) fn label_shift_strata(&self) -> Option<NodeSet> {
+        let shows = |set: &NodeSet| {
+            let (image, label) = (self.image().into(), self.label().into());
+            !self.diagram.independent_in_sources(&label, &image, set)
+        };
         let only_label_moves = |set: &NodeSet| {
             let fixed = set.union(&self.label().into());
             self.diagram.is_invariant(self.image(), &fixed)
                 && !self.diagram.is_invariant(self.label(), set)
         };
-        self.covariate_sets().into_iter().find(only_label_moves)
+        self.covariate_sets()
+            .into_iter()
+            .find(|set| only_label_moves(set) && shows(set))
     }
 
     fn covariate_sets(&self) -> Vec<NodeSet> {

@@ -509,6 +509,24 @@ fn another_scanner_is_answered_by_exchanging_its_style() {
 }
 
 #[test]
+fn images_that_tell_nothing_of_the_label_cannot_correct_its_frequency() {
+    let advice = parsed(
+        "edges = 'film -> report; disease'
+        nodes = {film = {role = 'image'}, disease = {role = 'label'}}
+        [[shift]]
+        kind = 'prevalence'
+        nodes = ['disease']",
+    );
+    let correction = advice.remedy("label-shift-correction").unwrap();
+    assert_eq!(correction.verdict, NotLicensed);
+    assert!(
+        correction
+            .because
+            .starts_with("film tells nothing of disease")
+    );
+}
+
+#[test]
 fn another_frequency_at_the_new_site_is_corrected_site_by_site() {
     let advice = study(&"anticausal-prevalence-confounded".parse().unwrap());
     assert_moves(&advice, &[("label", &[]), ("label", &["site"])]);
