@@ -11,6 +11,9 @@ use crate::graph::{Diagram, NodeId};
 /// Singular values below this share of the largest one count as 0.
 const RANK_TOLERANCE: f64 = 1e-10;
 
+/// Squared residuals count as at least this share of their mean when scales are fitted.
+const SQUARE_FLOOR: f64 = 1e-6;
+
 /// A least-squares fit: the coefficients (the constant first) and what they leave.
 struct Fit {
     coefficients: DVector<f64>,
@@ -52,7 +55,7 @@ impl LinearGaussian {
         for node in diagram.ids() {
             let parents: Vec<NodeId> = diagram.parents(node).iter().collect();
             let design = parents.iter().map(|parent| columns[parent.index()].clone());
-            let fit = least_squares(diagram, node, design.collect(), columns)?;
+            let fit = least_squares(diagram, node, design.collect(), &columns[node.index()])?;
             builder = builder.intercept(node, fit.coefficients[0]);
             for (&parent, &value) in parents.iter().zip(fit.coefficients.iter().skip(1)) {
                 builder = builder.coefficient(parent, node, value);
@@ -106,32 +109,122 @@ impl Scm {
         validate::columns(diagram, columns)?;
         let mut builder = Self::builder(diagram.clone());
         for node in diagram.ids() {
-            let parents = diagram.parents(node).iter();
-            let terms: Vec<(NodeId, Basis)> = parents
-                .flat_map(|parent| {
-                    let spline = spline(&columns[parent.index()], knots).into_iter();
-                    spline.map(move |basis| (parent, basis))
-                })
-                .collect();
-            let evaluate = |&(parent, basis): &(NodeId, Basis)| {
-                columns[parent.index()]
-                    .iter()
-                    .map(|&x| basis.at(x))
-                    .collect()
-            };
-            let design = terms.iter().map(evaluate).collect();
-            let fit = least_norm(diagram, node, design, columns)?;
-            let mut formula = Formula::constant(fit.coefficients[0]);
-            for (&(parent, basis), &value) in terms.iter().zip(fit.coefficients.iter().skip(1)) {
-                formula = formula.plus(parent, basis, value);
-            }
-            builder = builder.node(
-                node,
-                Mechanism::Additive(formula),
-                Noise::Empirical(fit.residuals),
-            );
+            let splines = Splines::new(diagram, node, columns, knots);
+            let (formula, residuals) = splines.fit(&columns[node.index()])?;
+            let noise = Noise::Empirical(residuals);
+            builder = builder.node(node, Mechanism::Additive(formula), noise);
         }
         builder.build()
+    }
+
+    /// Fits every node's location and scale to its parents: linear splines for the mean, then
+    /// for the logarithm of the squared residuals, plus noise drawn from what is left.
+    ///
+    /// # Arguments
+    /// As for [`Scm::fit_additive`].
+    ///
+    /// # Errors
+    /// Those of [`Scm::fit_additive`].
+    ///
+    /// # References
+    /// Harvey (1976), *Estimating regression models with multiplicative heteroscedasticity*: the
+    /// first of its two steps. The constant of the log scale is left to the noise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_graph::Diagram;
+    /// use ctl_graph::model::{Intervention, Scm};
+    ///
+    /// // y = x ± exp(x), each sign as often.
+    /// let diagram = Diagram::parse("x -> y")?;
+    /// let (x, y) = (diagram.node("x")?, diagram.node("y")?);
+    /// let xs: Vec<f64> = (0..40).map(|i| f64::from(i / 2) / 10.0).collect();
+    /// let sign = |i: usize| if i % 2 == 0 { 1.0 } else { -1.0 };
+    /// let ys = xs.iter().enumerate().map(|(i, x)| x + sign(i) * x.exp()).collect();
+    /// let model = Scm::fit_location_scale(&diagram, &[xs, ys], 0)?;
+    /// let other = model.counterfactual(&[(x, 0.0), (y, 1.0)], &[(x, Intervention::Set(1.0))])?;
+    /// assert!((other[y.index()] - (1.0 + 1_f64.exp())).abs() < 1e-9);
+    /// # Ok::<(), ctl_graph::model::ModelError>(())
+    /// ```
+    pub fn fit_location_scale(
+        diagram: &Diagram,
+        columns: &[Vec<f64>],
+        knots: usize,
+    ) -> Result<Self, ModelError> {
+        validate::is_dag(diagram)?;
+        validate::columns(diagram, columns)?;
+        let mut builder = Self::builder(diagram.clone());
+        for node in diagram.ids() {
+            let splines = Splines::new(diagram, node, columns, knots);
+            let (location, residuals) = splines.fit(&columns[node.index()])?;
+            let (log_scale, noise) = splines.fit_scale(&residuals)?;
+            let mechanism = Mechanism::LocationScale {
+                location,
+                log_scale,
+            };
+            builder = builder.node(node, mechanism, Noise::Empirical(noise));
+        }
+        builder.build()
+    }
+}
+
+/// Spline terms of a node's parents, with their values in the data.
+struct Splines<'a> {
+    diagram: &'a Diagram,
+    node: NodeId,
+    columns: &'a [Vec<f64>],
+    terms: Vec<(NodeId, Basis)>,
+}
+
+impl<'a> Splines<'a> {
+    fn new(diagram: &'a Diagram, node: NodeId, columns: &'a [Vec<f64>], knots: usize) -> Self {
+        let of_parent = |parent: NodeId| {
+            let spline = spline(&columns[parent.index()], knots).into_iter();
+            spline.map(move |basis| (parent, basis))
+        };
+        let terms = diagram.parents(node).iter().flat_map(of_parent).collect();
+        Self {
+            diagram,
+            node,
+            columns,
+            terms,
+        }
+    }
+
+    /// The terms that come nearest to an outcome, and what they leave.
+    fn fit(&self, outcome: &[f64]) -> Result<(Formula, Vec<f64>), ModelError> {
+        let evaluate = |&(parent, basis): &(NodeId, Basis)| {
+            let values = self.columns[parent.index()].iter();
+            values.map(|&x| basis.at(x)).collect()
+        };
+        let design = self.terms.iter().map(evaluate).collect();
+        let fit = least_norm(self.diagram, self.node, design, outcome)?;
+        let mut formula = Formula::constant(fit.coefficients[0]);
+        for (&(parent, basis), &value) in self.terms.iter().zip(fit.coefficients.iter().skip(1)) {
+            formula = formula.plus(parent, basis, value);
+        }
+        Ok((formula, fit.residuals))
+    }
+
+    /// The log scale without its constant, and the residuals divided by the scale.
+    fn fit_scale(&self, residuals: &[f64]) -> Result<(Formula, Vec<f64>), ModelError> {
+        let squares = residuals.iter().map(|residual| residual * residual);
+        let mean = squares.clone().sum::<f64>() / residuals.len().max(1) as f64;
+        // A residual of 0 must not pull the logarithm to negative infinity.
+        let floor = (mean * SQUARE_FLOOR).max(f64::MIN_POSITIVE);
+        let logs: Vec<f64> = squares.map(|square| 0.5 * square.max(floor).ln()).collect();
+        let (mut log_scale, _) = self.fit(&logs)?;
+        log_scale.intercept = 0.0;
+        let rows = 0..residuals.len();
+        let at = |row: usize| -> f64 {
+            let term = |term: &super::Term| {
+                term.coefficient * term.function.at(self.columns[term.parent.index()][row])
+            };
+            log_scale.terms.iter().map(term).sum()
+        };
+        let noise = rows.map(|row| residuals[row] * (-at(row)).exp()).collect();
+        Ok((log_scale, noise))
     }
 }
 
@@ -243,9 +336,9 @@ fn least_squares(
     diagram: &Diagram,
     node: NodeId,
     design: Vec<Vec<f64>>,
-    columns: &[Vec<f64>],
+    outcome: &[f64],
 ) -> Result<Fit, ModelError> {
-    solve(diagram, node, design, columns, true)
+    solve(diagram, node, design, outcome, true)
 }
 
 /// Least squares of least norm.
@@ -253,19 +346,18 @@ fn least_norm(
     diagram: &Diagram,
     node: NodeId,
     design: Vec<Vec<f64>>,
-    columns: &[Vec<f64>],
+    outcome: &[f64],
 ) -> Result<Fit, ModelError> {
-    solve(diagram, node, design, columns, false)
+    solve(diagram, node, design, outcome, false)
 }
 
 fn solve(
     diagram: &Diagram,
     node: NodeId,
     mut design: Vec<Vec<f64>>,
-    columns: &[Vec<f64>],
+    outcome: &[f64],
     full_rank: bool,
 ) -> Result<Fit, ModelError> {
-    let outcome = &columns[node.index()];
     let (rows, expected) = (outcome.len(), design.len() + 2);
     if rows < expected {
         let node = diagram.name(node).to_owned();
@@ -336,6 +428,30 @@ mod tests {
         assert!((fitted.coefficient(m, y) - 2.0).abs() < 0.02);
         assert!((fitted.total_effect(x, y).unwrap() - 0.0).abs() < 0.04);
         assert!((fitted.error_covariance(y, y) - 0.25).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_growing_spread_is_recovered_from_samples() {
+        let diagram = Diagram::parse("x -> y").unwrap();
+        let (x, y) = (diagram.node("x").unwrap(), diagram.node("y").unwrap());
+        let mechanism = Mechanism::LocationScale {
+            location: Formula::constant(1.0).plus(x, Basis::Identity, 2.0),
+            log_scale: Formula::constant(-0.5).plus(x, Basis::Identity, 0.7),
+        };
+        let model = Scm::builder(diagram.clone())
+            .node(x, Mechanism::linear(0.0, &[]), Noise::STANDARD)
+            .node(y, mechanism, Noise::STANDARD)
+            .build()
+            .unwrap();
+        let samples = model.sample(20_000, 4).unwrap();
+        let fitted = Scm::fit_location_scale(&diagram, samples.columns(), 0).unwrap();
+        for value in [-1.0, 0.0, 1.5] {
+            let fact = [(x, 0.5), (y, 3.0)];
+            let set = [(x, crate::model::Intervention::Set(value))];
+            let truth = model.counterfactual(&fact, &set).unwrap()[y.index()];
+            let found = fitted.counterfactual(&fact, &set).unwrap()[y.index()];
+            assert!((found - truth).abs() < 0.1, "{value}: {found} and {truth}");
+        }
     }
 
     #[test]
