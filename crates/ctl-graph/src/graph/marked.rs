@@ -4,10 +4,32 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::{is_bare, quoted};
 use super::{NodeId, NodeSet};
 use crate::GraphError;
 
+/// Nodes that a graph with marks may have: a hundred megabytes of marks.
+const MOST_NODES: usize = 10_000;
+
 /// The mark at one end of an edge.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{Mark, MarkedGraph};
+///
+/// let mut graph = MarkedGraph::new(&["x", "y"])?;
+/// let (x, y) = (graph.node("x")?, graph.node("y")?);
+/// for (at_x, at_y, text) in [
+///     (Mark::Tail, Mark::Arrow, "x --> y"),
+///     (Mark::Circle, Mark::Arrow, "x o-> y"),
+///     (Mark::Arrow, Mark::Arrow, "x <-> y"),
+/// ] {
+///     graph.join(x, y, at_x, at_y);
+///     assert_eq!(graph.to_string(), text);
+/// }
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
@@ -20,6 +42,19 @@ pub enum Mark {
 }
 
 /// An edge with its marks.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{Mark, MarkedGraph};
+///
+/// let mut graph = MarkedGraph::new(&["x", "y"])?;
+/// let (x, y) = (graph.node("x")?, graph.node("y")?);
+/// graph.join(y, x, Mark::Tail, Mark::Arrow);
+/// let edge = graph.edges().next().unwrap();
+/// assert_eq!((edge.a, edge.at_a, edge.at_b, edge.b), (x, Mark::Arrow, Mark::Tail, y));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MarkedEdge {
     /// The end of the smaller index.
@@ -61,7 +96,8 @@ impl MarkedGraph {
     /// A graph without edges.
     ///
     /// # Errors
-    /// [`GraphError::EmptyName`] and [`GraphError::DuplicateNode`].
+    /// [`GraphError::EmptyName`], [`GraphError::DuplicateNode`], and [`GraphError::Limit`] beyond
+    /// 10,000 nodes, since all pairs have a place in memory.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, GraphError> {
         let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
         let mut sorted: Vec<&String> = names.iter().collect();
@@ -75,6 +111,12 @@ impl MarkedGraph {
             });
         }
         let size = names.len();
+        if size > MOST_NODES {
+            return Err(GraphError::Limit {
+                subject: "nodes of a graph with marks",
+                limit: MOST_NODES,
+            });
+        }
         let (marks, adjacent) = (vec![None; size * size], vec![NodeSet::new(); size]);
         Ok(Self {
             names,
@@ -232,6 +274,10 @@ impl MarkedGraph {
         })
     }
 
+    fn quoted_name(&self, node: NodeId) -> String {
+        quoted(self.name(node), is_bare)
+    }
+
     /// An edge as text, such as `x o-> y`.
     pub fn edge_text(&self, edge: MarkedEdge) -> String {
         let left = match edge.at_a {
@@ -244,16 +290,21 @@ impl MarkedGraph {
             Mark::Arrow => '>',
             Mark::Circle => 'o',
         };
-        format!("{} {left}-{right} {}", self.name(edge.a), self.name(edge.b))
+        format!(
+            "{} {left}-{right} {}",
+            self.quoted_name(edge.a),
+            self.quoted_name(edge.b)
+        )
     }
 }
 
 impl fmt::Display for MarkedGraph {
-    /// The edges, then the nodes without any.
+    /// The edges, then the nodes without any; [`MarkedGraph::parse`] reads the same graph from it,
+    /// its nodes in this order.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let edges = self.edges().map(|edge| self.edge_text(edge));
         let alone = self.ids().filter(|&node| self.adjacent(node).is_empty());
-        let alone = alone.map(|node| self.name(node).to_owned());
+        let alone = alone.map(|node| self.quoted_name(node));
         formatter.write_str(&edges.chain(alone).collect::<Vec<_>>().join("; "))
     }
 }
