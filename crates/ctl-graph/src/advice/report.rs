@@ -348,6 +348,25 @@ impl Advice {
         self.remedies.iter().find(|remedy| remedy.id == id)
     }
 
+    /// The remedy that a method belongs to, by the method's usual name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_graph::advice::{Template, Verdict, advise};
+    ///
+    /// let advice = advise(&"anticausal-prevalence".parse::<Template>()?.build()?)?;
+    /// assert_eq!(advice.remedy_of("coral").unwrap().verdict, Verdict::NotLicensed);
+    /// assert_eq!(advice.remedy_of("bbse").unwrap().verdict, Verdict::Licensed);
+    /// assert!(advice.remedy_of("horoscope").is_none());
+    /// # Ok::<(), ctl_graph::advice::AdviceError>(())
+    /// ```
+    pub fn remedy_of(&self, method: &str) -> Option<&Remedy> {
+        self.remedies
+            .iter()
+            .find(|remedy| remedy.methods.contains(&method))
+    }
+
     /// The names of the remedies with a verdict.
     pub fn with_verdict(&self, verdict: Verdict) -> Vec<&'static str> {
         let remedies = self

@@ -86,11 +86,17 @@ impl WeightedSamples {
     }
 
     /// The weighted mean of a node.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn mean(&self, node: NodeId) -> f64 {
         self.expectation(node, |value| value)
     }
 
     /// The weighted mean of a function of a node.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn expectation(&self, node: NodeId, function: impl Fn(f64) -> f64) -> f64 {
         let values = self.samples.column(node).iter().zip(&self.weights);
         values

@@ -267,6 +267,8 @@ impl BayesianNetwork {
         validate::length("columns", diagram.len(), columns.len())?;
         for (node, column) in diagram.ids().zip(columns) {
             validate::length(diagram.name(node), columns[0].len(), column.len())?;
+            let states = cardinalities[node.index()] as f64;
+            validate::positive("number of states", states)?;
             let mut states = column.iter();
             states.try_for_each(|&s| validate::state(&diagram, node, &cardinalities, s))?;
         }
@@ -324,9 +326,11 @@ impl Counting<'_> {
 fn spline(values: &[f64], knots: usize) -> Vec<Basis> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let hinges = (1..=knots).map(|knot| {
-        let place = knot * (sorted.len() - 1) / (knots + 1);
-        Basis::Hinge(sorted[place])
+    // Without rows there is no quantile; that there are too few is found when they are fitted.
+    let last = sorted.len().saturating_sub(1);
+    let hinges = (1..=knots).filter_map(|knot| {
+        let place = knot * last / (knots + 1);
+        sorted.get(place).map(|&value| Basis::Hinge(value))
     });
     std::iter::once(Basis::Identity).chain(hinges).collect()
 }
@@ -478,5 +482,19 @@ mod tests {
         assert!(matches!(fit(0.0), Err(ModelError::TooFewRows { .. })));
         assert_eq!(fit(1.0).unwrap().tables()[1].values[2..], [0.5, 0.5]);
         assert!(matches!(fit(-1.0), Err(ModelError::Value { .. })));
+        let empty = BayesianNetwork::fit(diagram, vec![2, 0], &[vec![], vec![]], 1.0);
+        assert!(matches!(empty, Err(ModelError::Value { .. })));
+    }
+
+    #[test]
+    fn no_rows_are_too_few() {
+        let diagram = Diagram::parse("a -> b").unwrap();
+        let none = [vec![], vec![]];
+        for fitted in [
+            Scm::fit_additive(&diagram, &none, 3),
+            Scm::fit_location_scale(&diagram, &none, 3),
+        ] {
+            assert!(matches!(fitted, Err(ModelError::TooFewRows { .. })));
+        }
     }
 }

@@ -29,16 +29,25 @@ pub struct Gaussian {
 
 impl Gaussian {
     /// The mean of a node.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn mean(&self, node: NodeId) -> f64 {
         self.mean[node.index()]
     }
 
     /// The variance of a node, 0 where it is known.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn variance(&self, node: NodeId) -> f64 {
         self.covariance(node, node).max(0.0)
     }
 
     /// The covariance of two nodes.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn covariance(&self, a: NodeId, b: NodeId) -> f64 {
         self.covariance[(a.index(), b.index())]
     }
@@ -218,16 +227,25 @@ impl LinearGaussian {
     }
 
     /// The intercept of a node.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn intercept(&self, node: NodeId) -> f64 {
         self.intercepts[node.index()]
     }
 
     /// The coefficient of an edge, 0 where there is none.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn coefficient(&self, from: NodeId, to: NodeId) -> f64 {
         self.coefficients[(to.index(), from.index())]
     }
 
     /// The covariance of two nodes' errors.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn error_covariance(&self, a: NodeId, b: NodeId) -> f64 {
         self.errors[(a.index(), b.index())]
     }

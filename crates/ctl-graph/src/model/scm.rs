@@ -373,6 +373,9 @@ impl Samples {
     }
 
     /// A node's values.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn column(&self, node: NodeId) -> &[f64] {
         &self.columns[node.index()]
     }
@@ -383,6 +386,9 @@ impl Samples {
     }
 
     /// A node's mean, 0 without rows.
+    ///
+    /// # Panics
+    /// For a node that is not of this model.
     pub fn mean(&self, node: NodeId) -> f64 {
         self.column(node).iter().sum::<f64>() / self.len().max(1) as f64
     }
