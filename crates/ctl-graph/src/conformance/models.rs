@@ -236,6 +236,8 @@ fn add(diagram: &Diagram, formula: Formula, term: &Value) -> Result<Formula, Pro
     let function = match string(term, "fn")? {
         "identity" => Basis::Identity,
         "square" => Basis::Square,
+        "cube" => Basis::Cube,
+        "exp" => Basis::Exp,
         "tanh" => Basis::Tanh,
         "sin" => Basis::Sin,
         "relu" => Basis::Relu,
