@@ -1,6 +1,7 @@
 //! Graphs with a mark at either end of each edge: CPDAGs, MAGs and PAGs.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -164,9 +165,10 @@ impl MarkedGraph {
         set.iter().map(|node| self.name(node)).collect()
     }
 
-    /// Joins two different nodes, replacing the edge that may be there; a loop is ignored.
+    /// Joins two different nodes, replacing the edge that may be there; a loop and a node of another graph are
+    /// passed over.
     pub fn join(&mut self, a: NodeId, b: NodeId, at_a: Mark, at_b: Mark) {
-        if a != b {
+        if self.is_pair(a, b) {
             self.put(a, b, Some(at_b));
             self.put(b, a, Some(at_a));
             self.adjacent[a.index()].insert(b);
@@ -186,10 +188,12 @@ impl MarkedGraph {
 
     /// Removes the edge between two nodes.
     pub fn part(&mut self, a: NodeId, b: NodeId) {
-        self.put(a, b, None);
-        self.put(b, a, None);
-        self.adjacent[a.index()].remove(b);
-        self.adjacent[b.index()].remove(a);
+        if self.is_pair(a, b) {
+            self.put(a, b, None);
+            self.put(b, a, None);
+            self.adjacent[a.index()].remove(b);
+            self.adjacent[b.index()].remove(a);
+        }
     }
 
     /// Sets the mark at `at` of the edge from `from`; nothing happens where there is no edge.
@@ -202,7 +206,12 @@ impl MarkedGraph {
     /// The mark at `at` of the edge between `from` and `at`.
     #[inline]
     pub fn mark(&self, from: NodeId, at: NodeId) -> Option<Mark> {
-        self.marks[from.index() * self.names.len() + at.index()]
+        let size = self.names.len();
+        if at.index() >= size {
+            return None;
+        }
+        let place = from.index().checked_mul(size)?.checked_add(at.index())?;
+        self.marks.get(place).copied().flatten()
     }
 
     fn put(&mut self, from: NodeId, at: NodeId, mark: Option<Mark>) {
@@ -218,7 +227,15 @@ impl MarkedGraph {
 
     /// The nodes joined with this one.
     pub fn adjacent(&self, node: NodeId) -> &NodeSet {
-        &self.adjacent[node.index()]
+        static NONE: OnceLock<NodeSet> = OnceLock::new();
+        self.adjacent
+            .get(node.index())
+            .unwrap_or_else(|| NONE.get_or_init(NodeSet::new))
+    }
+
+    /// Tells whether the two are different nodes of this graph.
+    fn is_pair(&self, a: NodeId, b: NodeId) -> bool {
+        a != b && a.index().max(b.index()) < self.len()
     }
 
     /// Tells whether there is an edge `from --> to`.

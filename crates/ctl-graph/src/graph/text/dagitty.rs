@@ -1,6 +1,6 @@
 //! dagitty's text format, in.
 
-use super::braced::{Dialect, Statement, body};
+use super::braced::{Dialect, Item, Statement, body};
 use super::cursor::{Cursor, Syntax};
 use crate::GraphError;
 use crate::graph::{Diagram, DiagramBuilder, NodeSet};
@@ -15,6 +15,7 @@ const SYNTAX: Syntax = Syntax {
 const DIALECT: Dialect = Dialect {
     operators: &["<->", "<-", "->"],
     bare: is_bare,
+    blocks: false,
 };
 
 /// A diagram from dagitty, with the roles that its nodes have there.
@@ -67,15 +68,22 @@ impl Dagitty {
         }
         cursor.name(is_bare)?;
         let mut builder = Diagram::builder();
-        let statements = body(&mut cursor, DIALECT)?;
+        let items = body(&mut cursor, DIALECT)?.into_iter();
+        let statements: Vec<Statement<'_>> = items
+            .filter_map(|item| match item {
+                Item::Statement(statement) => Some(statement),
+                Item::Open | Item::Close => None,
+            })
+            .collect();
         for statement in &statements {
             add(statement, &mut builder)?;
         }
         let diagram = builder.build()?;
-        let with = |attribute: &str| -> Result<NodeSet, GraphError> {
+        let with = |attributes: &[&str]| -> Result<NodeSet, GraphError> {
             let nodes = statements.iter().filter(|statement| {
                 let names = statement.attributes.iter().map(|(name, _)| name.as_str());
-                statement.operators.is_empty() && names.into_iter().any(|name| name == attribute)
+                statement.operators.is_empty()
+                    && names.into_iter().any(|name| attributes.contains(&name))
             });
             nodes
                 .flat_map(|statement| &statement.groups[0])
@@ -83,10 +91,10 @@ impl Dagitty {
                 .collect()
         };
         Ok(Self {
-            exposures: with("exposure")?,
-            outcomes: with("outcome")?,
-            adjusted: with("adjusted")?,
-            selected: with("selected")?,
+            exposures: with(&["exposure", "source", "e"])?,
+            outcomes: with(&["outcome", "target", "o"])?,
+            adjusted: with(&["adjusted", "a"])?,
+            selected: with(&["selected", "s"])?,
             diagram,
         })
     }
@@ -108,7 +116,7 @@ fn add(statement: &Statement<'_>, builder: &mut DiagramBuilder) -> Result<(), Gr
         }
     }
     if statement.operators.is_empty() {
-        let latent = |name: &str| matches!(name, "latent" | "unobserved");
+        let latent = |name: &str| matches!(name, "latent" | "unobserved" | "l" | "u");
         for name in &statement.groups[0] {
             if statement
                 .attributes
@@ -144,6 +152,14 @@ mod tests {
     #[case("dag a -> b", "dagitty, line 1, column 7: expected `{`, found `-> b`")]
     fn faults_are_named(#[case] text: &str, #[case] message: &str) {
         assert_eq!(Dagitty::parse(text).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn attributes_have_short_names() {
+        let read = Dagitty::parse("dag { x [e]; y [target]; u [l]; x -> y; u -> {x y} }").unwrap();
+        assert_eq!(read.diagram.names(&read.exposures), ["x"]);
+        assert_eq!(read.diagram.names(&read.outcomes), ["y"]);
+        assert_eq!(read.diagram.names(&read.diagram.latent()), ["u"]);
     }
 
     #[test]
