@@ -110,3 +110,33 @@ pub(crate) fn pairs(value: &Value) -> Result<Vec<(&str, &str)>, Problem> {
     };
     list.iter().map(pair).collect()
 }
+
+pub(crate) fn number(value: &Value, key: &str) -> Result<f64, Problem> {
+    value[key]
+        .as_f64()
+        .ok_or_else(|| Problem(format!("{key}: expected a number")))
+}
+
+/// The numbers of a list.
+pub(crate) fn numbers(value: &Value) -> Result<Vec<f64>, Problem> {
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(Value::as_f64).collect());
+    list.ok_or_else(|| Problem("expected a list of numbers".to_owned()))
+}
+
+/// The counts of a list.
+pub(crate) fn indices(value: &Value) -> Result<Vec<usize>, Problem> {
+    let index = |value: &Value| value.as_u64().and_then(|index| usize::try_from(index).ok());
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(index).collect());
+    list.ok_or_else(|| Problem("expected a list of counts".to_owned()))
+}
+
+/// An object, whose entries come in the order of their keys.
+pub(crate) fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, Problem> {
+    value
+        .as_object()
+        .ok_or_else(|| Problem(format!("expected an object, found {value}")))
+}

@@ -5,11 +5,13 @@
 
 mod adjustment;
 mod classic;
+mod discrete;
 mod equivalence;
 mod finite;
 mod identification;
 mod input;
 mod json;
+mod models;
 mod separation;
 mod transport;
 
@@ -86,10 +88,14 @@ pub(crate) type Topic = fn(file: &Value, folder: &Path) -> Result<Outcome, Probl
 /// The schemas that can be run.
 const TOPICS: &[(&str, Topic)] = &[
     ("adjustment/1", adjustment::run),
+    ("cf_discrete/1", discrete::counterfactuals),
+    ("cf_linear_gaussian/1", models::linear_gaussian),
+    ("cf_nonlinear/1", models::nonlinear),
     ("classic/1", classic::run),
     ("cpdag/1", equivalence::run_cpdag),
     ("frontdoor_iv/1", adjustment::run_front_door),
     ("identification/1", identification::run),
+    ("network/1", discrete::network),
     ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),
     ("transportability/1", transport::run),

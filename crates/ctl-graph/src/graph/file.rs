@@ -166,6 +166,28 @@ pub struct Direction {
     pub kind: Option<CausalDirection>,
 }
 
+/// What is known of a study that no diagram can show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Facts {
+    /// Target images look like none of the training images.
+    pub disjoint_support: bool,
+    /// Some site has cases of one label only.
+    pub single_label_sites: bool,
+    /// The probability with which a case enters the data is known.
+    pub known_selection: bool,
+}
+
+impl Facts {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes fields by reference"
+    )]
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NodeEntry {
@@ -191,6 +213,8 @@ struct Raw {
     shift: Vec<Shift>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     direction: Option<Direction>,
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    facts: Facts,
 }
 
 /// A diagram with what a study adds to it: roles, shifts, and the direction of prediction.
@@ -228,6 +252,7 @@ pub struct DiagramFile {
     roles: Vec<Role>,
     shifts: Vec<Shift>,
     direction: Option<Direction>,
+    facts: Facts,
 }
 
 impl DiagramFile {
@@ -239,6 +264,7 @@ impl DiagramFile {
             roles,
             shifts: Vec::new(),
             direction: None,
+            facts: Facts::default(),
         }
     }
 
@@ -246,7 +272,8 @@ impl DiagramFile {
     ///
     /// Keys: `schema = 1`; `edges`, in the format of [`Diagram::parse`], which names every node;
     /// `[nodes.NAME]` with `role` and `observed`; any number of `[[shift]]` with `kind`, `nodes`
-    /// and an optional `source`; an optional `[direction]` with `image`, `label` and `kind`.
+    /// and an optional `source`; an optional `[direction]` with `image`, `label` and `kind`; an
+    /// optional `[facts]` with `disjoint_support`, `single_label_sites` and `known_selection`.
     ///
     /// # Errors
     /// [`GraphError::File`] for what is not TOML or has unknown keys, [`GraphError::InvalidValue`],
@@ -272,6 +299,7 @@ impl DiagramFile {
         for shift in raw.shift {
             file = file.shift(shift)?;
         }
+        file.facts = raw.facts;
         match raw.direction {
             Some(direction) => file.direct(direction),
             None => Ok(file),
@@ -319,6 +347,18 @@ impl DiagramFile {
             }
             _ => Ok(self),
         }
+    }
+
+    /// States what no diagram can show.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Facts) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// What is known that no diagram can show.
+    pub fn facts(&self) -> Facts {
+        self.facts
     }
 
     /// The diagram.
@@ -414,6 +454,7 @@ impl DiagramFile {
             nodes: nodes.collect(),
             shift: self.shifts.clone(),
             direction: self.direction.clone(),
+            facts: self.facts,
         };
         toml::to_string(&raw).unwrap_or_default()
     }

@@ -14,7 +14,7 @@ mod view;
 
 pub use builder::DiagramBuilder;
 pub use diagram::{Diagram, Node};
-pub use file::{CausalDirection, DiagramFile, Direction, Role, Shift, ShiftKind};
+pub use file::{CausalDirection, DiagramFile, Direction, Facts, Role, Shift, ShiftKind};
 pub use marked::{Mark, MarkedEdge, MarkedGraph};
 pub use mixed::Mixed;
 pub use set::{Members, NodeId, NodeSet};
