@@ -324,7 +324,8 @@ fn second_order_matches_differences() {
     ];
     let behind = |v: &[Tensor]| {
         let options = ConvOptions::same([3, 3]);
-        conv2d_after(Smooth::Tanh, &v[0], &v[1], &v[2], &options).unwrap()
+        let out = conv2d_after(Smooth::Tanh, &v[0], &v[1], &v[2], &options);
+        out.unwrap().sqr().unwrap()
     };
     let cases: [(Function<'_>, &[Var]); 3] = [
         (&conv, &conv_vars),
