@@ -1,0 +1,292 @@
+//! Greedy equivalence search.
+
+use super::error::DiscoveryError;
+use super::meek::{class_of, extension};
+use super::score::{LocalScore, Remembered};
+use super::subsets::Subsets;
+use crate::graph::MarkedGraph;
+use crate::{NodeId, NodeSet};
+
+/// Improvements smaller than this share of the score are rounding.
+const LEAST_GAIN: f64 = 1e-12;
+
+/// Options of [`ges`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GesOptions {
+    /// Most neighbours whose subsets an operator tries; beyond it only the smaller subsets are.
+    pub max_subset: usize,
+    /// How often the two phases are repeated while they still improve the score, 1 or more.
+    pub rounds: usize,
+}
+
+impl Default for GesOptions {
+    fn default() -> Self {
+        Self {
+            max_subset: 8,
+            rounds: 10,
+        }
+    }
+}
+
+/// An equivalence class found by its score.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ScoredGraph {
+    /// The class, with `-->` and `---` edges.
+    pub graph: MarkedGraph,
+    /// The score of its members.
+    pub score: f64,
+    /// Number of operators that were applied.
+    pub steps: usize,
+    /// False when subsets larger than `max_subset`, or further rounds, were left untried.
+    pub complete: bool,
+}
+
+/// Finds an equivalence class with a high score by inserting, then deleting, one edge at a time.
+///
+/// An insertion `x -> y` with a set T of y's undirected neighbours, and a deletion with a set H,
+/// move between classes; the best valid one is taken until none improves the score.
+///
+/// # Arguments
+/// - `score`: such as [`super::GaussianBic`].
+/// - `options`: see [`GesOptions`].
+///
+/// # Returns
+/// The class and its score. With the truth's independences and enough data it is the true one.
+///
+/// # Errors
+/// [`DiscoveryError::Stats`] when the score does not exist, [`DiscoveryError::Option`] for no
+/// round.
+///
+/// # Complexity
+/// Each step tries every pair with up to `2^max_subset` subsets; scores are computed once.
+///
+/// # References
+/// Chickering (2002), *Optimal structure identification with greedy search*, theorems 15 and 17.
+/// Deviation: the two phases may be repeated.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{GaussianBic, GesOptions, ges};
+/// use ctl_graph::stats::Table;
+/// let x: Vec<f64> = (0..100).map(|i| f64::from(i % 10)).collect();
+/// let y: Vec<f64> = (0..100).map(|i| f64::from(i / 10)).collect();
+/// let sum = x.iter().zip(&y).map(|(x, y)| x + y + (x * 7.0).sin() * (y * 3.0).cos()).collect();
+/// let table = Table::from_columns([("x", x), ("sum", sum), ("y", y)])?;
+/// let found = ges(&GaussianBic::new(&table, 0.5)?, &GesOptions::default())?;
+/// assert_eq!(found.graph.to_string(), "x --> sum; sum <-- y");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn ges(
+    score: &(impl LocalScore + ?Sized),
+    options: &GesOptions,
+) -> Result<ScoredGraph, DiscoveryError> {
+    if options.rounds == 0 {
+        return Err(DiscoveryError::Option {
+            option: "rounds",
+            expected: "one or more",
+            found: 0.0,
+        });
+    }
+    let mut search = Search {
+        score: Remembered::new(score),
+        graph: MarkedGraph::new(score.names())?,
+        most: options.max_subset,
+        total: 0.0,
+        steps: 0,
+        complete: true,
+    };
+    for node in search.graph.ids() {
+        search.total += search.score.local(node, NodeSet::new())?;
+    }
+    let mut settled = false;
+    for _ in 0..options.rounds {
+        let before = search.steps;
+        search.climb(Search::best_insertion)?;
+        search.climb(Search::best_deletion)?;
+        settled = search.steps == before;
+        if settled {
+            break;
+        }
+    }
+    Ok(ScoredGraph {
+        graph: search.graph,
+        score: search.total,
+        steps: search.steps,
+        complete: search.complete && settled,
+    })
+}
+
+/// One move between classes.
+#[derive(Debug, Clone)]
+struct Operator {
+    gain: f64,
+    x: NodeId,
+    y: NodeId,
+    /// T of an insertion, H of a deletion.
+    set: NodeSet,
+    insert: bool,
+}
+
+struct Search<'a, S: ?Sized> {
+    score: Remembered<'a, S>,
+    graph: MarkedGraph,
+    most: usize,
+    total: f64,
+    steps: usize,
+    complete: bool,
+}
+
+impl<S: LocalScore + ?Sized> Search<'_, S> {
+    fn climb(
+        &mut self,
+        best: fn(&mut Self) -> Result<Option<Operator>, DiscoveryError>,
+    ) -> Result<(), DiscoveryError> {
+        while let Some(operator) = best(self)? {
+            let changed = apply(&self.graph, &operator);
+            // Every valid operator leads to a class; without an extension the move is no move.
+            let Some(member) = extension(&changed) else {
+                break;
+            };
+            self.graph = class_of(&member);
+            self.total += operator.gain;
+            self.steps += 1;
+        }
+        Ok(())
+    }
+
+    fn best_insertion(&mut self) -> Result<Option<Operator>, DiscoveryError> {
+        let mut best = None;
+        for (x, y) in self.pairs(false) {
+            let (around, shared) = self.neighbourhood(x, y);
+            let free = around.difference(self.graph.adjacent(x));
+            let base = self.graph.parents(y);
+            for set in self.subsets(&free) {
+                let clique = shared.union(&set);
+                if !is_clique(&self.graph, &clique) {
+                    continue;
+                }
+                let parents = clique.union(&base);
+                let with = parents.union(&NodeSet::single(x));
+                let gain = self.score.local(y, with)? - self.score.local(y, parents)?;
+                if self.better(best.as_ref(), gain) && !reaches(&self.graph, y, x, &clique) {
+                    best = Some(Operator {
+                        gain,
+                        x,
+                        y,
+                        set,
+                        insert: true,
+                    });
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    fn best_deletion(&mut self) -> Result<Option<Operator>, DiscoveryError> {
+        let mut best = None;
+        for (x, y) in self.pairs(true) {
+            // An undirected edge is met from both ends; a directed one only from its tail.
+            if self.graph.is_directed(y, x) {
+                continue;
+            }
+            let (_, shared) = self.neighbourhood(x, y);
+            let mut base = self.graph.parents(y);
+            base.remove(x);
+            for set in self.subsets(&shared) {
+                let clique = shared.difference(&set);
+                if !is_clique(&self.graph, &clique) {
+                    continue;
+                }
+                let parents = clique.union(&base);
+                let with = parents.union(&NodeSet::single(x));
+                let gain = self.score.local(y, parents)? - self.score.local(y, with)?;
+                if self.better(best.as_ref(), gain) {
+                    best = Some(Operator {
+                        gain,
+                        x,
+                        y,
+                        set,
+                        insert: false,
+                    });
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    fn better(&self, best: Option<&Operator>, gain: f64) -> bool {
+        let least = LEAST_GAIN * self.total.abs();
+        gain > best.map_or(least, |operator| operator.gain)
+    }
+
+    fn pairs(&self, adjacent: bool) -> Vec<(NodeId, NodeId)> {
+        let graph = &self.graph;
+        let all = graph.ids().flat_map(|x| graph.ids().map(move |y| (x, y)));
+        all.filter(|&(x, y)| x != y && graph.are_adjacent(x, y) == adjacent)
+            .collect()
+    }
+
+    /// The undirected neighbours of `y` but `x`, and those of them that are adjacent to `x`.
+    fn neighbourhood(&self, x: NodeId, y: NodeId) -> (NodeSet, NodeSet) {
+        let mut around = self.graph.neighbours(y);
+        around.remove(x);
+        let shared = around.intersection(self.graph.adjacent(x));
+        (around, shared)
+    }
+
+    fn subsets(&mut self, set: &NodeSet) -> impl Iterator<Item = NodeSet> + use<S> {
+        self.complete &= set.len() <= self.most;
+        let members: Vec<NodeId> = set.iter().collect();
+        Subsets::up_to(members.len(), self.most)
+            .map(move |subset| subset.into_iter().map(|i| members[i]).collect())
+    }
+}
+
+fn apply(graph: &MarkedGraph, operator: &Operator) -> MarkedGraph {
+    let mut changed = graph.clone();
+    let (x, y) = (operator.x, operator.y);
+    if operator.insert {
+        changed.join_directed(x, y);
+        for t in &operator.set {
+            changed.join_directed(t, y);
+        }
+    } else {
+        changed.part(x, y);
+        for h in &operator.set {
+            changed.join_directed(y, h);
+            if changed.is_undirected(x, h) {
+                changed.join_directed(x, h);
+            }
+        }
+    }
+    changed
+}
+
+fn is_clique(graph: &MarkedGraph, set: &NodeSet) -> bool {
+    set.iter().all(|node| {
+        let mut reach = graph.adjacent(node).clone();
+        reach.insert(node);
+        set.is_subset(&reach)
+    })
+}
+
+/// Whether a path of `---` and `-->` edges leads from one node to another around a set.
+fn reaches(graph: &MarkedGraph, from: NodeId, to: NodeId, around: &NodeSet) -> bool {
+    let mut seen = around.clone();
+    seen.insert(from);
+    let mut stack = vec![from];
+    while let Some(node) = stack.pop() {
+        for next in graph.adjacent(node) {
+            let along = graph.is_directed(node, next) || graph.is_undirected(node, next);
+            if along && next == to {
+                return true;
+            }
+            if along && seen.insert(next) {
+                stack.push(next);
+            }
+        }
+    }
+    false
+}

@@ -1,0 +1,197 @@
+//! The adjacency search that PC and FCI share.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::error::DiscoveryError;
+use super::subsets::Subsets;
+use crate::stats::{IndependenceTest, StatsError};
+use crate::{NodeId, NodeSet};
+
+/// Pairs at a level above which they are tested on several threads.
+const PARALLEL: usize = 64;
+
+/// For each separated pair `(smaller, larger)` the set that separated it.
+pub(crate) type Separators = BTreeMap<(NodeId, NodeId), NodeSet>;
+
+/// Which nodes are adjacent, and what separates the others.
+#[derive(Debug, Clone)]
+pub(super) struct Skeleton {
+    pub(super) adjacent: Vec<NodeSet>,
+    pub(super) separators: Separators,
+    /// Number of tests made.
+    pub(super) tests: usize,
+    /// Whether no larger conditioning set remained to be tried.
+    pub(super) complete: bool,
+}
+
+/// How the adjacency search tests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Search<'a, T: ?Sized> {
+    pub(super) test: &'a T,
+    pub(super) alpha: f64,
+    pub(super) most: usize,
+}
+
+/// What became of a pair: the set that separates it, and the number of tests made.
+type Verdict = (Option<NodeSet>, usize);
+
+impl<T: IndependenceTest + ?Sized> Search<'_, T> {
+    /// The order-independent search: conditioning sets grow, and within a level every pair sees
+    /// the adjacencies from before it.
+    pub(super) fn skeleton(&self) -> Result<Skeleton, DiscoveryError> {
+        let size = self.test.names().len();
+        let all = NodeSet::all(size);
+        let others = |node| all.difference(&NodeSet::single(NodeId::new(node)));
+        let mut skeleton = Skeleton {
+            adjacent: (0..size).map(others).collect(),
+            separators: Separators::new(),
+            tests: 0,
+            complete: true,
+        };
+        for level in 0.. {
+            let degree = |a: &NodeSet| a.len() > level;
+            if !skeleton.adjacent.iter().any(degree) {
+                break;
+            }
+            if level > self.most {
+                skeleton.complete = false;
+                break;
+            }
+            let adjacent = skeleton.adjacent.clone();
+            let pairs = self.pairs(&adjacent);
+            let verdict = |&(x, y): &(NodeId, NodeId)| self.level(&adjacent, x, y, level);
+            skeleton.apply(&pairs, every(&pairs, verdict)?);
+        }
+        Ok(skeleton)
+    }
+
+    /// Tests the remaining pairs given subsets of candidates that depend on the first node.
+    pub(super) fn refine(
+        &self,
+        skeleton: &mut Skeleton,
+        candidates: &[NodeSet],
+    ) -> Result<(), DiscoveryError> {
+        let pairs = self.pairs(&skeleton.adjacent);
+        let verdict = |&(x, y): &(NodeId, NodeId)| self.within(candidates, x, y);
+        let verdicts = every(&pairs, verdict)?;
+        let beyond = |c: &NodeSet| c.len() > self.most.saturating_add(2);
+        skeleton.complete &= !candidates.iter().any(beyond);
+        skeleton.apply(&pairs, verdicts);
+        Ok(())
+    }
+
+    fn pairs(&self, adjacent: &[NodeSet]) -> Vec<(NodeId, NodeId)> {
+        let nodes = (0..self.test.names().len()).map(NodeId::new);
+        nodes
+            .flat_map(|x| {
+                let larger = adjacent[x.index()].iter().filter(move |&y| x < y);
+                larger.map(move |y| (x, y))
+            })
+            .collect()
+    }
+
+    fn level(
+        &self,
+        adjacent: &[NodeSet],
+        x: NodeId,
+        y: NodeId,
+        level: usize,
+    ) -> Result<Verdict, StatsError> {
+        let of_x = indices(&adjacent[x.index()], x, y);
+        let (found, tests) = self.sized(x, y, &of_x, level, None)?;
+        if found.is_some() || level == 0 {
+            return Ok((found, tests));
+        }
+        let of_y = indices(&adjacent[y.index()], x, y);
+        let (found, more) = self.sized(x, y, &of_y, level, Some(&of_x))?;
+        Ok((found, tests + more))
+    }
+
+    /// Tests every subset of a size; `seen` holds candidates whose subsets have been tested.
+    fn sized(
+        &self,
+        x: NodeId,
+        y: NodeId,
+        candidates: &[usize],
+        size: usize,
+        seen: Option<&[usize]>,
+    ) -> Result<Verdict, StatsError> {
+        let mut tests = 0;
+        for subset in Subsets::of_size(candidates.len(), size) {
+            let given: Vec<usize> = subset.into_iter().map(|i| candidates[i]).collect();
+            if seen.is_some_and(|seen| given.iter().all(|v| seen.contains(v))) {
+                continue;
+            }
+            tests += 1;
+            let (x, y) = (x.index(), y.index());
+            if self.test.independent(x, y, &given, self.alpha)? {
+                return Ok((Some(given.into_iter().map(NodeId::new).collect()), tests));
+            }
+        }
+        Ok((None, tests))
+    }
+
+    fn within(&self, candidates: &[NodeSet], x: NodeId, y: NodeId) -> Result<Verdict, StatsError> {
+        let of_x = indices(&candidates[x.index()], x, y);
+        let of_y = indices(&candidates[y.index()], x, y);
+        let mut tests = 0;
+        for size in 1..=of_x.len().max(of_y.len()).min(self.most) {
+            for (own, seen) in [(&of_x, None), (&of_y, Some(of_x.as_slice()))] {
+                let (found, more) = self.sized(x, y, own, size, seen)?;
+                tests += more;
+                if found.is_some() {
+                    return Ok((found, tests));
+                }
+            }
+        }
+        Ok((None, tests))
+    }
+}
+
+/// Verdicts in the order of the pairs, whatever the number of threads.
+fn every(
+    pairs: &[(NodeId, NodeId)],
+    verdict: impl Fn(&(NodeId, NodeId)) -> Result<Verdict, StatsError> + Sync + Send,
+) -> Result<Vec<Verdict>, StatsError> {
+    if pairs.len() > PARALLEL {
+        pairs.par_iter().map(verdict).collect()
+    } else {
+        pairs.iter().map(verdict).collect()
+    }
+}
+
+fn indices(set: &NodeSet, x: NodeId, y: NodeId) -> Vec<usize> {
+    let others = set.iter().filter(|&node| node != x && node != y);
+    others.map(NodeId::index).collect()
+}
+
+impl Skeleton {
+    fn apply(&mut self, pairs: &[(NodeId, NodeId)], verdicts: Vec<Verdict>) {
+        for (&(x, y), (separator, tests)) in pairs.iter().zip(verdicts) {
+            self.tests += tests;
+            if let Some(separator) = separator {
+                self.adjacent[x.index()].remove(y);
+                self.adjacent[y.index()].remove(x);
+                self.separators.insert((x, y), separator);
+            }
+        }
+    }
+
+    /// The unshielded triples `(a, middle, b)` with `a < b` whose middle did not separate them.
+    pub(super) fn colliders(&self) -> Vec<(NodeId, NodeId, NodeId)> {
+        let mut found = Vec::new();
+        for (&(a, b), separator) in &self.separators {
+            let shared = self.adjacent[a.index()].intersection(&self.adjacent[b.index()]);
+            let unseen = shared.difference(separator);
+            found.extend(unseen.iter().map(|middle| (a, middle, b)));
+        }
+        found
+    }
+}
+
+/// The set that separated two nodes.
+pub(crate) fn separator(separators: &Separators, a: NodeId, b: NodeId) -> Option<&NodeSet> {
+    separators.get(&(a.min(b), a.max(b)))
+}
