@@ -112,7 +112,7 @@ pub fn dagma(table: &Table, options: &DagmaOptions) -> Result<WeightedDag, Disco
         mu *= 0.1;
     }
     let weights = Matrix::from_fn(size, size, |to, from| problem.weights[(from, to)]);
-    Ok(thresholded(table.names().to_vec(), weights, options.threshold))
+    Ok(thresholded(table.names(), weights, options.threshold))
 }
 
 fn validate(options: &DagmaOptions) -> Result<(), DiscoveryError> {
@@ -125,14 +125,14 @@ fn validate(options: &DagmaOptions) -> Result<(), DiscoveryError> {
 }
 
 /// Removes small coefficients, and the smallest of the others until no cycle is left.
-pub(super) fn thresholded(names: Vec<String>, mut weights: Matrix, least: f64) -> WeightedDag {
+pub(super) fn thresholded(names: &[String], mut weights: Matrix, least: f64) -> WeightedDag {
     for value in weights.values_mut() {
         if value.abs() < least {
             *value = 0.0;
         }
     }
     loop {
-        if let Some(model) = WeightedDag::acyclic(names.clone(), weights.clone()) {
+        if let Some(model) = WeightedDag::acyclic(names.to_vec(), weights.clone()) {
             return model;
         }
         let magnitudes = weights.values().iter().map(|v| v.abs()).filter(|v| *v > 0.0);
@@ -347,8 +347,8 @@ mod tests {
         for (to, from, weight) in [(1, 0, 0.9), (2, 1, -0.5), (0, 2, 0.7), (2, 0, 0.1)] {
             weights[(to, from)] = weight;
         }
-        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let model = thresholded(names, weights, 0.3);
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let model = thresholded(&names, weights, 0.3);
         let edges: Vec<(usize, usize, f64)> = model.edges().collect();
         assert_eq!(edges, [(0, 1, 0.9), (2, 0, 0.7)]);
     }

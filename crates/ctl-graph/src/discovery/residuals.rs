@@ -82,7 +82,7 @@ fn rank_sum(a: &[f64], b: &[f64]) -> f64 {
     all.extend(b.iter().map(|&v| (v, false)));
     all.sort_by(|x, y| x.0.total_cmp(&y.0));
     let (mut before, mut sum, mut ties) = (0.0, 0.0, 0.0);
-    for tied in all.chunk_by(|x, y| x.0 == y.0) {
+    for tied in all.chunk_by(|x, y| x.0.total_cmp(&y.0).is_eq()) {
         let size = tied.len() as f64;
         let rank = before + f64::midpoint(1.0, size);
         sum += rank * tied.iter().filter(|value| value.1).count() as f64;
