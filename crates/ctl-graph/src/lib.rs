@@ -18,11 +18,11 @@
 //! # Examples
 //!
 //! ```
-//! use ctl_graph::{Diagram, separation::separated};
+//! use ctl_graph::{Diagram, NodeSet, separation::separated};
 //!
 //! let diagram = Diagram::parse("site -> scanner -> image; disease -> image")?;
 //! let (site, disease) = (diagram.set(&["site"])?, diagram.set(&["disease"])?);
-//! assert!(separated(&diagram, &site, &disease, &diagram.set(&[])?)?);
+//! assert!(separated(&diagram, &site, &disease, &NodeSet::new())?);
 //! assert!(!separated(&diagram, &site, &disease, &diagram.set(&["image"])?)?);
 //! # Ok::<(), ctl_graph::GraphError>(())
 //! ```
@@ -42,4 +42,4 @@ pub mod stats;
 pub mod transport;
 
 pub use error::GraphError;
-pub use graph::{Diagram, Mixed, NodeId, NodeSet, View};
+pub use graph::{Diagram, DiagramFile, Mixed, NodeId, NodeSet, View};

@@ -193,11 +193,14 @@ impl Diagram {
             .map(|node| &node.weight)
     }
 
+    /// Tells whether data can hold a node's value.
+    pub fn is_observed(&self, node: NodeId) -> bool {
+        self.details(node).is_some_and(|node| node.observed)
+    }
+
     /// The nodes whose values data can hold.
     pub fn observed(&self) -> NodeSet {
-        self.ids()
-            .filter(|&id| self.details(id).is_some_and(|node| node.observed))
-            .collect()
+        self.ids().filter(|&id| self.is_observed(id)).collect()
     }
 
     /// The nodes whose values data cannot hold.

@@ -93,7 +93,7 @@ pub trait Mixed {
     fn district_of(&self, node: NodeId) -> NodeSet {
         let start = NodeSet::single(node);
         closure(self, &start, |node, next| {
-            next.extend(self.sibling_list(node))
+            next.extend(self.sibling_list(node));
         })
     }
 

@@ -9,13 +9,13 @@ use super::{Diagram, Mixed, NodeId, NodeSet};
 /// An intervention on `x` is the view without the edges into `x`:
 ///
 /// ```
-/// use ctl_graph::{Diagram, Mixed, separation::separated};
+/// use ctl_graph::{Diagram, Mixed, NodeSet, separation::separated};
 ///
 /// let diagram = Diagram::parse("z -> x; z -> y; x -> y; x <-> y")?;
 /// let (x, y, z) = (diagram.set(&["x"])?, diagram.set(&["y"])?, diagram.set(&["z"])?);
 /// let intervened = diagram.view().without_incoming(&x);
 /// assert!(intervened.parents(diagram.node("x")?).is_empty());
-/// assert!(separated(&intervened, &x, &z, &diagram.set(&[])?)?);
+/// assert!(separated(&intervened, &x, &z, &NodeSet::new())?);
 /// // Without the edges out of x what is left between x and y is confounding.
 /// let behind = diagram.view().without_outgoing(&x);
 /// assert!(!separated(&behind, &x, &y, &z)?);

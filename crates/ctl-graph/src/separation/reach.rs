@@ -91,6 +91,23 @@ pub(crate) fn reached(graph: &impl Mixed, x: &NodeSet, z: &NodeSet) -> NodeSet {
     reached.difference(z)
 }
 
+/// What is reached in the moral graph of an ancestral set without passing a node of `z`; members of
+/// `z` may be reached themselves.
+pub(super) fn moral_reach(
+    graph: &impl Mixed,
+    x: &NodeSet,
+    z: &NodeSet,
+    ancestral: &NodeSet,
+) -> NodeSet {
+    let mut ball = Ball::new(graph, x, z);
+    ball.opened = ancestral.clone();
+    let mut reached = NodeSet::new();
+    while let Some(node) = ball.next_node() {
+        reached.insert(node);
+    }
+    reached
+}
+
 /// The walk: a node is met at most once by an arrowhead and once by a tail.
 struct Ball<'a, G> {
     graph: &'a G,

@@ -35,7 +35,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// An error at the next character that is no space.
     pub(super) fn error(&self, expected: &'static str) -> GraphError {
+        let mut at = self.clone();
+        while at.peek().is_some_and(|c| c.is_whitespace() && c != '\n') {
+            at.bump();
+        }
+        at.error_here(expected)
+    }
+
+    fn error_here(&self, expected: &'static str) -> GraphError {
         let end = self.rest.find('\n').unwrap_or(self.rest.len());
         let shown: String = self.rest[..end].chars().take(FOUND_SHOWN).collect();
         let found = match (shown.is_empty(), self.rest.is_empty()) {

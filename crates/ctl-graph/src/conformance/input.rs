@@ -1,0 +1,105 @@
+//! Reading what the cases of a vector file hold.
+
+use serde_json::Value;
+
+use crate::{Diagram, GraphError, NodeSet};
+
+/// Why a case could not be computed.
+#[derive(Debug)]
+pub(crate) struct Problem(pub(crate) String);
+
+impl From<GraphError> for Problem {
+    fn from(error: GraphError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// An element that must be there.
+pub(crate) fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], Problem> {
+    let list = value[key].as_array().map(Vec::as_slice);
+    list.ok_or_else(|| Problem(format!("{key}: expected a list")))
+}
+
+pub(crate) fn string<'a>(value: &'a Value, key: &str) -> Result<&'a str, Problem> {
+    value[key]
+        .as_str()
+        .ok_or_else(|| Problem(format!("{key}: expected a string")))
+}
+
+pub(crate) fn boolean(value: &Value, key: &str) -> Result<bool, Problem> {
+    value[key]
+        .as_bool()
+        .ok_or_else(|| Problem(format!("{key}: expected true or false")))
+}
+
+pub(crate) fn count(value: &Value, key: &str) -> Result<usize, Problem> {
+    let count = value[key]
+        .as_u64()
+        .and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| Problem(format!("{key}: expected a count")))
+}
+
+/// The strings of a list.
+pub(crate) fn words(value: &Value) -> Result<Vec<&str>, Problem> {
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(Value::as_str).collect());
+    list.ok_or_else(|| Problem(format!("expected a list of strings, found {value}")))
+}
+
+/// The nodes named by a list of strings, or by one string.
+pub(crate) fn nodes(diagram: &Diagram, value: &Value) -> Result<NodeSet, Problem> {
+    match value.as_str() {
+        Some(name) => Ok(diagram.set(&[name])?),
+        None => Ok(diagram.set(&words(value)?)?),
+    }
+}
+
+/// The sets named by a list of lists, ascending.
+pub(crate) fn node_sets(diagram: &Diagram, value: &Value) -> Result<Vec<NodeSet>, Problem> {
+    let list = value
+        .as_array()
+        .ok_or_else(|| Problem(format!("expected sets, found {value}")))?;
+    let mut sets = list
+        .iter()
+        .map(|set| nodes(diagram, set))
+        .collect::<Result<Vec<_>, _>>()?;
+    sets.sort();
+    Ok(sets)
+}
+
+/// A graph with `nodes`, `directed` and, optionally, `bidirected` edges and `latent` nodes.
+pub(crate) fn diagram(value: &Value) -> Result<Diagram, Problem> {
+    let mut builder = Diagram::builder();
+    for name in words(&value["nodes"])? {
+        builder = builder.node(name)?;
+    }
+    for (a, b) in pairs(&value["directed"])? {
+        builder = builder.directed(a, b)?;
+    }
+    for (a, b) in pairs(&value["bidirected"])? {
+        builder = builder.bidirected(a, b)?;
+    }
+    if !value["latent"].is_null() {
+        for name in words(&value["latent"])? {
+            builder = builder.latent(name)?;
+        }
+    }
+    Ok(builder.build()?)
+}
+
+/// The pairs of strings of a list; none where the list is absent.
+pub(crate) fn pairs(value: &Value) -> Result<Vec<(&str, &str)>, Problem> {
+    let Some(list) = value.as_array() else {
+        return if value.is_null() {
+            Ok(Vec::new())
+        } else {
+            Err(Problem("expected pairs".into()))
+        };
+    };
+    let pair = |value| match words(value)?[..] {
+        [a, b] => Ok((a, b)),
+        _ => Err(Problem(format!("expected a pair, found {value}"))),
+    };
+    list.iter().map(pair).collect()
+}
