@@ -5,7 +5,9 @@
 
 mod adjustment;
 mod classic;
+mod discovery;
 mod equivalence;
+mod independence;
 mod input;
 mod json;
 mod separation;
@@ -54,8 +56,10 @@ pub(crate) type Topic = fn(file: &Value, folder: &Path) -> Result<Outcome, Probl
 /// The schemas that can be run.
 const TOPICS: &[(&str, Topic)] = &[
     ("adjustment/1", adjustment::run),
+    ("ci_tests/1", independence::run),
     ("classic/1", classic::run),
     ("cpdag/1", equivalence::run_cpdag),
+    ("discovery/1", discovery::run),
     ("frontdoor_iv/1", adjustment::run_front_door),
     ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::error::{DiscoveryError, level};
-use super::pag_rules;
 use super::pc::ConstraintGraph;
 use super::skeleton::{Search, Skeleton};
+use crate::equivalence::orient_pag;
 use crate::graph::{Mark, MarkedGraph};
 use crate::stats::IndependenceTest;
 use crate::{NodeId, NodeSet};
@@ -74,11 +74,15 @@ pub fn fci(
         most: options.max_condition.unwrap_or(usize::MAX),
     };
     let mut skeleton = search.skeleton()?;
-    let first = with_colliders(test.names(), &skeleton)?;
+    let mut first = with_circles(test.names(), &skeleton)?;
+    for (a, middle, b) in skeleton.colliders() {
+        first.set_mark(a, middle, Mark::Arrow);
+        first.set_mark(b, middle, Mark::Arrow);
+    }
     let candidates: Vec<NodeSet> = first.ids().map(|x| possible_d_sep(&first, x)).collect();
     search.refine(&mut skeleton, &candidates)?;
-    let mut graph = with_colliders(test.names(), &skeleton)?;
-    pag_rules::close(&mut graph, &skeleton.separators);
+    let mut graph = with_circles(test.names(), &skeleton)?;
+    orient_pag(&mut graph, &skeleton);
     Ok(ConstraintGraph::new(
         graph,
         skeleton.separators,
@@ -87,16 +91,12 @@ pub fn fci(
     ))
 }
 
-fn with_colliders(names: &[String], skeleton: &Skeleton) -> Result<MarkedGraph, DiscoveryError> {
+fn with_circles(names: &[String], skeleton: &Skeleton) -> Result<MarkedGraph, DiscoveryError> {
     let mut graph = MarkedGraph::new(names)?;
     for (x, others) in skeleton.adjacent.iter().enumerate() {
         for y in others {
             graph.join(NodeId::new(x), y, Mark::Circle, Mark::Circle);
         }
-    }
-    for (a, middle, b) in skeleton.colliders() {
-        graph.set_mark(a, middle, Mark::Arrow);
-        graph.set_mark(b, middle, Mark::Arrow);
     }
     Ok(graph)
 }

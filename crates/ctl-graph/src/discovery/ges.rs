@@ -1,9 +1,9 @@
 //! Greedy equivalence search.
 
 use super::error::DiscoveryError;
-use super::meek::{class_of, extension};
 use super::score::{LocalScore, Remembered};
 use super::subsets::Subsets;
+use crate::equivalence::{Cpdag, extension};
 use crate::graph::MarkedGraph;
 use crate::{NodeId, NodeSet};
 
@@ -146,10 +146,10 @@ impl<S: LocalScore + ?Sized> Search<'_, S> {
         while let Some(operator) = best(self)? {
             let changed = apply(&self.graph, &operator);
             // Every valid operator leads to a class; without an extension the move is no move.
-            let Some(member) = extension(&changed) else {
+            let Some(member) = extension(&changed)? else {
                 break;
             };
-            self.graph = class_of(&member);
+            self.graph = Cpdag::of(&member)?.graph().clone();
             self.total += operator.gain;
             self.steps += 1;
         }
@@ -289,4 +289,69 @@ fn reaches(graph: &MarkedGraph, from: NodeId, to: NodeId, around: &NodeSet) -> b
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Diagram;
+    use crate::discovery::GaussianBic;
+    use crate::stats::Table;
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+
+    fn sample(diagram: &Diagram, rows: usize, seed: u64) -> Table {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let mut columns = vec![vec![0.0; rows]; diagram.len()];
+        for &node in diagram.topological_order() {
+            let mut values: Vec<f64> = (0..rows)
+                .map(|_| (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0)
+                .collect();
+            for parent in diagram.parents(node) {
+                let weight = 0.6 + rng.random::<f64>();
+                for (value, cause) in values.iter_mut().zip(&columns[parent.index()]) {
+                    *value += weight * cause;
+                }
+            }
+            columns[node.index()] = values;
+        }
+        let names = diagram.ids().map(|id| diagram.name(id));
+        Table::from_columns(names.zip(columns)).unwrap()
+    }
+
+    fn total(score: &GaussianBic, diagram: &Diagram) -> f64 {
+        let local = |node| score.local(node, diagram.parents(node)).unwrap();
+        diagram.ids().map(local).sum()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn the_reported_score_is_that_of_a_member(seed in 0u64..1000) {
+            let diagram = Diagram::parse("a -> b; b -> c; a -> d; c -> d; e -> d; e -> f").unwrap();
+            let score = GaussianBic::new(&sample(&diagram, 200, seed), 0.5).unwrap();
+            let found = ges(&score, &GesOptions::default()).unwrap();
+            let member = extension(&found.graph).unwrap().unwrap();
+            prop_assert!((total(&score, &member) - found.score).abs() < 1e-7);
+            prop_assert!(found.complete);
+        }
+    }
+
+    #[test]
+    fn much_data_gives_the_true_class() {
+        let diagram = Diagram::parse("a -> c; b -> c; c -> d; d -> e; b -> e").unwrap();
+        let score = GaussianBic::new(&sample(&diagram, 20_000, 3), 0.5).unwrap();
+        let found = ges(&score, &GesOptions::default()).unwrap();
+        assert_eq!(&found.graph, Cpdag::of(&diagram).unwrap().graph());
+    }
+
+    #[test]
+    fn no_round_is_an_error() {
+        let table = Table::from_columns([("a", vec![0.0, 1.0])]).unwrap();
+        let options = GesOptions {
+            rounds: 0,
+            ..GesOptions::default()
+        };
+        assert!(ges(&GaussianBic::new(&table, 0.5).unwrap(), &options).is_err());
+    }
 }

@@ -1,8 +1,8 @@
 //! The PC algorithm in its order-independent form.
 
 use super::error::{DiscoveryError, level};
-use super::meek;
-use super::skeleton::{Search, Separators};
+use super::skeleton::{Search, Separators, separator};
+use crate::equivalence::close_under_meek;
 use crate::graph::{Mark, MarkedGraph};
 use crate::stats::IndependenceTest;
 use crate::{NodeId, NodeSet};
@@ -71,7 +71,7 @@ impl ConstraintGraph {
 
     /// The set found to separate two nodes; `None` for adjacent ones.
     pub fn separator(&self, a: NodeId, b: NodeId) -> Option<&NodeSet> {
-        super::skeleton::separator(&self.separators, a, b)
+        separator(&self.separators, a, b)
     }
 }
 
@@ -133,7 +133,7 @@ pub fn pc(
             point(&mut graph, end, middle, options.conflict);
         }
     }
-    meek::close(&mut graph);
+    close_under_meek(&mut graph);
     Ok(ConstraintGraph::new(
         graph,
         skeleton.separators,
@@ -159,16 +159,8 @@ mod tests {
     use super::*;
     use crate::Diagram;
     use crate::discovery::SeparationOracle;
+    use crate::equivalence::Cpdag;
     use proptest::prelude::*;
-
-    fn as_marked(diagram: &Diagram) -> MarkedGraph {
-        let names: Vec<&str> = diagram.ids().map(|id| diagram.name(id)).collect();
-        let mut graph = MarkedGraph::new(&names).unwrap();
-        for (from, to) in diagram.directed_edges() {
-            graph.join_directed(from, to);
-        }
-        graph
-    }
 
     fn diagram(size: usize, edges: &[bool]) -> Diagram {
         let name = |i: usize| format!("v{i}");
@@ -191,10 +183,11 @@ mod tests {
             edges in prop::collection::vec(prop::bool::weighted(0.35), 21),
         ) {
             let diagram = diagram(7, &edges);
+            let class = Cpdag::of(&diagram).unwrap();
             for conflict in [ColliderConflict::Bidirected, ColliderConflict::First] {
                 let options = PcOptions { conflict, ..PcOptions::default() };
                 let found = pc(&SeparationOracle::new(&diagram), &options).unwrap();
-                prop_assert_eq!(&found.graph, &meek::class_of(&as_marked(&diagram)));
+                prop_assert_eq!(&found.graph, class.graph());
                 prop_assert!(found.complete);
             }
         }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::error::DiscoveryError;
 use super::subsets::Subsets;
+use crate::equivalence::Separations;
 use crate::stats::{IndependenceTest, StatsError};
 use crate::{NodeId, NodeSet};
 
@@ -13,7 +14,7 @@ use crate::{NodeId, NodeSet};
 const PARALLEL: usize = 64;
 
 /// For each separated pair `(smaller, larger)` the set that separated it.
-pub(crate) type Separators = BTreeMap<(NodeId, NodeId), NodeSet>;
+pub(super) type Separators = BTreeMap<(NodeId, NodeId), NodeSet>;
 
 /// Which nodes are adjacent, and what separates the others.
 #[derive(Debug, Clone)]
@@ -191,7 +192,13 @@ impl Skeleton {
     }
 }
 
+impl Separations for Skeleton {
+    fn separator_holds(&self, a: NodeId, b: NodeId, node: NodeId) -> bool {
+        separator(&self.separators, a, b).is_some_and(|set| set.contains(node))
+    }
+}
+
 /// The set that separated two nodes.
-pub(crate) fn separator(separators: &Separators, a: NodeId, b: NodeId) -> Option<&NodeSet> {
+pub(super) fn separator(separators: &Separators, a: NodeId, b: NodeId) -> Option<&NodeSet> {
     separators.get(&(a.min(b), a.max(b)))
 }
