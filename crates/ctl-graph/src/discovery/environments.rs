@@ -11,9 +11,9 @@ pub enum Regression {
     /// A linear function.
     #[default]
     Linear,
-    /// A sum of one natural cubic spline a predictor.
+    /// A sum of one cubic spline a predictor.
     Additive {
-        /// Knots of each spline, at equally spaced quantiles; 3 or more.
+        /// Inner knots of each spline, at equally spaced quantiles; one or more.
         knots: usize,
     },
 }
@@ -44,7 +44,11 @@ pub(super) fn environments(
     // Levels without rows are left out, so that every environment has an estimate.
     let mut position = vec![0; levels.len()];
     let mut names = Vec::new();
-    for (level, name) in levels.iter().enumerate().filter(|&(level, _)| rows[level] > 0) {
+    for (level, name) in levels
+        .iter()
+        .enumerate()
+        .filter(|&(level, _)| rows[level] > 0)
+    {
         position[level] = names.len();
         names.push(name.clone());
     }
@@ -142,40 +146,38 @@ impl Design {
     }
 }
 
-/// Natural cubic splines of one variable: the identity and one function a knot but two.
+/// Cubic splines of one variable: its first three powers and one truncated cube a knot.
 ///
 /// # References
-/// Hastie, Tibshirani and Friedman (2009), equations 5.4 and 5.5.
+/// Hastie, Tibshirani and Friedman (2009), equation 5.3.
 fn spline(values: &[f64], knots: usize) -> Result<Vec<Vec<f64>>, DiscoveryError> {
-    const FEWEST: usize = 3;
-    if knots < FEWEST {
+    if knots == 0 {
         return Err(DiscoveryError::Option {
             option: "knots",
-            expected: "three or more",
-            found: knots as f64,
+            expected: "one or more",
+            found: 0.0,
         });
     }
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    // The outer knots stand at the 5th and the 95th percentile, inside the data.
-    let place = |k: usize| 0.05 + 0.9 * k as f64 / (knots - 1) as f64;
-    let mut at: Vec<f64> = (0..knots)
-        .filter_map(|k| sorted.get((place(k) * last as f64).round() as usize).copied())
-        .collect();
-    at.dedup();
-    let mut functions = vec![values.to_vec()];
-    let (Some(&end), Some(&inner)) = (at.last(), at.iter().rev().nth(1)) else {
-        return Ok(functions);
+    let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
+        return Ok(vec![Vec::new()]);
     };
-    // On the scale of the data a cube stays within the range of the other columns.
-    let unit = (end - at[0]).powi(2);
-    let cube = |x: f64| x.max(0.0).powi(3);
-    let part = |x: f64, knot: f64| (cube(x - knot) - cube(x - end)) / (end - knot) / unit;
-    for &knot in &at[..at.len() - 2] {
-        let function = values.iter().map(|&x| part(x, knot) - part(x, inner));
-        functions.push(function.collect());
-    }
+    // On the unit interval the powers stay within each other's range.
+    let width = if last > first { last - first } else { 1.0 };
+    let unit: Vec<f64> = values.iter().map(|x| (x - first) / width).collect();
+    let at = |k: usize| (sorted[k * sorted.len() / (knots + 1)] - first) / width;
+    let mut places: Vec<f64> = (1..=knots).map(at).collect();
+    places.dedup();
+    let power = |degree: i32| unit.iter().map(|x| x.powi(degree)).collect();
+    let truncated = |knot: f64| unit.iter().map(|x| (x - knot).max(0.0).powi(3)).collect();
+    let mut functions = vec![values.to_vec(), power(2), power(3)];
+    functions.extend(
+        places
+            .into_iter()
+            .filter(|k| *k > 0.0 && *k < 1.0)
+            .map(truncated),
+    );
     Ok(functions)
 }
 
