@@ -111,7 +111,14 @@ pub fn dagma(table: &Table, options: &DagmaOptions) -> Result<WeightedDag, Disco
         problem.stage(mu, domain, steps)?;
         mu *= 0.1;
     }
-    let weights = Matrix::from_fn(size, size, |to, from| problem.weights[(from, to)]);
+    // The search passes through self-loops, which the barrier then removes.
+    let weights = Matrix::from_fn(size, size, |to, from| {
+        if to == from {
+            0.0
+        } else {
+            problem.weights[(from, to)]
+        }
+    });
     Ok(thresholded(table.names(), weights, options.threshold))
 }
 
@@ -121,7 +128,12 @@ fn validate(options: &DagmaOptions) -> Result<(), DiscoveryError> {
     between("threshold", options.threshold, free, "zero or more")?;
     between("tolerance", options.tolerance, free, "zero or more")?;
     let step = (0.0, f64::INFINITY);
-    between("learning_rate", options.learning_rate, step, "a number above zero")
+    between(
+        "learning_rate",
+        options.learning_rate,
+        step,
+        "a number above zero",
+    )
 }
 
 /// Removes small coefficients, and the smallest of the others until no cycle is left.
@@ -135,7 +147,11 @@ pub(super) fn thresholded(names: &[String], mut weights: Matrix, least: f64) -> 
         if let Some(model) = WeightedDag::acyclic(names.to_vec(), weights.clone()) {
             return model;
         }
-        let magnitudes = weights.values().iter().map(|v| v.abs()).filter(|v| *v > 0.0);
+        let magnitudes = weights
+            .values()
+            .iter()
+            .map(|v| v.abs())
+            .filter(|v| *v > 0.0);
         let smallest = magnitudes.fold(f64::INFINITY, f64::min);
         for value in weights.values_mut() {
             if value.abs() <= smallest {
@@ -196,7 +212,7 @@ impl<'a> Problem<'a> {
     fn descend(&mut self, mu: f64, domain: f64, rate: f64, steps: usize) -> End {
         let size = self.weights.rows();
         let (mut first, mut second) = (vec![0.0; size * size], vec![0.0; size * size]);
-        let mut before = f64::INFINITY;
+        let mut before = None::<f64>;
         for step in 1..=steps {
             let Some(log_determinant) = self.invert(domain) else {
                 return End::Left;
@@ -204,10 +220,11 @@ impl<'a> Problem<'a> {
             self.fit_gradient();
             if step % CHECK == 0 || step == steps {
                 let objective = self.objective(mu, domain, log_determinant);
-                if (before - objective).abs() <= self.options.tolerance * before.abs() {
+                let settled = |b: f64| (b - objective).abs() <= self.options.tolerance * b.abs();
+                if before.is_some_and(settled) {
                     break;
                 }
-                before = objective;
+                before = Some(objective);
             }
             self.adam(mu, (rate, step as f64), (&mut first, &mut second));
         }
@@ -290,10 +307,6 @@ impl<'a> Problem<'a> {
                 }
             },
         );
-        // A variable is no cause of itself: its own coefficient would explain everything.
-        for i in 0..size {
-            self.weights[(i, i)] = 0.0;
-        }
     }
 }
 
