@@ -121,13 +121,7 @@ pub fn invariant_prediction(
     options: &IcpOptions,
 ) -> Result<InvariantPrediction, DiscoveryError> {
     level(options.alpha)?;
-    let comparison = Comparison::new(
-        table,
-        environment,
-        target,
-        options.regression,
-        options.test,
-    )?;
+    let comparison = Comparison::new(table, environment, target, options.regression, options.test)?;
     let predictors = comparison.predictors.clone();
     let most = options.max_size.unwrap_or(usize::MAX);
     let mut subsets = Subsets::up_to(predictors.len(), most);
@@ -241,7 +235,9 @@ impl Comparison {
             ResidualTest::Moments => self.by_moments(fit),
             ResidualTest::Ranks => self.by_ranks(fit)?,
         };
-        let least = pairs.iter().fold(1.0f64, |least, p| least.min(p.0).min(p.1));
+        let least = pairs
+            .iter()
+            .fold(1.0f64, |least, p| least.min(p.0).min(p.1));
         // With two environments both comparisons are the same one.
         Ok((2.0 * (self.rows.len() - 1) as f64 * least).min(1.0))
     }
@@ -356,7 +352,8 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_coefficient_of_a_cause() {
-        let found = invariant_prediction(&shifted(|x| 1.5 * x, 9), "e", "y", &IcpOptions::default());
+        let found =
+            invariant_prediction(&shifted(|x| 1.5 * x, 9), "e", "y", &IcpOptions::default());
         let found = found.unwrap();
         assert_eq!(found.causes, Some(vec![1]));
         let (low, high) = found.intervals[1].unwrap();

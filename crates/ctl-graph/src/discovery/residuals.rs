@@ -60,8 +60,7 @@ pub(super) fn moments_differ(a: Group, b: Group) -> (f64, f64) {
         let same = f64::from(u8::from(a.mean.to_bits() == b.mean.to_bits()));
         return (same, 1.0);
     }
-    let freedom = error * error
-        / (per_a * per_a / (a.rows - 1.0) + per_b * per_b / (b.rows - 1.0));
+    let freedom = error * error / (per_a * per_a / (a.rows - 1.0) + per_b * per_b / (b.rows - 1.0));
     let location = student_two_sided((a.mean - b.mean) / error.sqrt(), freedom);
     let spread = f_two_sided(a.variance() / b.variance(), a.rows - 1.0, b.rows - 1.0);
     (location, spread)
@@ -137,10 +136,16 @@ mod tests {
     #[test]
     fn tests_agree_with_scipy() {
         let (location, spread) = moments_differ(Group::of(&A), Group::of(&B));
-        assert!((location - 0.042_163_976_933_623_73).abs() < 1e-12, "{location}");
+        assert!(
+            (location - 0.042_163_976_933_623_73).abs() < 1e-12,
+            "{location}"
+        );
         assert!((spread - 0.172_579_324_369_662_7).abs() < 1e-12, "{spread}");
         let (location, spread) = ranks_differ(&A, &B);
-        assert!((location - 0.055_234_253_718_063_83).abs() < 1e-12, "{location}");
+        assert!(
+            (location - 0.055_234_253_718_063_83).abs() < 1e-12,
+            "{location}"
+        );
         assert!((spread - 0.229_725_207_910_911_1).abs() < 1e-12, "{spread}");
     }
 

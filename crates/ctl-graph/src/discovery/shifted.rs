@@ -174,7 +174,9 @@ fn pooled(sites: &[Table; 2]) -> Result<Table, StatsError> {
         columns.push((name.clone(), joined(source, target, index)?));
     }
     let site = [(0.0, source.rows()), (1.0, target.rows())];
-    let site = site.iter().flat_map(|&(site, rows)| std::iter::repeat_n(site, rows));
+    let site = site
+        .iter()
+        .flat_map(|&(site, rows)| std::iter::repeat_n(site, rows));
     columns.push((SITE.to_owned(), Column::Real(site.collect())));
     Table::new(columns)
 }
@@ -183,7 +185,13 @@ fn pooled(sites: &[Table; 2]) -> Result<Table, StatsError> {
 fn joined(source: &Table, target: &Table, index: usize) -> Result<Column, StatsError> {
     match (source.column_at(index)?, target.column_at(index)?) {
         (Column::Real(a), Column::Real(b)) => Ok(Column::Real([a.as_slice(), b].concat())),
-        (Column::Category { codes, levels }, Column::Category { codes: more, levels: others }) => {
+        (
+            Column::Category { codes, levels },
+            Column::Category {
+                codes: more,
+                levels: others,
+            },
+        ) => {
             let (mut codes, mut levels) = (codes.clone(), levels.clone());
             let mut places = Vec::with_capacity(others.len());
             for level in others {
@@ -217,7 +225,10 @@ fn chow(sites: &[Table; 2], target: usize, given: &[usize]) -> Result<f64, Stats
             });
         }
         let (_, residual) = Moments::of(table)?.regression(target, given)?;
-        squares.push((residual * table.rows() as f64, table.rows() as f64 - parameters));
+        squares.push((
+            residual * table.rows() as f64,
+            table.rows() as f64 - parameters,
+        ));
     }
     let [(a, free_a), (b, free_b), (both, _)] = [squares[0], squares[1], squares[2]];
     let within = a + b;
@@ -294,8 +305,18 @@ mod tests {
             let lines = rows.iter().map(|(x, y, n)| format!("{x},{y}\n").repeat(*n));
             Table::parse_csv(&format!("x,y\n{}", lines.collect::<String>())).unwrap()
         };
-        let a = text(&[("p", "u", 60), ("p", "v", 40), ("q", "u", 30), ("q", "v", 70)]);
-        let b = text(&[("q", "v", 71), ("q", "u", 29), ("p", "v", 90), ("p", "u", 10)]);
+        let a = text(&[
+            ("p", "u", 60),
+            ("p", "v", 40),
+            ("q", "u", 30),
+            ("q", "v", 70),
+        ]);
+        let b = text(&[
+            ("q", "v", 71),
+            ("q", "u", 29),
+            ("p", "v", 90),
+            ("p", "u", 10),
+        ]);
         let options = ShiftOptions {
             test: MechanismTest::Counts,
             ..ShiftOptions::default()

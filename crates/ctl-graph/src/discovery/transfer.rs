@@ -100,13 +100,7 @@ pub fn invariant_subset(
     options: &SubsetOptions,
 ) -> Result<Option<TransferSubset>, DiscoveryError> {
     level(options.alpha)?;
-    let comparison = Comparison::new(
-        table,
-        environment,
-        target,
-        options.regression,
-        options.test,
-    )?;
+    let comparison = Comparison::new(table, environment, target, options.regression, options.test)?;
     let predictors = &comparison.predictors;
     let mut subsets = Subsets::up_to(predictors.len(), predictors.len());
     let (mut best, mut tested) = (None::<TransferSubset>, 0);
@@ -240,7 +234,11 @@ pub fn anchor_regression(
     let solved = linear::solve(&stretched.principal(&on), &right);
     let coefficients = solved.ok_or_else(|| moments.singular(&on))?;
     let means = moments.means();
-    let shift: f64 = coefficients.iter().zip(&means[1..]).map(|(b, m)| b * m).sum();
+    let shift: f64 = coefficients
+        .iter()
+        .zip(&means[1..])
+        .map(|(b, m)| b * m)
+        .sum();
     Ok(AnchorRegression {
         intercept: means[0] - shift,
         coefficients,
