@@ -12,7 +12,12 @@ use crate::separation::separated;
 type Check = fn(&Value) -> Result<Vec<String>, Problem>;
 
 /// The lists of the file and how their elements are checked.
-const SECTIONS: &[(&str, Check)] = &[("d_separation", separation), ("shift_diagrams", invariance)];
+const SECTIONS: &[(&str, Check)] = &[
+    ("d_separation", separation),
+    ("shift_diagrams", invariance),
+    ("identification", super::identification::check),
+    ("transportability", super::transport::check_single_source),
+];
 
 pub(super) fn run(file: &Value, _folder: &Path) -> Result<Outcome, Problem> {
     let mut outcome = Outcome::default();

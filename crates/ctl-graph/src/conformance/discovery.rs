@@ -72,7 +72,7 @@ fn marks_of(graph: &MarkedGraph) -> Result<BTreeSet<(String, String, char)>, Pro
         let text = graph.edge_text(edge);
         text.split(' ').map(str::to_owned).collect::<Vec<_>>()
     });
-    marks(&Value::from_iter(edges))
+    marks(&edges.collect())
 }
 
 /// Compares adjacencies exactly, and marks up to a number of differences.

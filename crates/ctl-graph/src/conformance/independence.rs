@@ -28,8 +28,8 @@ pub(super) fn run(file: &Value, folder: &Path) -> Result<Outcome, Problem> {
     let mut cases = Vec::new();
     for suite in list(file, "suites")? {
         match string(suite, "test")? {
-            "fisherz" => queries(suite, folder, fisher(suite, folder)?, &mut cases)?,
-            "chi2_g2" => queries(suite, folder, counts(suite, folder)?, &mut cases)?,
+            "fisherz" => queries(suite, folder, &fisher(suite, folder)?, &mut cases)?,
+            "chi2_g2" => queries(suite, folder, &counts(suite, folder)?, &mut cases)?,
             "kci" => kernels(suite, folder, &mut cases)?,
             other => return Err(Problem(format!("test {other}: not computed by this crate"))),
         }
@@ -42,7 +42,7 @@ type Check = Box<dyn Fn(&Value) -> Result<Vec<String>, Problem>>;
 fn queries(
     suite: &Value,
     folder: &Path,
-    check: Check,
+    check: &Check,
     cases: &mut Vec<CaseOutcome>,
 ) -> Result<(), Problem> {
     let name = string(suite, "csv")?;
@@ -79,7 +79,8 @@ fn apart(query: &Value, fields: &[(&str, f64, f64)]) -> Result<Vec<String>, Prob
     let mut differences = Vec::new();
     for &(field, found, tolerance) in fields {
         let expected = number(query, field)?;
-        if !((found - expected).abs() <= tolerance) {
+        let near = (found - expected).abs() <= tolerance;
+        if !near {
             differences.push(format!("{field}: expected {expected}, found {found}"));
         }
     }

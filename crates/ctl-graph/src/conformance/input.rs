@@ -2,11 +2,18 @@
 
 use serde_json::Value;
 
+use crate::estimand::EstimandError;
 use crate::{Diagram, GraphError, NodeSet};
 
 /// Why a case could not be computed.
 #[derive(Debug)]
 pub(crate) struct Problem(pub(crate) String);
+
+impl From<EstimandError> for Problem {
+    fn from(error: EstimandError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 impl From<GraphError> for Problem {
     fn from(error: GraphError) -> Self {

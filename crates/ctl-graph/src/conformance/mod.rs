@@ -7,15 +7,20 @@ mod adjustment;
 mod classic;
 mod discovery;
 mod equivalence;
+mod finite;
+mod identification;
 mod independence;
 mod input;
 mod json;
 mod separation;
+mod transport;
 
 use std::path::Path;
 
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) use finite::FiniteModel;
 pub(crate) use input::Problem;
 pub use json::parse;
 
@@ -61,8 +66,10 @@ const TOPICS: &[(&str, Topic)] = &[
     ("cpdag/1", equivalence::run_cpdag),
     ("discovery/1", discovery::run),
     ("frontdoor_iv/1", adjustment::run_front_door),
+    ("identification/1", identification::run),
     ("pag/1", equivalence::run_pag),
     ("separation/1", separation::run),
+    ("transportability/1", transport::run),
 ];
 
 /// Computes every case of a vector file and compares what the case expects.

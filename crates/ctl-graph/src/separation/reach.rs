@@ -1,5 +1,7 @@
 //! m-separation by reachability.
 
+use smallvec::SmallVec;
+
 use crate::{GraphError, Mixed, NodeId, NodeSet};
 
 /// Tells whether `z` m-separates `x` from `y`; in a DAG this is d-separation.
@@ -73,8 +75,10 @@ pub fn connected(graph: &impl Mixed, x: &NodeSet, z: &NodeSet) -> Result<NodeSet
 /// [`separated`] for sets that are known to be nodes and disjoint.
 pub(crate) fn independent(graph: &impl Mixed, x: &NodeSet, y: &NodeSet, z: &NodeSet) -> bool {
     let mut ball = Ball::new(graph, x, z);
+    ball.open_above(z);
+    ball.mark(y, WANTED);
     while let Some(node) = ball.next_node() {
-        if y.contains(node) {
+        if ball.has(node, WANTED) {
             return false;
         }
     }
@@ -84,11 +88,8 @@ pub(crate) fn independent(graph: &impl Mixed, x: &NodeSet, y: &NodeSet, z: &Node
 /// [`connected`] for sets that are known to be nodes and disjoint.
 pub(crate) fn reached(graph: &impl Mixed, x: &NodeSet, z: &NodeSet) -> NodeSet {
     let mut ball = Ball::new(graph, x, z);
-    let mut reached = NodeSet::new();
-    while let Some(node) = ball.next_node() {
-        reached.insert(node);
-    }
-    reached.difference(z)
+    ball.open_above(z);
+    ball.reach().difference(z)
 }
 
 /// What is reached in the moral graph of an ancestral set without passing a node of `z`; members of
@@ -100,69 +101,117 @@ pub(super) fn moral_reach(
     ancestral: &NodeSet,
 ) -> NodeSet {
     let mut ball = Ball::new(graph, x, z);
-    ball.opened = ancestral.clone();
-    let mut reached = NodeSet::new();
-    while let Some(node) = ball.next_node() {
-        reached.insert(node);
-    }
-    reached
+    ball.mark(ancestral, OPENED);
+    ball.reach()
 }
+
+/// A node that is conditioned on.
+const GIVEN: u8 = 1;
+/// An ancestor of what is conditioned on: a collider that lets paths pass.
+const OPENED: u8 = 2;
+/// A node at which the walk ends.
+const WANTED: u8 = 4;
+/// A node that was met by an arrowhead.
+const BY_HEAD: u8 = 8;
+/// A node that was met by a tail.
+const BY_TAIL: u8 = 16;
+
+/// Nodes up to which the flags need no allocation.
+const INLINE: usize = 64;
 
 /// The walk: a node is met at most once by an arrowhead and once by a tail.
 struct Ball<'a, G> {
     graph: &'a G,
-    given: &'a NodeSet,
-    opened: NodeSet,
-    by_head: NodeSet,
-    by_tail: NodeSet,
-    open: Vec<(NodeId, bool)>,
+    /// What is known about each node; one byte for all of it, since the walk jumps about in memory.
+    flags: SmallVec<[u8; INLINE]>,
+    /// Nodes from which to go on, with the end by which they were met.
+    open: Vec<(NodeId, u8)>,
 }
 
 impl<'a, G: Mixed> Ball<'a, G> {
-    fn new(graph: &'a G, x: &NodeSet, given: &'a NodeSet) -> Self {
-        let start: NodeSet = x.iter().filter(|&node| graph.contains(node)).collect();
-        Self {
+    fn new(graph: &'a G, x: &NodeSet, given: &NodeSet) -> Self {
+        let mut ball = Self {
             graph,
-            given,
-            opened: graph.ancestors(given),
-            by_head: NodeSet::new(),
-            open: start.iter().map(|node| (node, false)).collect(),
-            by_tail: start,
+            flags: SmallVec::from_elem(0, graph.diagram().len()),
+            open: Vec::new(),
+        };
+        ball.mark(given, GIVEN);
+        for node in x.iter().filter(|&node| graph.contains(node)) {
+            ball.meet(node, BY_TAIL);
+        }
+        ball
+    }
+
+    fn mark(&mut self, nodes: &NodeSet, flag: u8) {
+        for node in nodes {
+            self.flags[node.index()] |= flag;
+        }
+    }
+
+    #[inline]
+    fn has(&self, node: NodeId, flag: u8) -> bool {
+        self.flags[node.index()] & flag != 0
+    }
+
+    /// Opens the ancestors of what is conditioned on.
+    fn open_above(&mut self, given: &NodeSet) {
+        let graph = self.graph;
+        let mut open: Vec<NodeId> = given.iter().filter(|&node| graph.contains(node)).collect();
+        for &node in &open {
+            self.flags[node.index()] |= OPENED;
+        }
+        while let Some(node) = open.pop() {
+            for parent in graph.parent_list(node) {
+                let flags = &mut self.flags[parent.index()];
+                if *flags & OPENED == 0 {
+                    *flags |= OPENED;
+                    open.push(parent);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn meet(&mut self, node: NodeId, end: u8) {
+        let flags = &mut self.flags[node.index()];
+        if *flags & end == 0 {
+            *flags |= end;
+            self.open.push((node, end));
         }
     }
 
     fn next_node(&mut self) -> Option<NodeId> {
-        let (node, by_head) = self.open.pop()?;
-        let given = self.given.contains(node);
+        let (node, end) = self.open.pop()?;
+        let graph = self.graph;
+        let given = self.has(node, GIVEN);
         if !given {
-            for child in self.graph.child_list(node) {
-                if self.by_head.insert(child) {
-                    self.open.push((child, true));
-                }
+            for child in graph.child_list(node) {
+                self.meet(child, BY_HEAD);
             }
         }
-        let passes_up = if by_head {
-            self.opened.contains(node)
+        let passes_up = if end == BY_HEAD {
+            self.has(node, OPENED)
         } else {
             !given
         };
         if passes_up {
-            self.pass_up(node);
+            // The edges with an arrowhead at the node.
+            for parent in graph.parent_list(node) {
+                self.meet(parent, BY_TAIL);
+            }
+            for sibling in graph.sibling_list(node) {
+                self.meet(sibling, BY_HEAD);
+            }
         }
         Some(node)
     }
 
-    /// Goes on by the edges with an arrowhead at the node.
-    fn pass_up(&mut self, node: NodeId) {
-        for parent in self.graph.parent_list(node) {
-            if self.by_tail.insert(parent) {
-                self.open.push((parent, false));
-            }
+    /// Goes on to the end.
+    fn reach(mut self) -> NodeSet {
+        let mut reached = NodeSet::new();
+        while let Some(node) = self.next_node() {
+            reached.insert(node);
         }
-        for sibling in self.graph.sibling_list(node) {
-            if self.by_head.insert(sibling) {
-                self.open.push((sibling, true));
-            }
-        }
+        reached
     }
 }

@@ -1,0 +1,10 @@
+//! Laws of graphs, on random ones, against enumeration and by number.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests stand outside of test functions"
+)]
+
+mod adjustment;
+mod equivalence;
+mod separation;
+mod support;
