@@ -6,9 +6,10 @@ use candle_core::{Device, Tensor, Var};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ctl_benches::{SEED, uniform};
 use ctl_compute::Result;
-use ctl_compute::ops::{Conv2dParams, conv2d};
+use ctl_compute::ops::{Activation, ConvOptions, conv2d};
 
-const INPUT: [usize; 4] = [32, 16, 24, 24];
+/// Batch, height, width, channels.
+const INPUT: [usize; 4] = [32, 24, 24, 16];
 const KERNEL: [usize; 4] = [16, 16, 3, 3];
 
 fn variable(shape: [usize; 4], purpose: &str) -> Result<Var> {
@@ -19,11 +20,9 @@ fn variable(shape: [usize; 4], purpose: &str) -> Result<Var> {
 
 /// The mean of a convolution's output, and its gradients for input and weights.
 fn forward_backward(input: &Var, weight: &Var) -> Result<[Tensor; 2]> {
-    let params = Conv2dParams {
-        stride: 1,
-        padding: 1,
-    };
-    let gradients = conv2d(input, weight, params)?.mean_all()?.backward()?;
+    let options = ConvOptions::same([3, 3]);
+    let output = conv2d(input, weight, None, Activation::Identity, &options)?;
+    let gradients = output.mean_all()?.backward()?;
     let of = |variable: &Var| gradients.get(variable).cloned();
     Ok([of(input), of(weight)].map(|g| g.expect("the output depends on both variables")))
 }
@@ -31,7 +30,7 @@ fn forward_backward(input: &Var, weight: &Var) -> Result<[Tensor; 2]> {
 fn conv2d_step(criterion: &mut Criterion) {
     let made = variable(INPUT, "input").and_then(|i| Ok((i, variable(KERNEL, "weight")?)));
     let (input, weight) = made.expect("shapes are fixed");
-    let [b, c, h, w] = INPUT;
+    let [b, h, w, c] = INPUT;
     let [o, _, u, v] = KERNEL;
     let id = format!("conv2d-forward-backward/{b}x{c}x{h}x{w}-{o}x{u}x{v}-seed{SEED}");
     criterion.bench_function(&id, |bencher| {

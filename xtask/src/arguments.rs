@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Commands that `ctl` answers, with one line each.
-const FORWARDED: [(&str, &str); 8] = [
+const FORWARDED: [(&str, &str); 9] = [
     (
         "benchmark",
         "Compare methods on a suite and write a report; resumes by itself",
@@ -20,6 +20,10 @@ const FORWARDED: [(&str, &str); 8] = [
     ("data", "List, check or make cohorts on disk"),
     ("conformance", "Run conformance vectors"),
     ("predict", "Apply a trained model to a cohort"),
+    (
+        "perf",
+        "Time training steps, beside PyTorch's where Python has it",
+    ),
 ];
 
 const AFTER_HELP: &str = "\

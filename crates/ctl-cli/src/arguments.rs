@@ -1,8 +1,11 @@
 //! What can be said on the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ctl_benches::train_step::Model;
 
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
 /// tables, check cohorts, apply trained models.
@@ -37,6 +40,11 @@ pub(crate) enum Command {
     Conformance(Conformance),
     /// Apply a trained model to a cohort.
     Predict(Predict),
+    /// Time training steps, beside `PyTorch`'s where Python has it.
+    Perf(Perf),
+    /// Our side of `perf`: answers `step N` lines on stdin.
+    #[command(hide = true)]
+    PerfWorker(PerfWorker),
 }
 
 /// Where runs are executed.
@@ -216,4 +224,47 @@ pub(crate) struct Predict {
     /// Print predictions as JSON.
     #[arg(long, conflicts_with = "out")]
     pub(crate) json: bool,
+}
+
+/// More threads than any machine of today has cores are a mistake.
+const THREADS_MAX: u64 = 1024;
+
+fn threads() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u64)
+        .range(1..=THREADS_MAX)
+        .map(|threads| threads as usize)
+}
+
+fn model() -> impl TypedValueParser<Value = Model> {
+    PossibleValuesParser::new(Model::ALL.map(Model::name))
+        .try_map(|name| Model::from_name(&name).ok_or("no such model"))
+}
+
+#[derive(Args)]
+pub(crate) struct Perf {
+    /// Only these models [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "MODEL,…", value_parser = model())]
+    pub(crate) model: Vec<Model>,
+    /// Numbers of threads.
+    #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2", value_parser = threads())]
+    pub(crate) threads: Vec<usize>,
+    /// Turns that each program takes.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Python with torch; where one of them is missing only our steps are timed.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(crate) python: OsString,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PerfWorker {
+    /// The model.
+    #[arg(long, value_parser = model())]
+    pub(crate) model: Model,
+    /// Number of threads.
+    #[arg(long, value_parser = threads())]
+    pub(crate) threads: usize,
 }

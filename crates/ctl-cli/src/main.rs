@@ -14,8 +14,12 @@ mod tables;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ctl_compute::allocator::CachingAllocator;
 
 use crate::arguments::{Arguments, Command};
+
+#[global_allocator]
+static ALLOCATOR: CachingAllocator = CachingAllocator::new();
 
 #[expect(
     unsafe_code,
@@ -55,5 +59,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Data(action) => commands::data::run(&action),
         Command::Conformance(options) => commands::conformance::run(&options),
         Command::Predict(options) => commands::predict::run(&options),
+        Command::Perf(options) => commands::perf::run(&options),
+        Command::PerfWorker(options) => commands::perf::serve(&options),
     }
 }

@@ -4,7 +4,9 @@ use comfy_table::{CellAlignment, Table as Grid, presets::UTF8_HORIZONTAL_ONLY};
 use ctl_harness::Role;
 use ctl_harness::report::{Average, MethodSummary, terminal_rows};
 use ctl_harness::reproduce::Reproduction;
-use ctl_harness::table::Table;
+use ctl_harness::table::{LEAST_PER_CLASS, Table};
+
+use crate::commands::perf::Figures;
 
 /// One row per method: means over cells.
 pub(crate) fn summary(table: &Table) -> String {
@@ -29,7 +31,10 @@ pub(crate) fn summary(table: &Table) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let metric = table.main_metric;
-    format!("{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets")
+    format!(
+        "{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets; cells with \
+         fewer than {LEAST_PER_CLASS} scored target samples of a class are left out"
+    )
 }
 
 fn row(method: &MethodSummary) -> Vec<String> {
@@ -53,7 +58,7 @@ fn row(method: &MethodSummary) -> Vec<String> {
         mean(method.target),
         mean(method.oracle),
         number(method.regret),
-        method.cells.to_string(),
+        format!("{} ({})", method.cells, method.ground.as_str()),
         seeds,
         method.diverged.to_string(),
     ]
@@ -91,5 +96,58 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
         "{}: {}\nsource: {}\nprotocol: {}\nselector: {}\n{grid}\nours: mean ± standard deviation \
          over {} restarts",
         e.id, e.title, e.source, e.protocol, e.selector, table.restarts
+    )
+}
+
+/// One row per model and number of threads.
+pub(crate) fn perf(figures: &Figures) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.set_header([
+        "model",
+        "threads",
+        "ms",
+        "/ PyTorch",
+        "/ channels last",
+        "peak MiB",
+        "peak /",
+        "added /",
+    ]);
+    let ratio = |value: Option<f64>| value.map_or_else(|| "–".into(), |v| format!("{v:.2}"));
+    for row in &figures.rows {
+        let ours = row.ours.as_ref();
+        let peak = ours.and_then(|t| t.peak_rss_bytes);
+        grid.add_row([
+            row.model.to_owned(),
+            row.threads.to_string(),
+            ours.map_or_else(|| "–".into(), |t| format!("{:.2}", t.median_ms)),
+            ratio(row.ratio_default),
+            ratio(row.ratio_channels_last),
+            peak.map_or_else(|| "–".into(), |bytes| (bytes >> 20).to_string()),
+            ratio(row.ratio_peak_rss),
+            ratio(row.ratio_added_rss),
+        ]);
+    }
+    for (threads, means) in &figures.geometric_means {
+        grid.add_row([
+            "geometric mean".to_owned(),
+            threads.to_string(),
+            String::new(),
+            ratio(means.ratio_default),
+            ratio(means.ratio_channels_last),
+            String::new(),
+            ratio(means.ratio_peak_rss),
+            ratio(means.ratio_added_rss),
+        ]);
+    }
+    for column in grid.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let peer = figures.peer.as_deref().unwrap_or("not timed");
+    format!(
+        "{grid}\nmedians of a training step over {} alternating rounds; ratios are ours over the \
+         peer's ({peer}), those of memory over the leaner layout: of the whole process, and of what \
+         the model added to it",
+        figures.rounds
     )
 }

@@ -181,6 +181,9 @@ fn a_damaged_cohort_is_refused_with_file_row_and_column(
 #[case::model(&["predict", "/no/such/model", "."], 3, "model.json")]
 #[case::vectors(&["conformance", "/no/such/folder"], 3, "/no/such/folder")]
 #[case::dial(&["data", "make", "/tmp/never-made", "--confounding", "2"], 2, "confounding")]
+#[case::perf_model(&["perf", "--model", "mlp,resnet"], 2, "resnet18")]
+#[case::perf_threads(&["perf", "--threads", "0"], 2, "--threads")]
+#[case::perf_rounds(&["perf", "--rounds", "0"], 2, "--rounds")]
 #[case::command(&["bench"], 2, "benchmark")]
 fn a_mistake_gives_one_error_and_its_code(
     #[case] arguments: &[&str],
@@ -449,6 +452,59 @@ fn a_killed_sweep_finishes_with_the_same_bytes() {
     }
 }
 
+#[test]
+fn without_python_our_steps_are_timed_alone() {
+    let arguments = ["perf", "--model", "mlp", "--threads", "1", "--rounds", "1"];
+    let output = ctl(&[&arguments[..], &["--json", "--python", "/no/such/python"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/no/such/python"));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(figures["peer"].is_null());
+    let row = &figures["rows"][0];
+    assert_eq!(row["model"], "mlp");
+    assert!(row["ours"]["median_ms"].as_f64().unwrap() > 0.0);
+    assert!(row["ratio_default"].is_null());
+}
+
+/// A shell script stands for Python: it says what the peer would say, with steps of 4 and 2 s.
+#[cfg(unix)]
+#[test]
+fn ratios_are_those_of_the_medians_of_both_programs() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let python = folder.path().join("python");
+    let script = r#"#!/bin/sh
+case "$*" in
+    "-c import torch") exit 0 ;;
+    *"--layout channels-last"*) seconds=2 ;;
+    *) seconds=4 ;;
+esac
+echo '{"software": "a script", "optimiser": "fused", "base_rss_bytes": 1}'
+while read -r line; do
+    [ "$line" = quit ] && exit
+    echo "{\"seconds\": [9, $seconds, 1], \"peak_rss_bytes\": 1024}"
+done
+"#;
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let arguments = ["perf", "--model", "mlp", "--threads", "2", "--rounds", "2"];
+    let python = ["--json", "--python", python.to_str().unwrap()];
+    let output = ctl(&[&arguments[..], &python].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["peer"], "a script");
+    let row = &figures["rows"][0];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let ours = number(&row["ours"]["median_ms"]);
+    assert!((number(&row["ratio_default"]) - ours / 4000.0).abs() < 1e-9);
+    assert!((number(&row["ratio_channels_last"]) - ours / 2000.0).abs() < 1e-9);
+    assert_eq!(row["pytorch_default"]["steps"], 6);
+    let means = &figures["geometric_means"]["2"];
+    let gap = number(&means["ratio_default"]) - number(&row["ratio_default"]);
+    assert!(gap.abs() < 1e-12, "the mean over one model is its ratio");
+}
+
 /// The commands that the README shows, `ci`, `--all` and long ones aside, parse and show help.
 #[test]
 fn help_names_exit_codes_and_every_command() {
@@ -462,6 +518,7 @@ fn help_names_exit_codes_and_every_command() {
         "data",
         "conformance",
         "predict",
+        "perf",
         "Exit codes",
     ] {
         assert!(text.contains(word), "{word}");

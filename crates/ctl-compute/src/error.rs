@@ -39,6 +39,9 @@ pub enum ComputeError {
         /// What the stored state holds.
         found: String,
     },
+    /// Threads could not be started or joined.
+    #[error("threads cannot be started")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// candle refused an operation.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

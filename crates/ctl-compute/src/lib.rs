@@ -1,9 +1,13 @@
 //! What candle lacks for training medical-imaging networks.
 //!
-//! - [`ops`]: convolution, pooling and normalisation whose gradients are checked by finite
-//!   differences (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`).
+//! - [`ops`]: convolution, linear layers, pooling, normalisation, resampling, activations and losses
+//!   on `[B, H, W, C]` and `[B, D, H, W, C]`, whose gradients are checked by finite differences
+//!   (candle 0.11.1 has wrong ones, see `docs/DESIGN.md`), differentiable twice, the same bytes on
+//!   any number of threads.
+//! - [`kernels`]: the same on plain slices, without candle.
 //! - [`random`]: every use of randomness has its own `ChaCha` stream; tensors are sampled from it.
-//! - [`optim`]: Adam and SGD that update their variables in place.
+//! - [`optim`]: Adam, `AdamW` and SGD that update their variables in place, with clipping,
+//!   schedules and weight averages.
 //! - [`allocator`]: a caching global allocator for binaries that train.
 //! - [`runtime`]: one thread per training run, so that results do not depend on the machine.
 //!
@@ -11,18 +15,21 @@
 //! A convolution over an image of one pixel is a weighted copy:
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use ctl_compute::ops::{Conv2dParams, conv2d};
+//! use ctl_compute::ops::{Activation, ConvOptions, conv2d};
 //!
 //! let image = Tensor::new(&[[[[3f32]]]], &Device::Cpu)?;
 //! let weight = Tensor::new(&[[[[2f32]]]], &Device::Cpu)?;
-//! let out = conv2d(&image, &weight, Conv2dParams { stride: 1, padding: 0 })?;
+//! let options = ConvOptions::default();
+//! let out = conv2d(&image, &weight, None, Activation::Identity, &options)?;
 //! assert_eq!(out.flatten_all()?.to_vec1::<f32>()?, [6.0]);
 //! # Ok::<(), ctl_compute::ComputeError>(())
 //! ```
 
 pub mod allocator;
 mod error;
-mod gemm;
+// Vector instructions and disjoint writes from several threads need it; each block says why it holds.
+#[expect(unsafe_code, reason = "vector kernels on raw slices")]
+pub mod kernels;
 pub mod ops;
 pub mod optim;
 pub mod random;

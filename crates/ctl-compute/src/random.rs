@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::kernels::math::double::normal_cdf;
 use crate::{ComputeError, Result};
 
 /// The stream of random numbers that belongs to `(seed, run, purpose)`.
@@ -88,6 +89,175 @@ pub fn normal(
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
+fn fault(
+    op: &'static str,
+    key: &'static str,
+    expected: &'static str,
+    found: String,
+) -> ComputeError {
+    ComputeError::Option {
+        op,
+        key,
+        expected,
+        found,
+    }
+}
+
+/// Independent samples from the normal distribution within `[low, high]`, as `f32`.
+///
+/// Drawn by the inverse of the distribution function, so that every sample costs one number of the
+/// stream however narrow the bounds are.
+///
+/// # Arguments
+/// - `mean`, `standard_deviation`: of the distribution before it is cut
+///
+/// # Errors
+/// When a parameter is not finite, the deviation is not positive, the bounds are not in order, or
+/// they hold less than 1e-12 of the distribution.
+pub fn truncated_normal(
+    rng: &mut ChaCha8Rng,
+    shape: impl Into<Shape>,
+    (mean, standard_deviation): (f64, f64),
+    (low, high): (f64, f64),
+) -> Result<Tensor> {
+    const OP: &str = "truncated_normal";
+    if !(mean.is_finite() && standard_deviation.is_finite() && standard_deviation > 0.0) {
+        let found = format!("{mean}, {standard_deviation}");
+        return Err(fault(
+            OP,
+            "mean, standard deviation",
+            "finite, the deviation positive",
+            found,
+        ));
+    }
+    let standard = |bound: f64| normal_cdf((bound - mean) / standard_deviation);
+    let (from, to) = (standard(low), standard(high));
+    if !(low.is_finite() && high.is_finite() && to - from > LEAST_MASS) {
+        let found = format!("({low}, {high})");
+        return Err(fault(
+            OP,
+            "bounds",
+            "in order, holding some of the distribution",
+            found,
+        ));
+    }
+    let shape = shape.into();
+    let values: Vec<f32> = (0..shape.elem_count())
+        .map(|_| {
+            let chance = from + (to - from) * rng.random::<f64>();
+            let value = mean + standard_deviation * normal_quantile(chance);
+            value.clamp(low, high) as f32
+        })
+        .collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// Least probability that bounds must hold.
+const LEAST_MASS: f64 = 1e-12;
+/// Halvings of a bracket of 80 deviations: below the spacing of doubles near 1.
+const HALVINGS: u32 = 60;
+
+/// Inverse of the standard normal distribution function, by bisection.
+fn normal_quantile(chance: f64) -> f64 {
+    let (mut low, mut high) = (-40.0, 40.0_f64);
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if normal_cdf(middle) < chance {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}
+
+/// Independent samples that are 1 with a probability, else 0, as `f32`.
+///
+/// # Errors
+/// When the probability is not in `[0, 1]`.
+pub fn bernoulli(
+    rng: &mut ChaCha8Rng,
+    shape: impl Into<Shape>,
+    probability: f64,
+) -> Result<Tensor> {
+    if !(0.0..=1.0).contains(&probability) {
+        return Err(fault(
+            "bernoulli",
+            "probability",
+            "in [0, 1]",
+            probability.to_string(),
+        ));
+    }
+    let shape = shape.into();
+    let values: Vec<f32> = (0..shape.elem_count())
+        .map(|_| f32::from(u8::from(rng.random::<f64>() < probability)))
+        .collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// Independent uniform indices below `categories`, as `u32`.
+///
+/// # Errors
+/// When there is no category.
+pub fn indices(rng: &mut ChaCha8Rng, shape: impl Into<Shape>, categories: u32) -> Result<Tensor> {
+    if categories == 0 {
+        return Err(fault("indices", "categories", "at least 1", "0".into()));
+    }
+    let shape = shape.into();
+    let values: Vec<u32> = (0..shape.elem_count())
+        .map(|_| rng.random_range(0..categories))
+        .collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// Independent indices drawn in proportion to `weights`, as `u32`.
+///
+/// # Errors
+/// When a weight is negative or not finite, or all are 0.
+///
+/// # Examples
+/// ```
+/// use ctl_compute::random::{categorical, stream};
+///
+/// let drawn = categorical(&mut stream(0, "run", "classes"), 5, &[0.0, 1.0, 0.0])?;
+/// assert_eq!(drawn.to_vec1::<u32>()?, [1; 5]);
+/// # Ok::<(), ctl_compute::ComputeError>(())
+/// ```
+pub fn categorical(
+    rng: &mut ChaCha8Rng,
+    shape: impl Into<Shape>,
+    weights: &[f64],
+) -> Result<Tensor> {
+    let total: f64 = weights.iter().sum();
+    let fits = weights.iter().all(|w| w.is_finite() && *w >= 0.0);
+    if !(fits && total > 0.0 && total.is_finite()) {
+        let expected = "finite and not negative, not all 0";
+        return Err(fault(
+            "categorical",
+            "weights",
+            expected,
+            format!("{weights:?}"),
+        ));
+    }
+    let sums: Vec<f64> = weights
+        .iter()
+        .scan(0.0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        })
+        .collect();
+    // Rounding may put a draw at the total itself: the last category with a weight takes it.
+    let last = weights.iter().rposition(|&w| w > 0.0).unwrap_or(0);
+    let shape = shape.into();
+    let values: Vec<u32> = (0..shape.elem_count())
+        .map(|_| {
+            let place = rng.random::<f64>() * total;
+            sums.partition_point(|&sum| sum <= place).min(last) as u32
+        })
+        .collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
 /// A uniformly random order of `0..n` (Fisher–Yates).
 pub fn permutation(rng: &mut ChaCha8Rng, n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
@@ -131,11 +301,67 @@ mod tests {
         assert_ne!(a, b);
     }
 
+    fn mean(values: &[f32]) -> f64 {
+        values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64
+    }
+
+    /// The mean of the standard normal law above 1 is φ(1) / (1 − Φ(1)) = 1.525 135 276.
+    #[test]
+    fn truncated_normal_stays_in_its_bounds() {
+        let mut rng = stream(4, "t", "truncated");
+        let sample = truncated_normal(&mut rng, 20_000, (0.0, 1.0), (1.0, 30.0)).unwrap();
+        let values = sample.to_vec1::<f32>().unwrap();
+        assert!(values.iter().all(|v| (1.0..=30.0).contains(v)));
+        // Four standard errors: the deviation of the cut law is 0.446.
+        assert!((mean(&values) - 1.525_135).abs() < 4.0 * 0.446 / 20_000f64.sqrt());
+    }
+
+    #[test]
+    fn chances_and_categories() {
+        let mut rng = stream(5, "t", "chances");
+        let drawn = bernoulli(&mut rng, 40_000, 0.2)
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        assert!((mean(&drawn) - 0.2).abs() < 4.0 * 0.4 / 200.0);
+        let drawn = categorical(&mut rng, 40_000, &[1.0, 0.0, 3.0]).unwrap();
+        let drawn = drawn.to_vec1::<u32>().unwrap();
+        assert!(!drawn.contains(&1) && drawn.iter().all(|&c| c < 3));
+        let share = drawn.iter().filter(|&&c| c == 2).count() as f64 / 40_000.0;
+        assert!((share - 0.75).abs() < 4.0 * 0.433 / 200.0, "{share}");
+        let drawn = indices(&mut rng, 40_000, 4)
+            .unwrap()
+            .to_vec1::<u32>()
+            .unwrap();
+        for category in 0..4 {
+            let share = drawn.iter().filter(|&&c| c == category).count() as f64 / 40_000.0;
+            assert!(
+                (share - 0.25).abs() < 4.0 * 0.433 / 200.0,
+                "{category}: {share}"
+            );
+        }
+    }
+
+    /// What a stream gives must not change: stored runs are repeated from it.
+    #[test]
+    fn streams_keep_their_bytes() {
+        let draw: u64 = stream(1, "run", "purpose").random();
+        assert_eq!(draw, 12_011_975_676_851_823_305);
+    }
+
     #[test]
     fn ill_options_are_errors() {
         let mut rng = stream(0, "t", "ill");
         assert!(uniform(&mut rng, 2, (1.0, 0.0)).is_err());
         assert!(uniform(&mut rng, 2, (0.0, f64::NAN)).is_err());
         assert!(normal(&mut rng, 2, 0.0, -1.0).is_err());
+        assert!(truncated_normal(&mut rng, 2, (0.0, 0.0), (0.0, 1.0)).is_err());
+        assert!(truncated_normal(&mut rng, 2, (0.0, 1.0), (1.0, 0.0)).is_err());
+        assert!(truncated_normal(&mut rng, 2, (0.0, 1.0), (50.0, 51.0)).is_err());
+        assert!(bernoulli(&mut rng, 2, 1.1).is_err());
+        assert!(indices(&mut rng, 2, 0).is_err());
+        for weights in [&[][..], &[0.0, 0.0], &[-1.0, 2.0], &[f64::INFINITY]] {
+            assert!(categorical(&mut rng, 2, weights).is_err(), "{weights:?}");
+        }
     }
 }

@@ -1,8 +1,10 @@
-//! Threads: one per training run.
+//! Threads: one per training run, or several for one run.
 //!
 //! The harness trains as many runs at once as there are cores, each on one thread.
-//! That uses the machine fully, never oversubscribes it, and makes every sum independent of the
-//! number of threads.
+//! That uses the machine fully and never oversubscribes it.
+//! A single run can have several threads by [`join_threads`]; results do not depend on their number.
+
+use crate::{ComputeError, Result};
 
 /// Makes candle and its matrix products work on the calling thread only.
 ///
@@ -19,6 +21,54 @@ pub unsafe fn use_one_thread_per_run() {
         // SAFETY: the caller guarantees that no other thread runs yet.
         unsafe { std::env::set_var(variable, "1") };
     }
+}
+
+/// A pool of threads that the thread which made it belongs to.
+#[must_use = "the pool ends when this is dropped"]
+pub struct Threads {
+    pool: rayon::ThreadPool,
+}
+
+impl Threads {
+    /// Number of threads, the caller's included.
+    pub fn count(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+}
+
+/// Lets the kernels that the calling thread starts use `threads` threads, of which it is one.
+///
+/// The caller works instead of waiting for others, which for kernels of less than a millisecond is
+/// most of what two threads gain.
+/// Call [`use_one_thread_per_run`] before: it keeps candle's own pool, whose threads wait in a busy
+/// loop, from taking the same cores.
+///
+/// # Errors
+/// When `threads` is 0, the caller already belongs to a pool, or the system refuses a thread.
+///
+/// # Examples
+/// ```
+/// use ctl_compute::runtime::join_threads;
+///
+/// let threads = join_threads(2)?;
+/// assert_eq!(threads.count(), 2);
+/// assert!(join_threads(2).is_err());
+/// # Ok::<(), ctl_compute::ComputeError>(())
+/// ```
+pub fn join_threads(threads: usize) -> Result<Threads> {
+    if threads == 0 {
+        return Err(ComputeError::Option {
+            op: "threads",
+            key: "count",
+            expected: "at least 1",
+            found: "0".into(),
+        });
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .use_current_thread()
+        .build()?;
+    Ok(Threads { pool })
 }
 
 /// Number of training runs that fit on this machine side by side: one per available core.

@@ -51,6 +51,40 @@ pub mod number {
     }
 }
 
+/// As [`number`], for the values of a map.
+pub mod numbers {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// A number that is written as [`super::number`] writes it.
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "super::number")] f64);
+
+    /// Writes all numbers.
+    ///
+    /// # Errors
+    /// When the serialiser fails.
+    pub fn serialize<S: Serializer>(
+        values: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|(name, value)| (name, Number(*value))))
+    }
+
+    /// Reads all numbers.
+    ///
+    /// # Errors
+    /// On anything but a number or one of the three words.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let values = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        Ok(values.into_iter().map(|(name, n)| (name, n.0)).collect())
+    }
+}
+
 /// Metrics by name; a metric that is undefined on the samples at hand is absent.
 pub type Metrics = BTreeMap<String, f64>;
 
@@ -61,6 +95,7 @@ pub struct Evaluation {
     /// Number of steps taken.
     pub step: u64,
     /// Mean of the objective's terms since the last evaluation.
+    #[serde(with = "numbers")]
     pub terms: BTreeMap<String, f64>,
     /// Score that training-domain validation selects by, higher is better.
     #[serde(with = "number")]
@@ -80,8 +115,10 @@ pub struct Selection {
     #[serde(with = "number")]
     pub score: f64,
     /// On held-out patients of the sources.
+    #[serde(with = "numbers")]
     pub in_distribution: Metrics,
     /// On the target's scored patients.
+    #[serde(with = "numbers")]
     pub target: Metrics,
 }
 
@@ -133,6 +170,9 @@ pub struct Record {
     pub evaluations: Vec<Evaluation>,
     /// By selector; empty when the run diverged before the first evaluation.
     pub selections: BTreeMap<Selector, Selection>,
+    /// blake3 hash of `predictions.csv`; records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<String>,
 }
 
 impl Record {
@@ -157,5 +197,43 @@ impl Record {
             return Err(fault("the id is not the hash of the specification".into()));
         }
         Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_outside_json_survive_in_every_field() {
+        let odd = [
+            ("a", f64::INFINITY),
+            ("b", f64::NEG_INFINITY),
+            ("c", f64::NAN),
+            ("d", 0.25),
+        ];
+        let odd: BTreeMap<String, f64> = odd.map(|(name, v)| (name.to_owned(), v)).into();
+        let evaluation = Evaluation {
+            step: 1,
+            terms: odd.clone(),
+            validation: f64::NAN,
+            oracle: f64::INFINITY,
+        };
+        let selection = Selection {
+            step: 1,
+            score: f64::NEG_INFINITY,
+            in_distribution: odd.clone(),
+            target: odd,
+        };
+        let text = serde_json::to_string(&(&evaluation, &selection)).unwrap();
+        assert!(!text.contains("null"), "{text}");
+        assert_eq!(
+            text.matches(r#"{"a":"inf","b":"-inf","c":"nan","d":0.25}"#)
+                .count(),
+            3
+        );
+        let read: (Evaluation, Selection) = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert!(serde_json::from_str::<Selection>(&text.replace("0.25", "null")).is_err());
     }
 }

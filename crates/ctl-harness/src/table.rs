@@ -1,11 +1,12 @@
 //! Records of a sweep, summarised: one line per cell, method and selector.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ctl_invariance::{Family, Role};
 use serde::Serialize;
 
-use crate::record::{Metrics, Record, Status};
+use crate::record::{Metrics, Record, Selection, Status, number};
 use crate::registry::Registry;
 use crate::vocabulary::{Protocol, Selector, Shift, Task};
 
@@ -13,9 +14,11 @@ use crate::vocabulary::{Protocol, Selector, Shift, Task};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// Mean.
+    #[serde(serialize_with = "number::serialize")]
     pub mean: f64,
-    /// Standard error of the mean (ddof 0, as `DomainBed` prints it); 0 for a single seed.
-    pub standard_error: f64,
+    /// Standard error of the mean (ddof 0, as `DomainBed` prints it); a single seed has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standard_error: Option<f64>,
     /// Number of seeds.
     pub seeds: usize,
 }
@@ -31,7 +34,7 @@ impl Estimate {
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
         Some(Self {
             mean,
-            standard_error: (variance / n).sqrt(),
+            standard_error: (values.len() > 1).then(|| (variance / n).sqrt()),
             seeds: values.len(),
         })
     }
@@ -75,6 +78,13 @@ pub struct Line {
     pub target_by_seed: Vec<f64>,
     /// Runs that diverged.
     pub diverged: usize,
+    /// Seeds without any checkpoint because every draw diverged before its first evaluation; each
+    /// enters the main metric as [`CHANCE`], since leaving it out would flatter the method. Other
+    /// metrics lack these seeds.
+    pub at_chance: usize,
+    /// Some seed scores fewer than [`LEAST_PER_CLASS`] target samples of a class: the figures say
+    /// too little to enter means, tests and ranks over cells.
+    pub few_samples: bool,
     /// What a reader must know.
     pub notes: Vec<String>,
     /// Scored target images (of the first seed) by class.
@@ -95,6 +105,15 @@ pub struct Table {
 /// The metric that the tasks so far are compared by.
 pub const MAIN_METRIC: &str = "auroc";
 
+/// What a ranking without information scores by the main metric.
+pub const CHANCE: f64 = 0.5;
+
+/// Fewest scored target samples of every class for a cell to enter means, tests and ranks.
+///
+/// With fewer than ten of a class a single sample can move the AUROC by more than 0.1, which is
+/// more than most methods differ by.
+pub const LEAST_PER_CLASS: usize = 10;
+
 type Key = (Cell, String);
 
 impl Table {
@@ -105,11 +124,13 @@ impl Table {
             let key = (cell_of(record), record.spec.method.clone());
             groups.entry(key).or_default().push(record);
         }
+        let few = cells_with_few_samples(records);
         let mut lines = Vec::new();
         for ((cell, method), records) in &groups {
             let Ok(entry) = registry.get(method) else {
                 continue;
             };
+            let few_samples = few[cell];
             let oracle = chosen(records, Selector::TargetOracle);
             for &selector in Selector::ALL {
                 let seeds = chosen(records, selector);
@@ -117,6 +138,7 @@ impl Table {
                 line.family = entry.info().family;
                 line.role = entry.info().role;
                 line.regret = regret(&oracle, &seeds);
+                line.few_samples = few_samples;
                 lines.push(line);
             }
         }
@@ -133,6 +155,12 @@ impl Table {
         cells
     }
 
+    /// Whether a cell has too few samples to enter means, tests and ranks.
+    pub fn has_few_samples(&self, cell: &Cell) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| line.few_samples && line.cell == *cell)
+    }
+
     /// The lines of a cell under a selector.
     pub fn lines_of(&self, cell: &Cell, selector: Selector) -> Vec<&Line> {
         self.lines
@@ -142,7 +170,7 @@ impl Table {
     }
 }
 
-fn cell_of(record: &Record) -> Cell {
+pub(crate) fn cell_of(record: &Record) -> Cell {
     let spec = &record.spec;
     Cell {
         task: spec.task,
@@ -154,14 +182,40 @@ fn cell_of(record: &Record) -> Cell {
     }
 }
 
-/// By seed, the selection of the draw that the selector prefers; the first draw wins a tie.
-fn chosen<'a>(
-    records: &[&'a Record],
-    selector: Selector,
-) -> BTreeMap<u64, &'a crate::record::Selection> {
-    let mut best: BTreeMap<u64, (&'a crate::record::Selection, u64)> = BTreeMap::new();
+/// Whether a cell has few samples, by any of its records: all its methods are in or out together.
+fn cells_with_few_samples(records: &[Record]) -> BTreeMap<Cell, bool> {
+    let mut few = BTreeMap::new();
     for record in records {
-        let Some(selection) = record.selections.get(&selector) else {
+        let counts = &record.counts.target_by_class;
+        *few.entry(cell_of(record)).or_insert(false) |=
+            counts.iter().any(|&count| count < LEAST_PER_CLASS);
+    }
+    few
+}
+
+/// What stands for a run that left no checkpoint.
+static WITHOUT_CHECKPOINT: LazyLock<Selection> = LazyLock::new(|| {
+    let chance = || Metrics::from([(MAIN_METRIC.to_owned(), CHANCE)]);
+    Selection {
+        step: 0,
+        score: f64::NEG_INFINITY,
+        in_distribution: chance(),
+        target: chance(),
+    }
+});
+
+/// A record's selection; chance where the run diverged before its first evaluation.
+fn selection_of(record: &Record, selector: Selector) -> Option<&Selection> {
+    let diverged = record.status == Status::Diverged && record.selections.is_empty();
+    let kept = record.selections.get(&selector);
+    kept.or_else(|| diverged.then(|| &*WITHOUT_CHECKPOINT))
+}
+
+/// By seed, the selection of the draw that the selector prefers; the first draw wins a tie.
+fn chosen<'a>(records: &[&'a Record], selector: Selector) -> Chosen<'a> {
+    let mut best: BTreeMap<u64, (&'a Selection, u64)> = BTreeMap::new();
+    for record in records {
+        let Some(selection) = selection_of(record, selector) else {
             continue;
         };
         let draw = record.spec.draw;
@@ -181,7 +235,7 @@ fn chosen<'a>(
         .collect()
 }
 
-type Chosen<'a> = BTreeMap<u64, &'a crate::record::Selection>;
+type Chosen<'a> = BTreeMap<u64, &'a Selection>;
 
 fn regret(oracle: &Chosen<'_>, seeds: &Chosen<'_>) -> Option<f64> {
     let gaps: Vec<f64> = oracle
@@ -215,6 +269,11 @@ fn line_of(cell: &Cell, records: &[&Record], seeds: &Chosen<'_>, selector: Selec
         target: estimates(seeds.values().map(|s| &s.target)),
         target_by_seed: by_seed.collect(),
         diverged,
+        at_chance: seeds
+            .values()
+            .filter(|s| std::ptr::eq(**s, LazyLock::force(&WITHOUT_CHECKPOINT)))
+            .count(),
+        few_samples: false,
         notes,
         target_by_class: records[0].counts.target_by_class.clone(),
         regret: None,
@@ -238,12 +297,18 @@ fn estimates<'a>(all: impl Iterator<Item = &'a Metrics>) -> BTreeMap<String, Est
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_single_seed_has_no_standard_error_in_json() {
+        let json = serde_json::to_string(&Estimate::of(&[0.5])).unwrap();
+        assert_eq!(json, r#"{"mean":0.5,"seeds":1}"#);
+    }
+
     /// Mean 2, population variance 2/3, standard error √(2/9).
     #[test]
     fn standard_error_by_hand() {
         let e = Estimate::of(&[1.0, 2.0, 3.0]).unwrap();
         assert!((e.mean - 2.0).abs() < 1e-12);
-        assert!((e.standard_error - (2f64 / 9.0).sqrt()).abs() < 1e-12);
+        assert!((e.standard_error.unwrap() - (2f64 / 9.0).sqrt()).abs() < 1e-12);
         assert_eq!(Estimate::of(&[]), None);
     }
 }

@@ -1,8 +1,4 @@
 //! What happens to a sweep's folder when commands that differ work in it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper that fails should fail its test"
-)]
 
 use std::path::Path;
 

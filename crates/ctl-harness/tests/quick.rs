@@ -1,8 +1,4 @@
 //! What the `quick` suite promises.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper that fails should fail its test"
-)]
 
 use std::collections::BTreeMap;
 

@@ -111,6 +111,11 @@ fn every_method_trains_predicts_saves_and_loads() {
         let path = run.join("predictions.csv");
         let scored = read_predictions(&path, Selector::TrainingDomain, "target").unwrap();
         assert_eq!(scored.len(), record.counts.target);
+        assert!(scored.iter().all(|prediction| prediction.patient.is_some()));
+        let hash = blake3::hash(&std::fs::read(&path).unwrap())
+            .to_hex()
+            .to_string();
+        assert_eq!(record.predictions, Some(hash));
         let (card, network) = load_model(&run).unwrap();
         let predicted = predict(&card, network.as_ref(), &folder).unwrap();
         assert_eq!(predicted.len(), 8);

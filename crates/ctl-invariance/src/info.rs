@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
-    /// Plain training and its variants.
+    /// Plain training, and training that is robust over mixtures of the environments.
     Baseline,
     /// Correlation-based adaptation: alignment, adversaries, augmentation, reweighting.
     Correlation,

@@ -1,4 +1,5 @@
-//! Golden numbers from `SciPy` and scikit-learn; `golden/make_metrics.py` made them.
+//! Golden numbers from `SciPy` and scikit-learn; `golden/make_metrics.py` made them, and
+//! `golden/make_clustered_auroc.py` those of the clustered AUROC, from its definition in fractions.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use ctl_metrics::discrimination::{
     predicted_classes, top_k_accuracy,
 };
 use ctl_metrics::groups::GroupTable;
+use ctl_metrics::interval::clustered_auroc;
 use ctl_metrics::rank::{
     friedman, paired_differences, paired_t, sign_flip_exact, studentized_range_cdf,
     wilcoxon_signed_rank,
@@ -231,6 +233,34 @@ fn studentized_range_agrees_with_scipy() {
         assert!(
             (studentized_range_cdf(q, k).unwrap() - expected).abs() < 1e-8,
             "{q} {k}"
+        );
+    }
+}
+
+#[derive(Deserialize)]
+struct ClusteredCase {
+    scores: Vec<f64>,
+    labels: Vec<u8>,
+    clusters: Vec<usize>,
+    expected: BTreeMap<String, f64>,
+}
+
+#[test]
+fn clustered_auroc_agrees_with_its_definition() {
+    let text = include_str!("golden/clustered_auroc.json");
+    let cases: Vec<ClusteredCase> = serde_json::from_str(text).unwrap();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let labels: Vec<bool> = case.labels.iter().map(|&label| label == 1).collect();
+        let found = clustered_auroc(&case.scores, &labels, &case.clusters, 0.95).unwrap();
+        assert_near("auroc", found.auroc, case.expected["auroc"]);
+        assert_near("variance", found.variance, case.expected["variance"]);
+        assert_near("clusters", found.clusters as f64, case.expected["clusters"]);
+        let reach = 1.959_963_984_540_054 * found.variance.sqrt();
+        assert_near(
+            "lower",
+            found.interval.lower,
+            (found.auroc - reach).max(0.0),
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use ctl_metrics::calibration::{Binning, ReliabilityTable, TopPrediction, brier, log_loss};
 use ctl_metrics::discrimination::{auroc, average_precision};
-use ctl_metrics::interval::{Resampler, bootstrap, delong, paired_delong};
+use ctl_metrics::interval::{Resampler, bootstrap, clustered_auroc, delong, paired_delong};
 use ctl_metrics::rank::{friedman, holm, mid_ranks, sign_flip_exact, wilcoxon_signed_rank};
 use ctl_metrics::regression::kendall_tau_b;
 use ctl_metrics::{Direction, gather};
@@ -46,6 +46,23 @@ proptest! {
         let negated: Vec<f64> = scores.iter().map(|s| -s).collect();
         let sum = auroc(&scores, &labels).unwrap() + auroc(&negated, &labels).unwrap();
         prop_assert!((sum - 1.0).abs() < CLOSE);
+    }
+
+    #[test]
+    fn names_and_order_of_clusters_do_not_matter((scores, labels) in scored(), every in 2_usize..5) {
+        let n = scores.len();
+        let clusters: Vec<usize> = (0..n).map(|i| i % every.min(n / 2)).collect();
+        let renamed: Vec<String> = clusters.iter().rev().map(|c| format!("p{}", 9 - c)).collect();
+        let (mut back, mut back_labels) = (scores.clone(), labels.clone());
+        back.reverse();
+        back_labels.reverse();
+        let one = clustered_auroc(&scores, &labels, &clusters, 0.95);
+        let other = clustered_auroc(&back, &back_labels, &renamed, 0.95);
+        prop_assert_eq!(one.is_ok(), other.is_ok());
+        if let (Ok(one), Ok(other)) = (one, other) {
+            prop_assert!((one.variance - other.variance).abs() < CLOSE);
+            prop_assert!(one.interval.lower <= one.auroc && one.auroc <= one.interval.upper);
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Small convolutional networks.
 
 use candle_core::Tensor;
+use ctl_compute::ops::Activation;
 use ctl_compute::ops::global_average_pool;
 
-use crate::layers::ConvSize;
+use crate::layers::{ConvSize, to_channels_last};
 use crate::{Conv, GroupNorm, Linear, Mode, Network, NetworkOutput, Parameters, Result};
 
 /// A convolution, `ReLU` and group normalisation, in that order.
@@ -21,7 +22,8 @@ impl Block {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward_relu(input)?)
+        let hidden = self.conv.forward_with(input, Activation::Relu)?;
+        self.norm.forward(&hidden)
     }
 }
 
@@ -46,7 +48,15 @@ impl MnistCnn {
     /// # Errors
     /// When a size is 0.
     pub fn new(channels: usize, outputs: usize, seed: u64, run: &str) -> Result<Self> {
-        let mut p = Parameters::new(seed, run);
+        Self::from_parameters(Parameters::new(seed, run), channels, outputs)
+    }
+
+    /// The same with weights that are added to `p`.
+    pub(crate) fn from_parameters(
+        mut p: Parameters,
+        channels: usize,
+        outputs: usize,
+    ) -> Result<Self> {
         let mut blocks = Vec::new();
         let mut inputs = channels;
         for (index, (width, stride)) in MNIST_WIDTHS.into_iter().zip(MNIST_STRIDES).enumerate() {
@@ -101,7 +111,15 @@ impl SmallCnn {
     /// # Errors
     /// When a size is 0.
     pub fn new(channels: usize, outputs: usize, seed: u64, run: &str) -> Result<Self> {
-        let mut p = Parameters::new(seed, run);
+        Self::from_parameters(Parameters::new(seed, run), channels, outputs)
+    }
+
+    /// The same with weights that are added to `p`.
+    pub(crate) fn from_parameters(
+        mut p: Parameters,
+        channels: usize,
+        outputs: usize,
+    ) -> Result<Self> {
         let mut blocks = Vec::new();
         let mut inputs = channels;
         for (index, width) in SMALL_WIDTHS.into_iter().enumerate() {
@@ -138,7 +156,7 @@ impl Network for SmallCnn {
 }
 
 fn forward_blocks(blocks: &[Block], head: &Linear, images: &Tensor) -> Result<NetworkOutput> {
-    let mut hidden = images.clone();
+    let mut hidden = to_channels_last(images)?;
     for block in blocks {
         hidden = block.forward(&hidden)?;
     }

@@ -1,7 +1,12 @@
 //! Networks for medical images, built from the checked operators of `ctl-compute`.
 //!
-//! Every network maps images `[B, C, H, W]` to features `[B, F]` (what invariance objectives look
-//! at) and outputs `[B, K]` (a linear head on the features).
+//! A [`Network`] maps images `[B, C, H, W]` to features `[B, F]` (what invariance objectives look
+//! at) and outputs `[B, K]` (a linear head on the features): [`Mlp`], [`MnistCnn`], [`SmallCnn`],
+//! [`ResNet18`].
+//! [`UNet`] maps images or volumes to logits of their size, [`ConvVae`] and [`Hvae`] model them.
+//!
+//! Images enter and leave with channels first; inside, channels are last.
+//! Weights have the names and shapes of `PyTorch`'s modules.
 //!
 //! # Examples
 //! ```
@@ -21,18 +26,25 @@
 //! # Ok::<(), ctl_nets::NetError>(())
 //! ```
 
+mod axes;
 mod cnn;
 mod error;
+mod hvae;
 mod layers;
 mod mlp;
 mod parameters;
 mod resnet;
 mod spec;
+mod unet;
+mod vae;
 
 pub use cnn::{MnistCnn, SmallCnn};
 pub use error::{NetError, Result};
-pub use layers::{BatchNorm, Conv, GroupNorm, Linear};
+pub use hvae::{DecoderStage, EncoderStage, Hvae, HvaeOutput, HvaeSpec};
+pub use layers::{BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
 pub use mlp::{Mlp, MlpSpec};
 pub use parameters::{Initialiser, Parameters};
 pub use resnet::ResNet18;
 pub use spec::{Architecture, Mode, Network, NetworkOutput, NetworkSpec};
+pub use unet::{UNet, UNetSpec};
+pub use vae::{ConvVae, ConvVaeSpec, VaeOutput};

@@ -30,6 +30,11 @@ impl Mlp {
     /// # Errors
     /// When a size is 0.
     pub fn new(spec: MlpSpec, seed: u64, run: &str) -> Result<Self> {
+        Self::from_parameters(Parameters::new(seed, run), spec)
+    }
+
+    /// The same with weights that are added to `p`.
+    pub(crate) fn from_parameters(mut p: Parameters, spec: MlpSpec) -> Result<Self> {
         for (key, size) in [
             ("inputs", spec.inputs),
             ("hidden", spec.hidden),
@@ -44,7 +49,6 @@ impl Mlp {
                 });
             }
         }
-        let mut p = Parameters::new(seed, run);
         let mut layer = |name: &str, inputs: usize, outputs: usize| {
             let weight = Initialiser::xavier_uniform(inputs, outputs);
             Linear::with(

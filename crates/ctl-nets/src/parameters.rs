@@ -43,6 +43,20 @@ impl Initialiser {
         }
     }
 
+    /// The same with every first value multiplied by `factor`.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        match self {
+            Self::Constant(value) => Self::Constant(value * factor),
+            Self::Uniform { bound } => Self::Uniform {
+                bound: bound * factor,
+            },
+            Self::Normal { standard_deviation } => Self::Normal {
+                standard_deviation: standard_deviation * factor,
+            },
+        }
+    }
+
     /// He et al. 2015, equation 10, over the outgoing connections:
     /// normal with standard deviation `√(2 / fan out)`.
     pub fn he_normal_out(fan_out: usize) -> Self {
@@ -59,6 +73,7 @@ impl Initialiser {
 pub struct Parameters {
     seed: u64,
     run: String,
+    dtype: DType,
     trained: BTreeMap<String, Var>,
     buffers: BTreeMap<String, Var>,
     order: Vec<String>,
@@ -70,9 +85,20 @@ impl Parameters {
         Self {
             seed,
             run: run.to_owned(),
+            dtype: DType::F32,
             trained: BTreeMap::new(),
             buffers: BTreeMap::new(),
             order: Vec::new(),
+        }
+    }
+
+    /// The same in double precision, for checks by finite differences; optimisers and files are
+    /// single precision.
+    #[must_use]
+    pub fn in_double_precision(self) -> Self {
+        Self {
+            dtype: DType::F64,
+            ..self
         }
     }
 
@@ -103,13 +129,14 @@ impl Parameters {
 
     fn draw(&self, name: &str, shape: &[usize], initialiser: Initialiser) -> Result<Tensor> {
         let rng = &mut self.stream(name);
-        Ok(match initialiser {
+        let drawn = match initialiser {
             Initialiser::Constant(value) => Tensor::full(value as f32, shape, &Device::Cpu)?,
             Initialiser::Uniform { bound } => random::uniform(rng, shape, (-bound, bound))?,
             Initialiser::Normal { standard_deviation } => {
                 random::normal(rng, shape, 0.0, standard_deviation)?
             }
-        })
+        };
+        Ok(drawn.to_dtype(self.dtype)?)
     }
 
     fn stream(&self, name: &str) -> ChaCha8Rng {
@@ -124,6 +151,14 @@ impl Parameters {
             .collect()
     }
 
+    /// Names and shapes of the trained weights in the order of [`Parameters::trained`].
+    pub fn shapes(&self) -> Vec<(&str, &[usize])> {
+        self.order
+            .iter()
+            .map(|name| (name.as_str(), self.trained[name].dims()))
+            .collect()
+    }
+
     /// Number of trained values.
     pub fn count(&self) -> usize {
         self.trained.values().map(|v| v.elem_count()).sum()
@@ -135,7 +170,7 @@ impl Parameters {
     /// When a tensor cannot be read back from its device.
     pub fn snapshot(&self) -> Result<BTreeMap<String, Vec<f32>>> {
         self.all()
-            .map(|(name, var)| Ok((name.clone(), var.flatten_all()?.to_vec1::<f32>()?)))
+            .map(|(name, var)| Ok((name.clone(), single(var)?)))
             .collect()
     }
 
@@ -155,7 +190,8 @@ impl Parameters {
                     found: format!("{:?} values", snapshot.get(name).map(Vec::len)),
                 }));
             };
-            var.set(&Tensor::from_slice(values, var.shape(), &Device::Cpu)?)?;
+            let values = Tensor::from_slice(values, var.shape(), &Device::Cpu)?;
+            var.set(&values.to_dtype(self.dtype)?)?;
         }
         Ok(())
     }
@@ -171,7 +207,7 @@ impl Parameters {
     pub fn to_safetensors(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
         let mut stored = Vec::new();
         for (name, var) in self.all() {
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            let values = single(var)?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             stored.push((name.clone(), var.dims().to_vec(), bytes));
         }
@@ -218,6 +254,10 @@ impl Parameters {
     }
 }
 
+fn single(var: &Var) -> Result<Vec<f32>> {
+    Ok(var.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
+}
+
 fn tensor_of(path: &Path, file: &SafeTensors<'_>, name: &str, var: &Var) -> Result<Tensor> {
     let fault = |found: String| NetError::Weights {
         path: path.to_path_buf(),
@@ -234,6 +274,5 @@ fn tensor_of(path: &Path, file: &SafeTensors<'_>, name: &str, var: &Var) -> Resu
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
-    debug_assert_eq!(var.dtype(), DType::F32);
-    Ok(Tensor::from_vec(values, var.shape(), &Device::Cpu)?)
+    Ok(Tensor::from_vec(values, var.shape(), &Device::Cpu)?.to_dtype(var.dtype())?)
 }

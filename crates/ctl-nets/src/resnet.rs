@@ -1,10 +1,11 @@
 //! ResNet-18 (He et al. 2016) with a stem for small images.
 
 use candle_core::Tensor;
-use ctl_compute::ops::{global_average_pool, max_pool2d, relu};
+use ctl_compute::ops::global_average_pool;
 
-use crate::layers::ConvSize;
-use crate::{BatchNorm, Conv, Linear, Mode, Network, NetworkOutput, Parameters, Result};
+use crate::axes::max_pool;
+use crate::layers::{ConvNorm, ConvSize, to_channels_last};
+use crate::{Linear, Mode, Network, NetworkOutput, Parameters, Result};
 
 /// Images of at least this side get the 7×7 stride-2 stem with 2×2 pooling; smaller ones a 3×3
 /// stem that keeps the size, as is usual for 28 and 32 pixels.
@@ -12,28 +13,14 @@ const LARGE_STEM_FROM: usize = 48;
 const WIDTHS: [usize; 4] = [64, 128, 256, 512];
 const BLOCKS_PER_STAGE: usize = 2;
 
-struct Unit {
-    conv: Conv,
-    norm: BatchNorm,
-}
-
-impl Unit {
-    fn new(p: &mut Parameters, name: &str, size: ConvSize) -> Result<Self> {
-        Ok(Self {
-            conv: Conv::unbiased(p, &format!("{name}.conv"), size)?,
-            norm: BatchNorm::new(p, &format!("{name}.norm"), size.outputs)?,
-        })
-    }
-
-    fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward(input)?, mode)
-    }
+fn unit(p: &mut Parameters, name: &str, size: ConvSize) -> Result<ConvNorm> {
+    ConvNorm::new(p, name, size, size.he_normal())
 }
 
 struct BasicBlock {
-    first: Unit,
-    second: Unit,
-    shortcut: Option<Unit>,
+    first: ConvNorm,
+    second: ConvNorm,
+    shortcut: Option<ConvNorm>,
 }
 
 impl BasicBlock {
@@ -47,22 +34,21 @@ impl BasicBlock {
         };
         let needs_projection = inputs != outputs || stride != 1;
         Ok(Self {
-            first: Unit::new(p, &format!("{name}.first"), first)?,
-            second: Unit::new(p, &format!("{name}.second"), second)?,
+            first: unit(p, &format!("{name}.first"), first)?,
+            second: unit(p, &format!("{name}.second"), second)?,
             shortcut: needs_projection
-                .then(|| Unit::new(p, &format!("{name}.shortcut"), projection))
+                .then(|| unit(p, &format!("{name}.shortcut"), projection))
                 .transpose()?,
         })
     }
 
     fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        let hidden = relu(&self.first.forward(input, mode)?)?;
-        let residual = self.second.forward(&hidden, mode)?;
+        let hidden = self.first.forward_relu(input, None, mode)?;
         let shortcut = match &self.shortcut {
             Some(unit) => unit.forward(input, mode)?,
             None => input.clone(),
         };
-        Ok(relu(&(residual + shortcut)?)?)
+        self.second.forward_relu(&hidden, Some(&shortcut), mode)
     }
 }
 
@@ -73,7 +59,7 @@ impl BasicBlock {
 /// Deviation: the stem pools 2×2 windows, or is a 3×3 convolution for images under 48 pixels.
 pub struct ResNet18 {
     parameters: Parameters,
-    stem: Unit,
+    stem: ConvNorm,
     pooled: bool,
     blocks: Vec<BasicBlock>,
     head: Linear,
@@ -85,20 +71,25 @@ impl ResNet18 {
     /// # Errors
     /// When a size is 0.
     pub fn new([channels, side, outputs]: [usize; 3], seed: u64, run: &str) -> Result<Self> {
-        let mut p = Parameters::new(seed, run);
+        let sizes = [channels, side, outputs];
+        Self::from_parameters(Parameters::new(seed, run), sizes)
+    }
+
+    /// The same with weights that are added to `p`.
+    pub(crate) fn from_parameters(
+        mut p: Parameters,
+        [channels, side, outputs]: [usize; 3],
+    ) -> Result<Self> {
         let pooled = side >= LARGE_STEM_FROM;
         let stem = if pooled {
             ConvSize {
-                inputs: channels,
-                outputs: WIDTHS[0],
-                kernel: 7,
                 stride: 2,
-                padding: 3,
+                ..ConvSize::same(channels, WIDTHS[0], 7)
             }
         } else {
             ConvSize::three(channels, WIDTHS[0], 1)
         };
-        let stem = Unit::new(&mut p, "stem", stem)?;
+        let stem = unit(&mut p, "stem", stem)?;
         let mut blocks = Vec::new();
         let mut inputs = WIDTHS[0];
         for (stage, outputs) in WIDTHS.into_iter().enumerate() {
@@ -122,9 +113,10 @@ impl ResNet18 {
 
 impl Network for ResNet18 {
     fn forward(&self, images: &Tensor, mode: Mode) -> Result<NetworkOutput> {
-        let mut hidden = relu(&self.stem.forward(images, mode)?)?;
+        let images = to_channels_last(images)?;
+        let mut hidden = self.stem.forward_relu(&images, None, mode)?;
         if self.pooled {
-            hidden = max_pool2d(&hidden, 2, 2)?;
+            hidden = max_pool(&hidden, 2)?;
         }
         for block in &self.blocks {
             hidden = block.forward(&hidden, mode)?;

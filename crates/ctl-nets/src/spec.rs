@@ -78,6 +78,14 @@ impl NetworkSpec {
     /// # Errors
     /// When a size is 0.
     pub fn build(&self, seed: u64, run: &str) -> Result<Box<dyn Network>> {
+        self.build_from(Parameters::new(seed, run))
+    }
+
+    /// The same with weights that are added to `parameters`, an empty set.
+    ///
+    /// # Errors
+    /// When a size is 0.
+    pub fn build_from(&self, parameters: Parameters) -> Result<Box<dyn Network>> {
         for (key, size) in [
             ("channels", self.channels),
             ("height", self.height),
@@ -93,7 +101,7 @@ impl NetworkSpec {
                 });
             }
         }
-        let (channels, outputs) = (self.channels, self.outputs);
+        let (channels, outputs, p) = (self.channels, self.outputs, parameters);
         Ok(match self.architecture {
             Architecture::Mlp => {
                 let spec = MlpSpec {
@@ -101,13 +109,13 @@ impl NetworkSpec {
                     hidden: MLP_HIDDEN,
                     outputs,
                 };
-                Box::new(Mlp::new(spec, seed, run)?)
+                Box::new(Mlp::from_parameters(p, spec)?)
             }
-            Architecture::SmallCnn => Box::new(SmallCnn::new(channels, outputs, seed, run)?),
-            Architecture::MnistCnn => Box::new(MnistCnn::new(channels, outputs, seed, run)?),
+            Architecture::SmallCnn => Box::new(SmallCnn::from_parameters(p, channels, outputs)?),
+            Architecture::MnistCnn => Box::new(MnistCnn::from_parameters(p, channels, outputs)?),
             Architecture::ResNet18 => {
                 let side = self.height.min(self.width);
-                Box::new(ResNet18::new([channels, side, outputs], seed, run)?)
+                Box::new(ResNet18::from_parameters(p, [channels, side, outputs])?)
             }
         })
     }

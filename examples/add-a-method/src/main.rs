@@ -2,6 +2,7 @@
 
 mod worst_case;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         out: folder.path(),
         jobs: 2,
         save_models: false,
-        provenance: std::collections::BTreeMap::new(),
+        provenance: BTreeMap::new(),
     };
     let info = sweep_info(&suite, &plan, "cargo run");
     let outcome = launch(&info, &plan, &registry, &options, &Silent)?;

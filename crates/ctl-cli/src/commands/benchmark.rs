@@ -112,31 +112,38 @@ fn filter(options: &Benchmark) -> anyhow::Result<Filter> {
     })
 }
 
-/// The command that repeats this invocation, without the name of the binary's folder.
+/// The command that repeats this invocation from the same folder: options as they were typed, so
+/// that a sweep with relative paths can be repeated in another checkout.
 fn command_line(options: &Benchmark) -> String {
-    let mut words = vec![format!("cargo xtask benchmark --suite {}", options.suite)];
-    for (flag, values) in [
-        ("task", &options.task),
-        ("shift", &options.shift),
-        ("method", &options.method),
-    ] {
-        if !values.is_empty() {
-            words.push(format!("--{flag} {}", values.join(",")));
+    let mut words = vec!["cargo".to_owned(), "xtask".into(), "benchmark".into()];
+    let mut add = |flag: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([format!("--{flag}"), quoted(&value)]);
         }
-    }
-    if let Some(seeds) = options.seeds {
-        words.push(format!("--seeds {seeds}"));
-    }
-    if let Some(data) = &options.data {
-        // The folder's own name is enough to recognise it; where it lies is this machine's affair.
-        let name = data
-            .file_name()
-            .unwrap_or(data.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        words.push(format!("--data {name}"));
+    };
+    let list = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
+    add("suite", Some(options.suite.clone()));
+    add("task", list(&options.task));
+    add("shift", list(&options.shift));
+    add("method", list(&options.method));
+    add("seeds", options.seeds.map(|n| n.to_string()));
+    add("data", path(&options.data));
+    add("jobs", options.jobs.map(|n| n.to_string()));
+    add("out", path(&options.out));
+    if options.save_models {
+        words.push("--save-models".into());
     }
     words.join(" ")
+}
+
+/// A word that a POSIX shell reads back as it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<ExitCode> {
@@ -206,5 +213,40 @@ fn report_failures(failures: &[HarnessError]) {
             format!(" (and {others} other runs, for the same reason)")
         };
         eprintln!("error: {whole}{more}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    fn command_of(words: &[&str]) -> String {
+        let words = ["ctl", "benchmark"].iter().chain(words);
+        match Arguments::try_parse_from(words).unwrap().command {
+            Command::Benchmark(options) => command_line(&options),
+            _ => unreachable!("the words say benchmark"),
+        }
+    }
+
+    #[test]
+    fn the_command_has_every_option_as_it_was_typed() {
+        let words = "--suite my.toml --task classification --shift combined --method erm,irm \
+                     --seeds 2 --data ../data/films --jobs 3 --out out/x --save-models";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let expected = format!("cargo xtask benchmark {}", words.join(" "));
+        assert_eq!(command_of(&words), expected);
+    }
+
+    #[test]
+    fn words_with_other_characters_are_quoted() {
+        let found = command_of(&["--data", "my films/it's; $x"]);
+        assert_eq!(
+            found,
+            r"cargo xtask benchmark --suite quick --data 'my films/it'\''s; $x'"
+        );
+        assert_eq!(quoted(""), "''");
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod benchmark;
 pub(crate) mod conformance;
 pub(crate) mod data;
 pub(crate) mod methods;
+pub(crate) mod perf;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod reproduce;

@@ -1,22 +1,42 @@
 //! Operators over candle tensors, each with a gradient that a test compares with finite
 //! differences.
 //!
-//! Layout is `[B, C, H, W]`; values may be `f32` or `f64`.
+//! Images and volumes have their channels last: `[B, H, W, C]` and `[B, D, H, W, C]`; values may
+//! be `f32` or `f64`. Backward passes are made of operators that have one themselves, and every
+//! result is the same bytes on any number of threads.
 
 mod activation;
-mod channel;
-mod conv;
-mod group_norm;
-mod kernels;
-mod linear;
-mod norm;
-mod pool;
+mod convolution;
+mod custom;
+mod dense;
+mod dropout;
+mod loss;
+mod normalisation;
+mod pointwise;
+mod pooling;
+mod resampling;
+mod softmax;
 mod storage;
 
-pub use activation::{log_softmax, softmax};
-pub use channel::channel_bias;
-pub use conv::{Conv2dParams, conv2d};
-pub use group_norm::group_norm;
-pub use linear::{Activation, linear, relu};
-pub use norm::{BatchStatistics, batch_norm, batch_norm_with};
-pub use pool::{global_average_pool, max_pool2d};
+pub use activation::Activation;
+pub use convolution::{
+    ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv3d,
+};
+pub use dense::linear;
+pub use dropout::dropout;
+pub use loss::{Reduction, binary_cross_entropy, cross_entropy};
+pub use normalisation::{
+    ChannelStatistics, NormParams, Rectifier, batch_norm, batch_norm_with, channel_bias,
+    group_norm, instance_norm, layer_norm,
+};
+pub use pointwise::{
+    Function, activate, add_activated, concat_channels, erf, gelu, gelu_tanh, leaky_relu, relu,
+    sigmoid, silu, softplus, tanh,
+};
+pub use pooling::{
+    Windows, average_pool2d, average_pool3d, global_average_pool, global_max_pool, max_pool2d,
+    max_pool3d,
+};
+pub use resampling::{Interpolation, rescale, resize};
+pub use softmax::{log_softmax, softmax};
+pub(crate) use storage::values;

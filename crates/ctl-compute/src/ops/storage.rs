@@ -12,3 +12,40 @@ pub(super) fn slice<'a, T: WithDType>(
     })?;
     Ok(&storage.as_slice::<T>()?[start..end])
 }
+
+/// Evaluates `body` on the values of a tensor that has been checked to hold floats on the CPU.
+macro_rules! with_values {
+    ($tensor:expr, |$values:ident| $body:expr) => {{
+        let tensor = $tensor.contiguous()?;
+        let (storage, layout) = tensor.storage_and_layout();
+        let candle_core::Storage::Cpu(storage) = &*storage else {
+            return Err(candle_core::Error::Msg("values are not on the CPU".into()).into());
+        };
+        match storage {
+            candle_core::CpuStorage::F64(_) => {
+                let $values = $crate::ops::storage::slice::<f64>(storage, layout)?;
+                $body
+            }
+            _ => {
+                let $values = $crate::ops::storage::slice::<f32>(storage, layout)?;
+                $body
+            }
+        }
+    }};
+}
+
+pub(super) use with_values;
+
+/// Runs `read` on the values of a tensor where they lie, or on a copy where they are not
+/// contiguous.
+pub(crate) fn values<R>(
+    tensor: &candle_core::Tensor,
+    read: impl FnOnce(&[f32]) -> R,
+) -> crate::Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let candle_core::Storage::Cpu(storage) = &*storage else {
+        return Err(candle_core::Error::Msg("values are not on the CPU".into()).into());
+    };
+    Ok(read(slice::<f32>(storage, layout)?))
+}

@@ -1,13 +1,16 @@
-//! Adam (Kingma & Ba 2015), in one pass over each variable.
-
-use std::cell::RefCell;
+//! Adam (Kingma & Ba 2015) and `AdamW` (Loshchilov & Hutter 2019), in one pass over each variable.
 
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::inplace::{sizes, update_in_place};
-use super::{Optimiser, OptimiserState};
-use crate::{ComputeError, Result};
+use super::clipping::Clipping;
+use super::groups::{ParameterGroup, Slot, sizes, slots};
+use super::inplace::update_in_place;
+use super::{
+    Optimiser, OptimiserState, check_decay, check_not_negative, check_positive, check_sizes,
+};
+use crate::Result;
+use crate::kernels::update::{self, AdamStep, Clip};
 
 /// Settings of [`Adam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,29 +41,11 @@ impl Default for AdamParams {
 
 impl AdamParams {
     fn validate(&self) -> Result<()> {
-        let fault = |key, expected, found: f64| {
-            Err(ComputeError::Option {
-                op: "adam",
-                key,
-                expected,
-                found: found.to_string(),
-            })
-        };
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return fault("learning_rate", "positive and finite", self.learning_rate);
-        }
-        for (key, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
-            if !(0.0..1.0).contains(&beta) {
-                return fault(key, "in [0, 1)", beta);
-            }
-        }
-        if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
-            return fault("epsilon", "positive and finite", self.epsilon);
-        }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return fault("weight_decay", "finite and not negative", self.weight_decay);
-        }
-        Ok(())
+        check_positive("adam", "learning_rate", self.learning_rate)?;
+        check_decay("adam", "beta1", self.beta1)?;
+        check_decay("adam", "beta2", self.beta2)?;
+        check_positive("adam", "epsilon", self.epsilon)?;
+        check_not_negative("adam", "weight_decay", self.weight_decay)
     }
 }
 
@@ -73,8 +58,11 @@ impl AdamParams {
 /// Kingma & Ba 2015, algorithm 1.
 pub struct Adam {
     params: AdamParams,
-    variables: Vec<Var>,
-    moments: Vec<RefCell<Moments>>,
+    decoupled: bool,
+    clipping: Clipping,
+    slots: Vec<Slot>,
+    moments: Vec<Moments>,
+    rate_factor: f64,
     step: u64,
 }
 
@@ -89,92 +77,104 @@ impl Adam {
     /// # Errors
     /// When a setting lies outside its range.
     pub fn new(variables: Vec<Var>, params: AdamParams) -> Result<Self> {
+        Self::with_groups(vec![variables.into()], params)
+    }
+
+    /// An optimiser over groups of variables, some with settings of their own.
+    ///
+    /// # Errors
+    /// When a setting lies outside its range.
+    pub fn with_groups(groups: Vec<ParameterGroup>, params: AdamParams) -> Result<Self> {
         params.validate()?;
-        let moments = zero_moments(&variables);
+        let slots = slots("adam", groups, (params.learning_rate, params.weight_decay))?;
         Ok(Self {
             params,
-            variables,
-            moments,
+            decoupled: false,
+            clipping: Clipping::default(),
+            moments: zero_moments(&slots),
+            slots,
+            rate_factor: 1.0,
             step: 0,
         })
     }
-}
 
-fn zero_moments(variables: &[Var]) -> Vec<RefCell<Moments>> {
-    sizes(variables)
-        .into_iter()
-        .map(|n| {
-            RefCell::new(Moments {
-                first: vec![0.0; n],
-                second: vec![0.0; n],
-            })
-        })
-        .collect()
-}
+    /// The same with bounds on its gradients.
+    ///
+    /// # Errors
+    /// When a bound is not positive.
+    pub fn clipped(mut self, clipping: Clipping) -> Result<Self> {
+        clipping.validate()?;
+        self.clipping = clipping;
+        Ok(self)
+    }
 
-/// Constants of one update, shared by all variables.
-struct Step {
-    beta1: f32,
-    beta2: f32,
-    /// `1 − β₁` and `1 − β₂`, taken in double precision: in `f32` the second loses five digits.
-    rest: [f32; 2],
-    /// `η / (1 − β₁ᵗ)`
-    rate: f32,
-    /// `1 / √(1 − β₂ᵗ)`
-    root_correction: f32,
-    epsilon: f32,
-    weight_decay: f32,
-}
-
-impl Step {
-    fn new(p: &AdamParams, step: u64) -> Self {
-        let t = i32::try_from(step).unwrap_or(i32::MAX);
-        Self {
-            beta1: p.beta1 as f32,
-            beta2: p.beta2 as f32,
+    /// Constants of the current step for one variable.
+    fn constants(&self, slot: &Slot, clip: Clip) -> AdamStep {
+        let (p, t) = (&self.params, i32::try_from(self.step).unwrap_or(i32::MAX));
+        let rate = slot.learning_rate * self.rate_factor;
+        let (coupled, shrink) = if self.decoupled {
+            (0.0, 1.0 - rate * slot.weight_decay)
+        } else {
+            (slot.weight_decay, 1.0)
+        };
+        AdamStep {
+            clip,
+            beta: [p.beta1 as f32, p.beta2 as f32],
             rest: [(1.0 - p.beta1) as f32, (1.0 - p.beta2) as f32],
-            rate: (p.learning_rate / (1.0 - p.beta1.powi(t))) as f32,
+            rate: (rate / (1.0 - p.beta1.powi(t))) as f32,
             root_correction: (1.0 / (1.0 - p.beta2.powi(t)).sqrt()) as f32,
             epsilon: p.epsilon as f32,
-            weight_decay: p.weight_decay as f32,
+            coupled_decay: coupled as f32,
+            shrink: shrink as f32,
         }
     }
+}
 
-    fn apply(&self, parameters: &mut [f32], gradient: &[f32], moments: &mut Moments) {
-        let states = moments.first.iter_mut().zip(&mut moments.second);
-        for ((theta, &g), (m, v)) in parameters.iter_mut().zip(gradient).zip(states) {
-            let g = g + self.weight_decay * *theta;
-            *m = self.beta1 * *m + self.rest[0] * g;
-            *v = self.beta2 * *v + self.rest[1] * g * g;
-            *theta -= self.rate * *m / (v.sqrt() * self.root_correction + self.epsilon);
-        }
-    }
+fn zero_moments(slots: &[Slot]) -> Vec<Moments> {
+    let zero = |n: usize| Moments {
+        first: vec![0.0; n],
+        second: vec![0.0; n],
+    };
+    sizes(slots).into_iter().map(zero).collect()
 }
 
 impl Optimiser for Adam {
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        let clip = self
+            .clipping
+            .of(self.slots.iter().map(|s| &s.variable), gradients)?;
         self.step += 1;
-        let step = Step::new(&self.params, self.step);
-        for (variable, moments) in self.variables.iter().zip(&self.moments) {
-            if let Some(gradient) = gradients.get(variable) {
-                update_in_place(variable, gradient, |parameters, gradient| {
-                    step.apply(parameters, gradient, &mut moments.borrow_mut());
-                })?;
+        let steps: Vec<_> = self.slots.iter().map(|s| self.constants(s, clip)).collect();
+        for ((slot, moments), step) in self.slots.iter().zip(&mut self.moments).zip(&steps) {
+            if let Some(gradient) = gradients.get(&slot.variable) {
+                update_in_place(
+                    &slot.variable,
+                    gradient,
+                    moments,
+                    |theta, gradient, moments| {
+                        let states = [theta, &mut moments.first[..], &mut moments.second[..]];
+                        update::adam(step, gradient, states);
+                    },
+                )?;
             }
         }
         Ok(())
     }
 
+    fn set_rate_factor(&mut self, factor: f64) {
+        self.rate_factor = factor;
+    }
+
     fn reset(&mut self) {
         self.step = 0;
-        self.moments = zero_moments(&self.variables);
+        self.moments = zero_moments(&self.slots);
     }
 
     fn state(&self) -> OptimiserState {
-        let moments = self.moments.iter().flat_map(|m| {
-            let m = m.borrow();
-            [m.first.clone(), m.second.clone()]
-        });
+        let moments = self
+            .moments
+            .iter()
+            .flat_map(|m| [m.first.clone(), m.second.clone()]);
         OptimiserState {
             step: self.step,
             moments: moments.collect(),
@@ -182,23 +182,77 @@ impl Optimiser for Adam {
     }
 
     fn restore(&mut self, state: &OptimiserState) -> Result<()> {
-        let expected: Vec<usize> = sizes(&self.variables)
+        let expected: Vec<usize> = sizes(&self.slots)
             .into_iter()
             .flat_map(|n| [n, n])
             .collect();
-        super::sgd::check_sizes("adam", &expected, state)?;
+        check_sizes("adam", &expected, &state.moments)?;
         self.step = state.step;
-        self.moments = state
-            .moments
-            .chunks_exact(2)
-            .map(|pair| {
-                RefCell::new(Moments {
-                    first: pair[0].clone(),
-                    second: pair[1].clone(),
-                })
-            })
-            .collect();
+        let pairs = state.moments.chunks_exact(2).map(|pair| Moments {
+            first: pair[0].clone(),
+            second: pair[1].clone(),
+        });
+        self.moments = pairs.collect();
         Ok(())
+    }
+}
+
+/// Adam whose weight decay shrinks the parameters themselves: `θ ← (1 − ηλ)θ − …`
+///
+/// # References
+/// Loshchilov & Hutter 2019, algorithm 2, with the decay scaled by the learning rate as `PyTorch`
+/// does.
+pub struct AdamW(Adam);
+
+impl AdamW {
+    /// An optimiser over `variables` (`f32`), all moments zero.
+    ///
+    /// # Errors
+    /// When a setting lies outside its range.
+    pub fn new(variables: Vec<Var>, params: AdamParams) -> Result<Self> {
+        Self::with_groups(vec![variables.into()], params)
+    }
+
+    /// An optimiser over groups of variables, some with settings of their own.
+    ///
+    /// # Errors
+    /// When a setting lies outside its range.
+    pub fn with_groups(groups: Vec<ParameterGroup>, params: AdamParams) -> Result<Self> {
+        let adam = Adam::with_groups(groups, params)?;
+        Ok(Self(Adam {
+            decoupled: true,
+            ..adam
+        }))
+    }
+
+    /// The same with bounds on its gradients.
+    ///
+    /// # Errors
+    /// When a bound is not positive.
+    pub fn clipped(self, clipping: Clipping) -> Result<Self> {
+        Ok(Self(self.0.clipped(clipping)?))
+    }
+}
+
+impl Optimiser for AdamW {
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        self.0.step(gradients)
+    }
+
+    fn set_rate_factor(&mut self, factor: f64) {
+        self.0.set_rate_factor(factor);
+    }
+
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    fn state(&self) -> OptimiserState {
+        self.0.state()
+    }
+
+    fn restore(&mut self, state: &OptimiserState) -> Result<()> {
+        self.0.restore(state)
     }
 }
 

@@ -1,54 +1,89 @@
-//! The in-place operator behind the optimisers.
+//! The in-place operators behind the optimisers.
 
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
+use std::cell::RefCell;
 
-/// Applies `update(parameters, gradient)` to the values of `variable` where they lie.
-pub(crate) fn update_in_place(
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Tensor, Var};
+
+/// Applies `update(parameters, gradient, state)` to the values of `variable` where they lie.
+pub(super) fn update_in_place<S>(
     variable: &Var,
     gradient: &Tensor,
-    update: impl Fn(&mut [f32], &[f32]),
+    state: &mut S,
+    update: impl Fn(&mut [f32], &[f32], &mut S),
 ) -> candle_core::Result<()> {
-    variable.inplace_op2(&gradient.contiguous()?, &Update(update))
+    let op = Update(RefCell::new(state), update);
+    variable.inplace_op2(&gradient.contiguous()?, &op)
 }
 
-struct Update<F>(F);
+/// Applies `change(parameters, state)` to the values of `variable` where they lie.
+pub(super) fn change_in_place(
+    variable: &Var,
+    state: &mut [f32],
+    change: impl Fn(&mut [f32], &mut [f32]),
+) -> candle_core::Result<()> {
+    variable.inplace_op1(&Change(RefCell::new(state), change))
+}
 
-impl<F: Fn(&mut [f32], &[f32])> InplaceOp2 for Update<F> {
+fn parameters<'a>(
+    storage: &'a mut CpuStorage,
+    layout: &Layout,
+) -> candle_core::Result<&'a mut [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        candle_core::bail!("optimiser: parameters are not contiguous");
+    };
+    let CpuStorage::F32(values) = storage else {
+        candle_core::bail!("optimiser: parameters must be f32");
+    };
+    Ok(&mut values[start..end])
+}
+
+struct Update<'a, S, F>(RefCell<&'a mut S>, F);
+
+impl<S, F: Fn(&mut [f32], &[f32], &mut S)> InplaceOp2 for Update<'_, S, F> {
     fn name(&self) -> &'static str {
         "optimiser-update"
     }
 
     fn cpu_fwd(
         &self,
-        parameters: &mut CpuStorage,
+        storage: &mut CpuStorage,
         layout: &Layout,
         gradient: &CpuStorage,
         gradient_layout: &Layout,
     ) -> candle_core::Result<()> {
-        let (Some((start, end)), Some((g_start, g_end))) = (
-            layout.contiguous_offsets(),
-            gradient_layout.contiguous_offsets(),
-        ) else {
-            candle_core::bail!("optimiser: operand is not contiguous");
-        };
-        let (CpuStorage::F32(parameters), CpuStorage::F32(gradient)) = (parameters, gradient)
+        let parameters = parameters(storage, layout)?;
+        let (Some((start, end)), CpuStorage::F32(gradient)) =
+            (gradient_layout.contiguous_offsets(), gradient)
         else {
-            candle_core::bail!("optimiser: parameters and gradients must be f32");
+            candle_core::bail!("optimiser: gradients must be f32 and contiguous");
         };
-        let gradient = &gradient[g_start..g_end];
-        if gradient.len() != end - start {
+        let gradient = &gradient[start..end];
+        if gradient.len() != parameters.len() {
             candle_core::bail!(
                 "optimiser: gradient has {} values, parameter {}",
                 gradient.len(),
-                end - start
+                parameters.len()
             );
         }
-        (self.0)(&mut parameters[start..end], gradient);
+        (self.1)(parameters, gradient, &mut self.0.borrow_mut());
         Ok(())
     }
 }
 
-/// Sizes of the variables, in order.
-pub(crate) fn sizes(variables: &[Var]) -> Vec<usize> {
-    variables.iter().map(|v| v.elem_count()).collect()
+struct Change<'a, F>(RefCell<&'a mut [f32]>, F);
+
+impl<F: Fn(&mut [f32], &mut [f32])> InplaceOp1 for Change<'_, F> {
+    fn name(&self) -> &'static str {
+        "optimiser-change"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let parameters = parameters(storage, layout)?;
+        let mut state = self.0.borrow_mut();
+        if state.len() != parameters.len() {
+            candle_core::bail!("optimiser: {} values for {}", state.len(), parameters.len());
+        }
+        (self.1)(parameters, &mut state);
+        Ok(())
+    }
 }

@@ -1,13 +1,16 @@
 //! Stochastic gradient descent with momentum and weight decay.
 
-use std::cell::RefCell;
-
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::inplace::{sizes, update_in_place};
-use super::{Optimiser, OptimiserState};
-use crate::{ComputeError, Result};
+use super::clipping::Clipping;
+use super::groups::{ParameterGroup, Slot, sizes, slots};
+use super::inplace::update_in_place;
+use super::{
+    Optimiser, OptimiserState, check_decay, check_not_negative, check_positive, check_sizes,
+};
+use crate::Result;
+use crate::kernels::update::{self, SgdStep};
 
 /// Settings of [`Sgd`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,13 +21,28 @@ pub struct SgdParams {
     pub momentum: f64,
     /// Weight of the squared norm's gradient, not negative.
     pub weight_decay: f64,
+    /// Whether to step along `g + μu`, where the velocity leads next (Nesterov 1983).
+    pub nesterov: bool,
+}
+
+impl Default for SgdParams {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-2,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            nesterov: false,
+        }
+    }
 }
 
 /// `u ← μu + g + λθ`, `θ ← θ − ηu` (`PyTorch`'s form: the first `u` is the gradient itself).
 pub struct Sgd {
     params: SgdParams,
-    variables: Vec<Var>,
-    velocity: Vec<RefCell<Vec<f32>>>,
+    clipping: Clipping,
+    slots: Vec<Slot>,
+    velocity: Vec<Vec<f32>>,
+    rate_factor: f64,
     step: u64,
 }
 
@@ -34,99 +52,92 @@ impl Sgd {
     /// # Errors
     /// When a setting lies outside its range.
     pub fn new(variables: Vec<Var>, params: SgdParams) -> Result<Self> {
-        let fault = |key, expected, found: f64| {
-            Err(ComputeError::Option {
-                op: "sgd",
-                key,
-                expected,
-                found: found.to_string(),
-            })
-        };
-        if !(params.learning_rate.is_finite() && params.learning_rate > 0.0) {
-            return fault("learning_rate", "positive and finite", params.learning_rate);
-        }
-        if !(0.0..1.0).contains(&params.momentum) {
-            return fault("momentum", "in [0, 1)", params.momentum);
-        }
-        if !(params.weight_decay.is_finite() && params.weight_decay >= 0.0) {
-            return fault(
-                "weight_decay",
-                "finite and not negative",
-                params.weight_decay,
-            );
-        }
-        let velocity = at_rest(&variables);
+        Self::with_groups(vec![variables.into()], params)
+    }
+
+    /// An optimiser over groups of variables, some with settings of their own.
+    ///
+    /// # Errors
+    /// When a setting lies outside its range.
+    pub fn with_groups(groups: Vec<ParameterGroup>, params: SgdParams) -> Result<Self> {
+        check_positive("sgd", "learning_rate", params.learning_rate)?;
+        check_decay("sgd", "momentum", params.momentum)?;
+        check_not_negative("sgd", "weight_decay", params.weight_decay)?;
+        let slots = slots("sgd", groups, (params.learning_rate, params.weight_decay))?;
         Ok(Self {
             params,
-            variables,
-            velocity,
+            clipping: Clipping::default(),
+            velocity: at_rest(&slots),
+            slots,
+            rate_factor: 1.0,
             step: 0,
         })
     }
-}
 
-fn at_rest(variables: &[Var]) -> Vec<RefCell<Vec<f32>>> {
-    sizes(variables)
-        .into_iter()
-        .map(|n| RefCell::new(vec![0.0; n]))
-        .collect()
-}
-
-/// Refuses a state whose buffers do not have the `expected` sizes.
-pub(super) fn check_sizes(
-    what: &'static str,
-    expected: &[usize],
-    state: &OptimiserState,
-) -> Result<()> {
-    let found: Vec<usize> = state.moments.iter().map(Vec::len).collect();
-    if found == expected {
-        return Ok(());
+    /// The same with bounds on its gradients.
+    ///
+    /// # Errors
+    /// When a bound is not positive.
+    pub fn clipped(mut self, clipping: Clipping) -> Result<Self> {
+        clipping.validate()?;
+        self.clipping = clipping;
+        Ok(self)
     }
-    Err(ComputeError::State {
-        what,
-        expected: format!("{} buffers of sizes {expected:?}", expected.len()),
-        found: format!("{} buffers of sizes {found:?}", found.len()),
-    })
+}
+
+fn at_rest(slots: &[Slot]) -> Vec<Vec<f32>> {
+    sizes(slots).into_iter().map(|n| vec![0.0; n]).collect()
 }
 
 impl Optimiser for Sgd {
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        let clip = self
+            .clipping
+            .of(self.slots.iter().map(|s| &s.variable), gradients)?;
         self.step += 1;
-        let rate = self.params.learning_rate as f32;
-        let momentum = self.params.momentum as f32;
-        let decay = self.params.weight_decay as f32;
-        for (variable, velocity) in self.variables.iter().zip(&self.velocity) {
-            let Some(gradient) = gradients.get(variable) else {
+        for (slot, velocity) in self.slots.iter().zip(&mut self.velocity) {
+            let Some(gradient) = gradients.get(&slot.variable) else {
                 continue;
             };
-            update_in_place(variable, gradient, |parameters, gradient| {
-                let mut velocity = velocity.borrow_mut();
-                for ((theta, &g), u) in parameters.iter_mut().zip(gradient).zip(velocity.iter_mut())
-                {
-                    *u = momentum * *u + g + decay * *theta;
-                    *theta -= rate * *u;
-                }
-            })?;
+            let step = SgdStep {
+                clip,
+                rate: (slot.learning_rate * self.rate_factor) as f32,
+                momentum: self.params.momentum as f32,
+                decay: slot.weight_decay as f32,
+                nesterov: self.params.nesterov,
+            };
+            update_in_place(
+                &slot.variable,
+                gradient,
+                velocity,
+                |theta, gradient, velocity| {
+                    update::sgd(&step, gradient, theta, velocity);
+                },
+            )?;
         }
         Ok(())
     }
 
+    fn set_rate_factor(&mut self, factor: f64) {
+        self.rate_factor = factor;
+    }
+
     fn reset(&mut self) {
         self.step = 0;
-        self.velocity = at_rest(&self.variables);
+        self.velocity = at_rest(&self.slots);
     }
 
     fn state(&self) -> OptimiserState {
         OptimiserState {
             step: self.step,
-            moments: self.velocity.iter().map(|v| v.borrow().clone()).collect(),
+            moments: self.velocity.clone(),
         }
     }
 
     fn restore(&mut self, state: &OptimiserState) -> Result<()> {
-        check_sizes("sgd", &sizes(&self.variables), state)?;
+        check_sizes("sgd", &sizes(&self.slots), &state.moments)?;
         self.step = state.step;
-        self.velocity = state.moments.iter().cloned().map(RefCell::new).collect();
+        self.velocity.clone_from(&state.moments);
         Ok(())
     }
 }
@@ -144,7 +155,7 @@ mod tests {
         let params = SgdParams {
             learning_rate: 0.1,
             momentum: 0.5,
-            weight_decay: 0.0,
+            ..SgdParams::default()
         };
         let mut sgd = Sgd::new(vec![theta.clone()], params).unwrap();
         for _ in 0..2 {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use ctl_invariance::Role;
 use serde::Serialize;
 
-use super::overview::{MethodSummary, figure, summaries};
+use super::ground::Ground;
+use super::overview::{Include, MethodSummary, diverged, figure, summaries};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
-use crate::table::{Cell, Line};
+use crate::table::{Cell, LEAST_PER_CLASS, Line};
 use crate::vocabulary::Selector;
 
 /// A cell: its head line, a figure and one row per method.
@@ -19,6 +20,10 @@ pub(crate) struct CellView {
     task: &'static str,
     shift: &'static str,
     samples: String,
+    /// What must be known before its figures are read.
+    cautions: Vec<String>,
+    /// Short forms of the cautions, for the closed cell.
+    marks: Vec<&'static str>,
     figure: String,
     metrics: Vec<String>,
     rows: Vec<CellRow>,
@@ -36,7 +41,7 @@ struct CellRow {
     oracle: String,
     regret: String,
     others: Vec<String>,
-    diverged: usize,
+    diverged: String,
 }
 
 /// What a reader must know of a method in this cell.
@@ -71,7 +76,7 @@ impl CellView {
             .filter(|&name| name != main)
             .collect();
         let others: Vec<&str> = others.into_iter().collect();
-        let order = summaries(&all, main);
+        let order = summaries(&all, main, Include::Everything);
         let line = |method: &str, selector| {
             let same = |l: &&&Line| l.method == method && l.selector == selector;
             all.iter().find(same).copied()
@@ -81,12 +86,15 @@ impl CellView {
             let oracle = line(&summary.method, Selector::TargetOracle);
             Some(row(sweep, (validated, oracle), &others))
         });
+        let (marks, cautions) = cautions(sweep, cell);
         Self {
             title: text::cell(cell),
-            brief: brief(sweep, &order),
+            brief: brief(sweep, cell, &order),
             task: cell.task.as_str(),
             shift: cell.shift.as_str(),
             samples: samples(&validated),
+            cautions,
+            marks,
             figure: figure(sweep, &order, &format!("Methods in {}", text::cell(cell))),
             metrics: others.iter().map(|name| text::metric(name)).collect(),
             rows: rows.collect(),
@@ -95,12 +103,29 @@ impl CellView {
     }
 }
 
+fn cautions(sweep: &Sweep<'_>, cell: &Cell) -> (Vec<&'static str>, Vec<String>) {
+    let ground = Ground::of(cell.protocol);
+    let mut all = Vec::new();
+    if !ground.caution().is_empty() {
+        all.push((ground.as_str(), ground.caution().to_owned()));
+    }
+    if sweep.table.has_few_samples(cell) {
+        let text = format!(
+            "Some seed scores fewer than {LEAST_PER_CLASS} target samples of a class: this cell is \
+             left out of every mean, test and rank."
+        );
+        all.push(("few samples", text));
+    }
+    all.into_iter().unzip()
+}
+
 /// What a closed cell shows: plain training, and the best of the others.
-fn brief(sweep: &Sweep<'_>, order: &[MethodSummary]) -> String {
+fn brief(sweep: &Sweep<'_>, cell: &Cell, order: &[MethodSummary]) -> String {
+    let place = Ground::of(cell.protocol).home();
     let target = |row: &MethodSummary| text::number(row.target.map(|t| t.mean));
     let reference = order.iter().find(|row| row.method == REFERENCE).map(|row| {
         let home = text::number(row.in_distribution.map(|h| h.mean));
-        format!("ERM {home} at home, {} on the target", target(row))
+        format!("ERM {home} {place}, {} on the target", target(row))
     });
     let competes = |row: &&MethodSummary| row.method != REFERENCE && row.role != Role::Oracle;
     let best = order.iter().find(competes).map(|row| {
@@ -118,7 +143,7 @@ fn row(sweep: &Sweep<'_>, (line, oracle): (&Line, Option<&Line>), others: &[&str
     let main = sweep.table.main_metric;
     let brief = |name: &&str| {
         let estimate = line.target.get(*name);
-        let error = estimate.and_then(text::standard_error);
+        let error = estimate.and_then(|e| e.standard_error);
         text::with_error(estimate.map(|e| e.mean), error)
     };
     CellRow {
@@ -131,7 +156,7 @@ fn row(sweep: &Sweep<'_>, (line, oracle): (&Line, Option<&Line>), others: &[&str
         oracle: text::estimate(oracle.and_then(|l| l.target.get(main))),
         regret: text::signed(line.regret),
         others: others.iter().map(brief).collect(),
-        diverged: line.diverged,
+        diverged: diverged(line.diverged, line.at_chance),
     }
 }
 

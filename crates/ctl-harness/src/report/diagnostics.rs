@@ -1,17 +1,19 @@
 //! What the single predictions show: calibration, sampling intervals, the worst mistakes.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use ctl_metrics::MetricError;
 use ctl_metrics::calibration::{Binning, ReliabilityTable, top_predictions};
 use ctl_metrics::discrimination::predicted_classes;
-use ctl_metrics::interval::delong;
+use ctl_metrics::interval::{Interval, clustered_auroc, delong};
 use serde::Serialize;
 
 use super::svg::{Curve, ReliabilityPlot};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::record::Record;
-use crate::run::{Prediction, read_predictions};
+use crate::run::{IN_DISTRIBUTION, Prediction, TARGET, read_predictions};
 use crate::table::Cell;
 use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
@@ -42,6 +44,8 @@ struct DiagnosisRow {
     auroc: String,
     interval: String,
     samples: usize,
+    /// How many patients the samples come from.
+    patients: String,
 }
 
 /// A target sample that plain training is sure about and wrong.
@@ -59,6 +63,8 @@ struct Part {
     classes: usize,
     outputs: Vec<f64>,
     labels: Vec<usize>,
+    /// Site and patient of each sample; absent when some sample has none.
+    patients: Option<Vec<(String, String)>>,
 }
 
 impl Diagnosis {
@@ -93,8 +99,13 @@ impl Diagnosis {
 
     fn add(&mut self, sweep: &Sweep<'_>, record: &Record) -> Result<()> {
         let path = predictions_of(sweep, record);
+        unchanged(record, &path)?;
         let read = |part: &str| read_predictions(&path, Selector::TrainingDomain, part);
-        let (inside, target) = (read("in-distribution")?, read("target")?);
+        let (inside, target) = (read(IN_DISTRIBUTION)?, read(TARGET)?);
+        complete(record, &inside, &target).map_err(|message| HarnessError::Stored {
+            path: path.clone(),
+            message,
+        })?;
         let (inside_part, target_part) = (Part::of(&inside), Part::of(&target));
         let tables = (inside_part.reliability()?, target_part.reliability()?);
         let seed = record.spec.seed;
@@ -112,6 +123,54 @@ impl Diagnosis {
 fn predictions_of(sweep: &Sweep<'_>, record: &Record) -> PathBuf {
     let folder = sweep.layout.run(&record.spec.folder());
     folder.join("predictions.csv")
+}
+
+/// Compares a file with the hash in its record, where that has one.
+fn unchanged(record: &Record, path: &Path) -> Result<()> {
+    let Some(expected) = &record.predictions else {
+        return Ok(());
+    };
+    let bytes = std::fs::read(path).map_err(|source| HarnessError::File {
+        path: path.to_path_buf(),
+        action: "read",
+        source,
+    })?;
+    if blake3::hash(&bytes).to_hex().as_str() == expected {
+        return Ok(());
+    }
+    Err(HarnessError::Stored {
+        path: path.to_path_buf(),
+        message: "its hash is not the one in the record".into(),
+    })
+}
+
+/// A file that was cut short reads well, so its rows are counted against the record.
+fn complete(
+    record: &Record,
+    inside: &[Prediction],
+    target: &[Prediction],
+) -> std::result::Result<(), String> {
+    let counts = &record.counts;
+    for (part, expected, found) in [
+        (IN_DISTRIBUTION, counts.in_distribution, inside.len()),
+        (TARGET, counts.target, target.len()),
+    ] {
+        if expected != found {
+            return Err(format!(
+                "expected {expected} rows of part {part} under training-domain selection, as the \
+                 record counts, found {found}"
+            ));
+        }
+    }
+    let of_class = |class| target.iter().filter(|p| p.target == class).count();
+    let found: Vec<usize> = (0..counts.target_by_class.len()).map(of_class).collect();
+    if found != counts.target_by_class {
+        let expected = &counts.target_by_class;
+        return Err(format!(
+            "expected {expected:?} target rows by class, found {found:?}"
+        ));
+    }
+    Ok(())
 }
 
 /// Names the run, not the machine's folders.
@@ -133,6 +192,10 @@ impl Part {
             classes: predictions.first().map_or(0, |p| p.outputs.len()),
             outputs: predictions.iter().flat_map(|p| p.outputs.clone()).collect(),
             labels: predictions.iter().map(|p| p.target).collect(),
+            patients: predictions
+                .iter()
+                .map(|p| Some((p.site.clone(), p.patient.clone()?)))
+                .collect(),
         }
     }
 
@@ -151,11 +214,32 @@ impl Part {
         }
         let scores: Vec<f64> = self.outputs.chunks_exact(2).map(|row| row[1]).collect();
         let labels: Vec<bool> = self.labels.iter().map(|&label| label == 1).collect();
-        match delong(&scores, &labels, LEVEL) {
-            Ok(e) => Ok(Some((e.auroc, [e.interval.lower, e.interval.upper]))),
-            Err(error) if error.is_undefined() => Ok(None),
-            Err(error) => Err(error.into()),
+        let estimate = match &self.patients {
+            Some(patients) => {
+                clustered_auroc(&scores, &labels, patients, LEVEL).map(|e| (e.auroc, e.interval))
+            }
+            None => delong(&scores, &labels, LEVEL).map(|e| (e.auroc, e.interval)),
+        };
+        bounds(estimate)
+    }
+
+    /// Distinct patients, and what the interval takes as independent when they are unknown.
+    fn patients(&self) -> String {
+        match &self.patients {
+            Some(all) => all.iter().collect::<BTreeSet<_>>().len().to_string(),
+            None => "unknown, images taken as independent".to_owned(),
         }
+    }
+}
+
+/// An interval that does not exist on these samples is none; bad input stays an error.
+fn bounds(
+    estimate: std::result::Result<(f64, Interval), MetricError>,
+) -> Result<Option<(f64, [f64; 2])>> {
+    match estimate {
+        Ok((auroc, interval)) => Ok(Some((auroc, [interval.lower, interval.upper]))),
+        Err(error) if error.is_undefined() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -186,6 +270,7 @@ fn row(
         auroc: text::number(area.map(|(value, _)| value)),
         interval: area.map_or(text::MISSING.to_owned(), |(_, bounds)| interval(bounds)),
         samples: target.labels.len(),
+        patients: target.patients(),
     })
 }
 
@@ -242,6 +327,7 @@ mod tests {
         Prediction {
             id: id.to_owned(),
             site: "b".to_owned(),
+            patient: Some(id.to_owned()),
             target,
             outputs: vec![1.0 - positive, positive],
         }
@@ -258,6 +344,40 @@ mod tests {
         let ids: Vec<&str> = found.iter().map(|m| m.id.as_str()).collect();
         assert_eq!(ids, ["surely", "slightly"]);
         assert_eq!((found[0].predicted, &*found[0].output), (0, "0.900"));
+    }
+
+    /// Two films of either of four patients, both alike.
+    fn films_in_pairs() -> Vec<Prediction> {
+        let outputs = [(0, 0.2), (1, 0.4), (0, 0.6), (1, 0.8)];
+        let film = |patient: usize, film: usize| {
+            let (target, positive) = outputs[patient];
+            Prediction {
+                patient: Some(patient.to_string()),
+                ..prediction(&format!("{patient}-{film}"), target, positive)
+            }
+        };
+        (0..4).flat_map(|p| [film(p, 0), film(p, 1)]).collect()
+    }
+
+    #[test]
+    fn films_of_one_patient_do_not_narrow_the_interval() {
+        let films = films_in_pairs();
+        let single: Vec<Prediction> = films.iter().step_by(2).cloned().collect();
+        let (twice, once) = (Part::of(&films), Part::of(&single));
+        assert_eq!(twice.area().unwrap(), once.area().unwrap());
+        assert_eq!(
+            (twice.patients().as_str(), once.patients().as_str()),
+            ("4", "4")
+        );
+        let mut nameless = films;
+        nameless[3].patient = None;
+        let nameless = Part::of(&nameless);
+        assert_eq!(nameless.patients(), "unknown, images taken as independent");
+        let width = |part: &Part| {
+            let [lower, upper] = part.area().unwrap().unwrap().1;
+            upper - lower
+        };
+        assert!(width(&nameless) < width(&twice));
     }
 
     #[test]

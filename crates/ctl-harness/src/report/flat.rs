@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::table::{Estimate, Line, Table};
 use crate::{HarnessError, Result};
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 20] = [
     "task",
     "shift",
     "cohort",
@@ -25,6 +25,8 @@ const HEADER: [&str; 18] = [
     "seeds",
     "diverged",
     "main_metric",
+    "scored_as_chance",
+    "few_samples",
 ];
 
 /// One line per cell, method, selector, part and metric; the standard error of a single seed is
@@ -59,14 +61,14 @@ fn rows_of(
     line: &Line,
     part: &str,
     metrics: &BTreeMap<String, Estimate>,
-) -> Vec<[String; 18]> {
+) -> Vec<[String; 20]> {
     use ctl_invariance::Role;
     let cell = &line.cell;
     let finite = |value: f64| value.is_finite().then(|| value.to_string());
     metrics
         .iter()
         .map(|(metric, e)| {
-            let error = super::text::standard_error(e).and_then(finite);
+            let error = e.standard_error.and_then(finite);
             [
                 cell.task.as_str().to_owned(),
                 cell.shift.to_string(),
@@ -86,6 +88,8 @@ fn rows_of(
                 e.seeds.to_string(),
                 line.diverged.to_string(),
                 (metric == table.main_metric).to_string(),
+                line.at_chance.to_string(),
+                line.few_samples.to_string(),
             ]
         })
         .collect()

@@ -6,8 +6,8 @@
 //!
 //! | module | section |
 //! |---|---|
-//! | `verdict` | the answer in words, from paired differences (`contrast`) |
-//! | `overview` | one row per method, the main figure |
+//! | `verdict` | the answer in words, from paired differences (`contrast`, `families`) |
+//! | `overview` | one row per method, the main figure, by what was asked (`ground`) |
 //! | `taxonomy` | task × shift × family |
 //! | `cells` | a table per cohort, protocol and target |
 //! | `ranks` | Friedman and Nemenyi over cells |
@@ -18,7 +18,9 @@ mod cells;
 mod contenders;
 mod contrast;
 mod diagnostics;
+mod families;
 mod flat;
+mod ground;
 mod overview;
 mod page;
 mod pictures;
@@ -35,6 +37,7 @@ use std::path::{Path, PathBuf};
 use crate::store::write_atomically;
 use crate::{HarnessError, Registry, Result};
 
+pub use ground::Ground;
 pub use overview::{Average, MethodSummary, terminal_rows};
 
 /// What a report is written as.

@@ -1,12 +1,13 @@
-//! One row per method, over all cells.
+//! One row per method, over the cells of one ground that have enough samples.
 
 use ctl_invariance::{Family, Role};
 use serde::Serialize;
 
+use super::ground::Ground;
 use super::svg::{DotPlot, DotRow};
 use super::sweep::Sweep;
 use super::text;
-use crate::table::{Estimate, Line, Table};
+use crate::table::{CHANCE, Cell, Estimate, LEAST_PER_CLASS, Line, Table};
 use crate::vocabulary::Selector;
 
 /// A mean over cells.
@@ -19,9 +20,12 @@ pub struct Average {
     pub standard_error: Option<f64>,
 }
 
-/// A method over all cells of a sweep, by the table's main metric.
+/// A method over the cells of one ground, by the table's main metric; cells with few samples do not
+/// enter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MethodSummary {
+    /// Which cells.
+    pub ground: Ground,
     /// Id of the method.
     pub method: String,
     /// Its family.
@@ -42,22 +46,37 @@ pub struct MethodSummary {
     pub seeds: (usize, usize),
     /// Runs that diverged.
     pub diverged: usize,
+    /// Seeds of cells that enter as chance, because their runs diverged before any checkpoint.
+    pub at_chance: usize,
 }
 
-/// One row per method, by descending target mean; upper references and methods without a figure
-/// come last.
+/// One row per ground and method, by descending target mean; upper references and methods without a
+/// figure come last in their ground.
 pub fn terminal_rows(table: &Table) -> Vec<MethodSummary> {
-    summaries(&table.lines.iter().collect::<Vec<_>>(), table.main_metric)
+    let of_ground = |ground: Ground| {
+        let lines: Vec<&Line> = table.lines.iter().filter(|l| ground.has(&l.cell)).collect();
+        summaries(&lines, table.main_metric, Include::EnoughSamples)
+    };
+    Ground::ALL.into_iter().flat_map(of_ground).collect()
 }
 
-/// As [`terminal_rows`], over some of the lines.
-pub(crate) fn summaries(lines: &[&Line], metric: &str) -> Vec<MethodSummary> {
+/// Which cells enter a mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// All.
+    Everything,
+    /// Those with enough scored samples of every class.
+    EnoughSamples,
+}
+
+/// As [`terminal_rows`], over some of the lines, all of one ground.
+pub(crate) fn summaries(lines: &[&Line], metric: &str, include: Include) -> Vec<MethodSummary> {
     let mut methods: Vec<&str> = lines.iter().map(|line| line.method.as_str()).collect();
     methods.sort_unstable();
     methods.dedup();
     let mut rows: Vec<MethodSummary> = methods
         .into_iter()
-        .filter_map(|method| summary(lines, method, metric))
+        .filter_map(|method| summary(lines, method, metric, include))
         .collect();
     rows.sort_by(|a, b| {
         let target = |row: &MethodSummary| row.target.map_or(f64::NEG_INFINITY, |t| t.mean);
@@ -69,16 +88,17 @@ pub(crate) fn summaries(lines: &[&Line], metric: &str) -> Vec<MethodSummary> {
     rows
 }
 
-fn summary(lines: &[&Line], method: &str, metric: &str) -> Option<MethodSummary> {
+fn summary(lines: &[&Line], method: &str, metric: &str, include: Include) -> Option<MethodSummary> {
+    let own = || lines.iter().copied().filter(|line| line.method == method);
     let of = |selector: Selector| -> Vec<&Line> {
-        lines
-            .iter()
-            .filter(|line| line.method == method && line.selector == selector)
-            .copied()
+        own()
+            .filter(|line| line.selector == selector)
+            .filter(|line| include == Include::Everything || !line.few_samples)
             .collect()
     };
     let (validated, oracle) = (of(Selector::TrainingDomain), of(Selector::TargetOracle));
-    let first = validated.first()?;
+    let all = || own().filter(|line| line.selector == Selector::TrainingDomain);
+    let first = all().next()?;
     let targets: Vec<&Estimate> = validated
         .iter()
         .filter_map(|l| l.target.get(metric))
@@ -86,6 +106,7 @@ fn summary(lines: &[&Line], method: &str, metric: &str) -> Option<MethodSummary>
     let seeds = targets.iter().map(|e| e.seeds);
     let regrets: Vec<f64> = validated.iter().filter_map(|l| l.regret).collect();
     Some(MethodSummary {
+        ground: Ground::of(first.cell.protocol),
         method: method.to_owned(),
         family: first.family,
         role: first.role,
@@ -99,7 +120,8 @@ fn summary(lines: &[&Line], method: &str, metric: &str) -> Option<MethodSummary>
         regret: Estimate::of(&regrets).map(|e| e.mean),
         cells: targets.len(),
         seeds: (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0)),
-        diverged: validated.iter().map(|l| l.diverged).sum(),
+        diverged: all().map(|l| l.diverged).sum(),
+        at_chance: validated.iter().map(|l| l.at_chance).sum(),
     })
 }
 
@@ -107,7 +129,7 @@ fn average<'a>(estimates: impl Iterator<Item = &'a Estimate>) -> Option<Average>
     let finite: Vec<&Estimate> = estimates.filter(|e| e.mean.is_finite()).collect();
     let means: Vec<f64> = finite.iter().map(|e| e.mean).collect();
     let mean = Estimate::of(&means)?.mean;
-    let errors: Option<Vec<f64>> = finite.iter().map(|e| text::standard_error(e)).collect();
+    let errors: Option<Vec<f64>> = finite.iter().map(|e| e.standard_error).collect();
     let total = |errors: Vec<f64>| errors.iter().map(|e| e * e).sum::<f64>().sqrt();
     Some(Average {
         mean,
@@ -115,9 +137,13 @@ fn average<'a>(estimates: impl Iterator<Item = &'a Estimate>) -> Option<Average>
     })
 }
 
-/// The table under the main figure.
+/// The methods of one ground: a figure and the table under it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Overview {
+    title: &'static str,
+    caution: &'static str,
+    /// Empty when all cells enter.
+    left_out: String,
     figure: String,
     caption: String,
     rows: Vec<OverviewRow>,
@@ -135,24 +161,61 @@ struct OverviewRow {
     regret: String,
     cells: usize,
     seeds: String,
-    diverged: usize,
+    diverged: String,
 }
 
 impl Overview {
-    pub(crate) fn of(sweep: &Sweep<'_>, summaries: &[MethodSummary]) -> Self {
+    /// One view per ground that the sweep has cells of.
+    pub(crate) fn all(sweep: &Sweep<'_>, summaries: &[MethodSummary]) -> Vec<Self> {
+        let of = |ground: Ground| {
+            let rows = summaries.iter().filter(|row| row.ground == ground);
+            let rows: Vec<MethodSummary> = rows.cloned().collect();
+            (!rows.is_empty()).then(|| Self::of(sweep, ground, &rows))
+        };
+        Ground::ALL.into_iter().filter_map(of).collect()
+    }
+
+    fn of(sweep: &Sweep<'_>, ground: Ground, summaries: &[MethodSummary]) -> Self {
         let metric = text::metric(sweep.table.main_metric);
-        let cells = text::count(sweep.table.cells().len(), "cell");
+        let (few, enough) = divided(sweep, ground);
+        let cells = text::count(enough.len(), "cell");
+        let label = format!("{metric} of every method, {}", ground.as_str());
+        let inside = ground.inside();
         Self {
-            figure: figure(sweep, summaries, &format!("{metric} of every method")),
+            title: ground.title(),
+            caution: ground.caution(),
+            left_out: left_out(&few),
+            figure: figure(sweep, summaries, &label),
             caption: format!(
-                "{metric}, mean over {cells}. Open circles: unseen patients of the training sites; \
-                 filled circles, coloured by family, with bars of one standard error over seeds: the \
-                 target, checkpoint chosen by training-domain validation; diamonds: the target, checkpoint chosen by \
-                 the target oracle."
+                "{metric}, mean over {cells}. Open circles: {inside}; filled circles, coloured by \
+                 family, with bars of one standard error over seeds: the target, checkpoint chosen \
+                 by training-domain validation; diamonds: the target, checkpoint chosen by the \
+                 target oracle."
             ),
             rows: summaries.iter().map(|row| view(sweep, row)).collect(),
         }
     }
+}
+
+/// The cells of a ground with few samples and those with enough.
+fn divided<'a>(sweep: &'a Sweep<'_>, ground: Ground) -> (Vec<&'a Cell>, Vec<&'a Cell>) {
+    let cells = sweep.table.cells().into_iter();
+    cells
+        .filter(|cell| ground.has(cell))
+        .partition(|cell| sweep.table.has_few_samples(cell))
+}
+
+/// Why some cells are not in the means.
+pub(crate) fn left_out(few: &[&Cell]) -> String {
+    let named: Vec<String> = few.iter().map(|cell| text::cell(cell)).collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    format!(
+        "Left out of every mean, test and rank, because some seed scores fewer than \
+         {LEAST_PER_CLASS} target samples of a class: {}.",
+        text::list(&named)
+    )
 }
 
 /// The dot plot of some summaries.
@@ -169,7 +232,7 @@ pub(crate) fn figure(sweep: &Sweep<'_>, summaries: &[MethodSummary], label: &str
     DotPlot {
         label: label.to_owned(),
         metric: text::metric(sweep.table.main_metric),
-        chance: (sweep.table.main_metric == "auroc").then_some(0.5),
+        chance: (sweep.table.main_metric == "auroc").then_some(CHANCE),
         rows: rows.collect(),
     }
     .draw()
@@ -192,7 +255,15 @@ fn view(sweep: &Sweep<'_>, row: &MethodSummary) -> OverviewRow {
             (least, most) if least == most => most.to_string(),
             (least, most) => format!("{least}–{most}"),
         },
-        diverged: row.diverged,
+        diverged: diverged(row.diverged, row.at_chance),
+    }
+}
+
+/// Runs that diverged, and how many seeds are scored as chance for it.
+pub(crate) fn diverged(runs: usize, at_chance: usize) -> String {
+    match at_chance {
+        0 => runs.to_string(),
+        n => format!("{runs} ({n} scored as {CHANCE})"),
     }
 }
 
@@ -203,15 +274,16 @@ mod tests {
     /// Means 0.6 and 0.8; standard errors 0.03 and 0.04 give √(0.0025)/2.
     #[test]
     fn an_average_over_cells_by_hand() {
-        let cell = |mean, standard_error, seeds| Estimate {
+        let cell = |mean, standard_error| Estimate {
             mean,
             standard_error,
-            seeds,
+            seeds: 3,
         };
-        let two = average([&cell(0.6, 0.03, 3), &cell(0.8, 0.04, 3)].into_iter()).unwrap();
+        let (a, b) = (cell(0.6, Some(0.03)), cell(0.8, Some(0.04)));
+        let two = average([&a, &b].into_iter()).unwrap();
         assert!((two.mean - 0.7).abs() < 1e-12);
         assert!((two.standard_error.unwrap() - 0.025).abs() < 1e-12);
-        let single = average([&cell(0.6, 0.03, 3), &cell(0.8, 0.0, 1)].into_iter()).unwrap();
+        let single = average([&a, &cell(0.8, None)].into_iter()).unwrap();
         assert_eq!(single.standard_error, None);
         assert_eq!(average([].into_iter()), None);
     }

@@ -1,6 +1,6 @@
-//! Rank tests of the methods over cells.
+//! Rank tests of the methods over independent units.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctl_invariance::Role;
 use ctl_metrics::Direction;
@@ -8,19 +8,19 @@ use ctl_metrics::rank::{FriedmanTest, friedman};
 use serde::Serialize;
 
 use super::contenders::ALPHA;
-use super::contrast::Scores;
+use super::contrast::{Scores, Unit, Units};
+use super::ground::Ground;
 use super::svg::RankPlot;
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
-use crate::table::{Cell, Table};
+use crate::table::Cell;
 use crate::vocabulary::Selector;
 
-/// Fewest cells and methods for which ranks say anything.
+/// Fewest units and methods for which ranks say anything.
 const LEAST: usize = 3;
-/// What no rank test over hospitals may leave unsaid.
-const CAUTION: &str = "The χ² approximation is rough below about ten cells, F is better; cells that \
-                       share sites are not independent.";
+/// What no rank test over few hospitals may leave unsaid.
+const CAUTION: &str = "The χ² approximation is rough below about ten units, F is better.";
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Ranks {
@@ -36,31 +36,38 @@ struct RankRow {
     against_reference: String,
 }
 
-/// Target means of the methods that have one in every cell.
+/// Target means of the methods that have one in every cell of every unit.
 #[derive(Debug, PartialEq)]
 struct Matrix {
     methods: Vec<String>,
-    cells: usize,
-    /// `[cells, methods]`, row-major.
+    units: Units,
+    /// `[units, methods]`, row-major.
     values: Vec<f64>,
 }
 
 impl Ranks {
+    /// Ranks on the first ground that has scores; figures of the other would not be comparable.
     pub(crate) fn of(sweep: &Sweep<'_>, scores: &Scores) -> Result<Self> {
-        let matrix = Matrix::of(&sweep.table, scores);
-        let (cells, methods) = (matrix.cells, matrix.methods.len());
-        if cells < LEAST || methods < LEAST {
+        let grounds = Ground::ALL.into_iter().map(|ground| scores.on(ground));
+        let has_scores = |s: &Scores| !s.methods(Selector::TrainingDomain).is_empty();
+        let scores = grounds.into_iter().find(has_scores);
+        let Some(scores) = scores else {
+            return Ok(Self::without("No cell can be ranked.".to_owned()));
+        };
+        let matrix = Matrix::of(sweep, &scores);
+        let (units, methods) = (matrix.units.count(), matrix.methods.len());
+        if units < LEAST || methods < LEAST {
             return Ok(Self::without(format!(
-                "Ranks need at least {LEAST} cells and {LEAST} methods with a figure in each of \
-                 them; here are {} and {}.",
-                text::count(cells, "cell"),
+                "Ranks need at least {LEAST} independent units and {LEAST} methods with a figure \
+                 in each of them; here are {} and {}.",
+                text::units(matrix.units),
                 text::count(methods, "such method")
             )));
         }
         let test = match friedman(&matrix.values, methods, Direction::HigherIsBetter) {
             Ok(test) => test,
             Err(error) if error.is_undefined() => {
-                return Ok(Self::without("All methods tie in every cell.".to_owned()));
+                return Ok(Self::without("All methods tie in every unit.".to_owned()));
             }
             Err(error) => return Err(error.into()),
         };
@@ -80,7 +87,7 @@ impl Ranks {
         let names: Vec<String> = matrix.methods.iter().map(|m| sweep.name(m)).collect();
         let entries = names.iter().cloned().zip(test.average_ranks.clone());
         Ok(Self {
-            sentence: sentence(test, critical),
+            sentence: sentence(matrix.units, test, critical),
             figure: Some(
                 RankPlot {
                     entries: entries.collect(),
@@ -94,37 +101,35 @@ impl Ranks {
 }
 
 impl Matrix {
-    fn of(table: &Table, scores: &Scores) -> Self {
+    fn of(sweep: &Sweep<'_>, scores: &Scores) -> Self {
         let selector = Selector::TrainingDomain;
-        let cells = table.cells();
-        let all: BTreeSet<&Cell> = cells.iter().copied().collect();
-        let competing = table.lines.iter().filter(|l| l.role != Role::Oracle);
-        let methods: BTreeSet<&str> = competing
-            .map(|l| l.method.as_str())
-            .filter(|method| all.is_subset(&scores.cells((method, selector))))
+        let lines = sweep.table.lines.iter();
+        let references = lines.filter(|l| l.role == Role::Oracle);
+        let references: BTreeSet<&str> = references.map(|l| l.method.as_str()).collect();
+        let mut competing = scores.methods(selector);
+        competing.retain(|method| !references.contains(method));
+        let places = |method: &&str| scores.places((method, selector));
+        let all: BTreeSet<(&Unit, &Cell)> = competing.iter().flat_map(places).collect();
+        competing.retain(|method| places(method) == all);
+        let units: BTreeSet<&Unit> = all.iter().map(|(unit, _)| *unit).collect();
+        let columns: Vec<BTreeMap<&Unit, f64>> = competing
+            .iter()
+            .map(|method| scores.unit_means((method, selector)))
             .collect();
-        let mut values = Vec::new();
-        for cell in &cells {
-            let lines = table.lines_of(cell, selector);
-            let of_method = |method: &&str| {
-                let line = lines.iter().find(|l| l.method == **method)?;
-                Some(line.target.get(table.main_metric)?.mean)
-            };
-            values.extend(methods.iter().filter_map(of_method));
-        }
+        let row = |unit| columns.iter().map(move |column| column[unit]);
         Self {
-            methods: methods.into_iter().map(str::to_owned).collect(),
-            cells: cells.len(),
-            values,
+            values: units.iter().flat_map(|unit| row(*unit)).collect(),
+            units: Units::of(units.iter().copied()),
+            methods: competing.into_iter().map(str::to_owned).collect(),
         }
     }
 }
 
-fn sentence(test: &FriedmanTest, critical: f64) -> String {
+fn sentence(units: Units, test: &FriedmanTest, critical: f64) -> String {
     let differ = if test.p_iman_davenport < ALPHA {
-        "The methods differ over the cells"
+        "The methods differ"
     } else {
-        "The methods cannot be told apart over the cells"
+        "The methods cannot be told apart"
     };
     let f = if test.iman_davenport_f.is_finite() {
         format!("F = {}", text::number(Some(test.iman_davenport_f)))
@@ -132,13 +137,13 @@ fn sentence(test: &FriedmanTest, critical: f64) -> String {
         "F is infinite".to_owned()
     };
     format!(
-        "{differ}: Friedman χ² = {} ({}), Iman–Davenport {f} ({}), {} cells, {} methods, target \
-         under training-domain selection. Methods whose mean ranks are further apart than {} \
+        "{differ} over {}: Friedman χ² = {} ({}), Iman–Davenport {f} ({}), {} methods, target under \
+         training-domain selection, mean over the cells of a unit. Methods whose mean ranks are further apart than {} \
          (Nemenyi, α = {ALPHA}) differ. {CAUTION}",
+        text::units(units),
         text::number(Some(test.chi2)),
         text::p_value(test.p_chi2),
         text::p_value(test.p_iman_davenport),
-        test.data_sets,
         test.average_ranks.len(),
         text::number(Some(critical)),
     )
@@ -175,7 +180,7 @@ mod tests {
     fn a_rank_table_by_hand() {
         let matrix = Matrix {
             methods: ["a", REFERENCE, "z"].map(String::from).to_vec(),
-            cells: 3,
+            units: Units { sites: 3, seeds: 0 },
             values: vec![0.9, 0.8, 0.7, 0.9, 0.7, 0.8, 0.8, 0.7, 0.6],
         };
         let test = friedman(&matrix.values, 3, Direction::HigherIsBetter).unwrap();
@@ -185,8 +190,12 @@ mod tests {
         assert_eq!(ranks, [("A", "1.00"), ("ERM", "2.33"), ("Z", "2.67")]);
         assert_eq!(rows[1].against_reference, "–");
         assert!(rows[0].against_reference.starts_with("p = 0.2"));
-        let text = sentence(&test, 1.913_624);
-        assert!(text.contains("χ² = 4.667"), "{text}");
+        let text = sentence(matrix.units, &test, 1.913_624);
+        assert!(text.starts_with("The methods"), "{text}");
+        assert!(
+            text.contains("over 3 target sites: Friedman χ² = 4.667"),
+            "{text}"
+        );
         assert!(text.contains("F = 7.000"), "{text}");
         assert!(text.contains("further apart than 1.914"), "{text}");
     }

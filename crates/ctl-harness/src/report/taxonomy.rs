@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ctl_invariance::{Family, Role};
 use serde::Serialize;
 
+use super::ground::Ground;
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::table::{Cell, Estimate, Line};
@@ -39,7 +40,7 @@ struct Heading {
 #[derive(Debug, Serialize)]
 struct GridRow {
     task: &'static str,
-    shift: &'static str,
+    shift: String,
     cells: usize,
     entries: Vec<Entry>,
 }
@@ -60,6 +61,7 @@ impl Grid {
         let pairs = run
             .iter()
             .flat_map(|&task| Shift::ALL.iter().map(move |&shift| (task, shift)));
+        let grounds = |(task, shift): (Task, Shift)| grounds(sweep, task, shift);
         let idle: Vec<String> = idle.iter().map(|t| t.as_str().to_owned()).collect();
         Self {
             families: FAMILIES
@@ -68,26 +70,44 @@ impl Grid {
                     causal: family.is_causal(),
                 })
                 .into(),
-            rows: pairs.map(|(task, shift)| row(sweep, task, shift)).collect(),
+            rows: pairs.flat_map(grounds).map(|at| row(sweep, at)).collect(),
             not_run: text::list(&idle),
         }
     }
 }
 
-fn row(sweep: &Sweep<'_>, task: Task, shift: Shift) -> GridRow {
+/// One row per ground that a shift has cells of; one that was not run has a row as well.
+fn grounds(sweep: &Sweep<'_>, task: Task, shift: Shift) -> Vec<(Task, Shift, Ground)> {
+    let cells = sweep.table.cells();
+    let here = || cells.iter().filter(|c| c.task == task && c.shift == shift);
+    let has = |ground: &Ground| here().any(|cell| ground.has(cell));
+    let mut found: Vec<Ground> = Ground::ALL.into_iter().filter(has).collect();
+    if found.is_empty() {
+        found.push(Ground::UnseenSite);
+    }
+    found.into_iter().map(|g| (task, shift, g)).collect()
+}
+
+fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridRow {
+    let is_here = |cell: &Cell| {
+        let few = sweep.table.has_few_samples(cell);
+        cell.task == task && cell.shift == shift && ground.has(cell) && !few
+    };
     let lines: Vec<&Line> = sweep
         .table
         .lines
         .iter()
-        .filter(|l| l.cell.task == task && l.cell.shift == shift)
         .filter(|l| l.selector == Selector::TrainingDomain && l.role != Role::Oracle)
+        .filter(|l| is_here(&l.cell))
         .collect();
-    let cells = sweep.table.cells();
-    let cells = cells.iter().filter(|c| c.task == task && c.shift == shift);
+    let cells = sweep.table.cells().into_iter();
     GridRow {
         task: task.as_str(),
-        shift: shift.as_str(),
-        cells: cells.count(),
+        shift: match ground {
+            Ground::UnseenSite => shift.to_string(),
+            other => format!("{shift}, {}", other.as_str()),
+        },
+        cells: cells.filter(|cell| is_here(cell)).count(),
         entries: FAMILIES
             .map(|family| entry(sweep, &lines, family))
             .into_iter()
@@ -112,12 +132,26 @@ fn entry(sweep: &Sweep<'_>, lines: &[&Line], family: Family) -> Entry {
     } else if family == Family::Baseline {
         Entry {
             value: text::number(means.get(REFERENCE).and_then(mean)),
-            detail: format!("ERM itself, {counted}"),
+            detail: baselines(sweep, &means, &methods),
             class: "reference",
         }
     } else {
         best_entry(sweep, &means, &methods, &counted)
     }
+}
+
+/// Plain training, and what the other baselines gain over it.
+fn baselines(sweep: &Sweep<'_>, means: &Means<'_>, methods: &BTreeSet<&str>) -> String {
+    let others = methods.iter().filter(|method| **method != REFERENCE);
+    let gains = others.map(|&method| {
+        let gain = means.get(method).zip(means.get(REFERENCE));
+        let gain = gain.and_then(|(own, erm)| difference(own, erm));
+        format!("{} {}", sweep.name(method), text::signed(gain))
+    });
+    let parts: Vec<String> = std::iter::once("ERM itself".to_owned())
+        .chain(gains)
+        .collect();
+    parts.join("; ")
 }
 
 /// The method of a family that gains most over plain training.
@@ -136,7 +170,7 @@ fn best_entry(
         Some((method, value)) => Entry {
             value: text::signed(Some(value)),
             detail: format!(
-                "{}, best of {counted}{}",
+                "{}, best of {counted} by this figure{}",
                 sweep.name(method),
                 coverage(means, method).unwrap_or_default()
             ),

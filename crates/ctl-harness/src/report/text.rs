@@ -2,6 +2,7 @@
 
 use ctl_invariance::Role;
 
+use super::contrast::{Contrast, LEAST_UNITS, Units};
 use crate::table::{Cell, Estimate};
 use crate::vocabulary::Protocol;
 
@@ -37,17 +38,12 @@ pub(crate) fn with_error(mean: Option<f64>, standard_error: Option<f64>) -> Stri
     }
 }
 
-/// The standard error of an estimate, which a single seed does not have.
-pub(crate) fn standard_error(estimate: &Estimate) -> Option<f64> {
-    (estimate.seeds > 1).then_some(estimate.standard_error)
-}
-
 /// Mean, standard error and number of seeds.
 pub(crate) fn estimate(estimate: Option<&Estimate>) -> String {
     match estimate {
         None => MISSING.to_owned(),
         Some(e) => {
-            let value = with_error(Some(e.mean), standard_error(e));
+            let value = with_error(Some(e.mean), e.standard_error);
             format!("{value} (n = {})", e.seeds)
         }
     }
@@ -66,6 +62,62 @@ pub(crate) fn p_value(p: f64) -> String {
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// Independent units by kind.
+pub(crate) fn units(units: Units) -> String {
+    match (units.sites, units.seeds) {
+        (sites, 0) => count(sites, "target site"),
+        (0, seeds) => count(seeds, "seed"),
+        (sites, seeds) => format!(
+            "{} and {}",
+            count(sites, "target site"),
+            count(seeds, "seed")
+        ),
+    }
+}
+
+/// Why there is no test.
+pub(crate) fn not_tested(units: Units) -> String {
+    let kind = match (units.sites, units.seeds) {
+        (_, 0) => "target sites",
+        (0, _) => "seeds",
+        _ => "target sites and seeds",
+    };
+    let counted = count(units.count(), "independent unit");
+    format!("not tested: {counted} ({kind}), {LEAST_UNITS} are needed")
+}
+
+/// A difference and all that is known of its noise; `corrected` is how many of what a p-value was
+/// adjusted for.
+pub(crate) fn evidence(
+    contrast: &Contrast,
+    p: Option<f64>,
+    corrected: (usize, &str),
+    metric: &str,
+) -> String {
+    let difference = signed(Some(contrast.difference));
+    if contrast.units.count() < LEAST_UNITS {
+        let reason = not_tested(contrast.units);
+        return format!("{difference} {metric} (mean paired difference; {reason})");
+    }
+    let value = match contrast.standard_error {
+        Some(error) => format!("{difference} ± {error:.3}"),
+        None => difference,
+    };
+    let test = match (p, corrected) {
+        (Some(p), (number, what)) if number > 1 => {
+            format!(
+                "{} after Holm's correction for {}",
+                p_value(p),
+                count(number, what)
+            )
+        }
+        (Some(p), _) => p_value(p),
+        (None, _) => "they do not vary, which gives no measure of noise".to_owned(),
+    };
+    let units = units(contrast.units);
+    format!("{value} {metric} (paired difference ± s.e. over {units}; {test})")
 }
 
 /// Names joined as in a sentence.
@@ -132,6 +184,28 @@ mod tests {
         let two = Estimate::of(&[0.4, 0.6]).unwrap();
         // Population deviation 0.1 over √2.
         assert_eq!(estimate(Some(&two)), "0.500 ± 0.071 (n = 2)");
+    }
+
+    #[test]
+    fn a_difference_names_its_units_and_whether_it_was_tested() {
+        let contrast = |sites, seeds, p| Contrast {
+            difference: 0.05,
+            standard_error: p,
+            p,
+            units: Units { sites, seeds },
+        };
+        let words = |c: &Contrast| evidence(c, c.p, (4, "method"), "AUROC");
+        assert_eq!(
+            words(&contrast(3, 0, Some(0.02))),
+            "+0.050 ± 0.020 AUROC (paired difference ± s.e. over 3 target sites; p = 0.020 after \
+             Holm's correction for 4 methods)"
+        );
+        assert_eq!(
+            words(&contrast(0, 2, None)),
+            "+0.050 AUROC (mean paired difference; not tested: 2 independent units (seeds), 3 are \
+             needed)"
+        );
+        assert!(words(&contrast(2, 1, None)).contains("over 2 target sites and 1 seed; they do"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::store::write_atomically;
 use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
 
-const SCHEMA: u32 = 1;
+/// Counts up when predictions gain a field: a checkpoint of another version is not continued.
+const SCHEMA: u32 = 2;
 /// Key of the part that is not arrays of floats.
 const STATE_KEY: &str = "state";
 

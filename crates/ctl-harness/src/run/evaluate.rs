@@ -55,6 +55,7 @@ fn predict_samples(
             out.push(Prediction {
                 id: sample.id.clone(),
                 site: cohort.sites[sample.site].clone(),
+                patient: Some(sample.patient.clone()),
                 target: sample.label,
                 outputs,
             });

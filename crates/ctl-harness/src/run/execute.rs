@@ -82,8 +82,8 @@ pub fn execute(spec: &RunSpec, context: &RunContext<'_>) -> Result<Record> {
     let mut trainer = Trainer::new(spec, context.method, (context.cohort, &parts), resumed)?;
     let status = train(spec, context, &mut trainer, &checkpoint)?;
     let progress = trainer.progress;
-    let record = record_of(spec, context, (&parts, &progress), status)?;
-    write_outputs(spec, context, &progress)?;
+    let mut record = record_of(spec, context, (&parts, &progress), status)?;
+    record.predictions = Some(write_outputs(spec, context, &progress)?);
     write_json_atomically(
         &folder.join("env.json"),
         &environment(begun, progress.step - first, context),
@@ -185,6 +185,7 @@ fn record_of(
         counts: counts_of(spec, context.cohort, parts),
         evaluations: progress.evaluations.clone(),
         selections,
+        predictions: None,
     })
 }
 
@@ -222,20 +223,21 @@ fn counts_of(spec: &RunSpec, cohort: &CohortData, parts: &Parts) -> Counts {
     }
 }
 
-fn write_outputs(spec: &RunSpec, context: &RunContext<'_>, progress: &Progress) -> Result<()> {
+/// Writes predictions and, where they are kept, weights; returns the hash of the predictions.
+fn write_outputs(spec: &RunSpec, context: &RunContext<'_>, progress: &Progress) -> Result<String> {
     let mut blocks: Vec<Block<'_>> = Vec::new();
     for (&selector, best) in &progress.best {
         blocks.push((selector, IN_DISTRIBUTION, &best.predictions.in_distribution));
         blocks.push((selector, TARGET, &best.predictions.target));
     }
-    write_predictions(&context.folder.join("predictions.csv"), &blocks)?;
+    let hash = write_predictions(&context.folder.join("predictions.csv"), &blocks)?;
     if context.save_models {
         let network = network_spec(spec, context.cohort);
         for (&selector, best) in &progress.best {
             write_model(spec, (context, network), (selector, best))?;
         }
     }
-    Ok(())
+    Ok(hash)
 }
 
 fn environment<'a>(begun: Instant, steps: u64, context: &RunContext<'a>) -> Environment<'a> {

@@ -11,5 +11,6 @@ mod trainer;
 
 pub use execute::{RunContext, execute};
 pub use model::{ModelCard, Predicted, load_model, predict};
+pub(crate) use predictions::{IN_DISTRIBUTION, TARGET};
 pub use predictions::{Prediction, read_predictions};
 pub use score::{classification_metrics, probabilities};

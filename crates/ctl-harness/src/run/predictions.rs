@@ -15,6 +15,9 @@ pub struct Prediction {
     pub id: String,
     /// Its site.
     pub site: String,
+    /// Its patient, unique within the site; absent in files of earlier versions.
+    #[serde(default)]
+    pub patient: Option<String>,
     /// Its class.
     pub target: usize,
     /// Probability of each class.
@@ -29,8 +32,11 @@ pub(crate) const TARGET: &str = "target";
 /// One selector's predictions on one part.
 pub(crate) type Block<'a> = (Selector, &'static str, &'a [Prediction]);
 
-/// Writes the file; columns `selector,part,id,site,target,output_0,…`.
-pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()> {
+/// Writes the file; columns
+/// `selector,part,id,site,patient,target,output_0,…`.
+///
+/// Returns the blake3 hash of its bytes.
+pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<String> {
     let fault = |message: String| HarnessError::Stored {
         path: path.to_path_buf(),
         message,
@@ -42,7 +48,7 @@ pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()>
         .max()
         .unwrap_or(0);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header: Vec<String> = ["selector", "part", "id", "site", "target"]
+    let mut header: Vec<String> = ["selector", "part", "id", "site", "patient", "target"]
         .map(String::from)
         .to_vec();
     header.extend((0..classes).map(|k| format!("output_{k}")));
@@ -56,6 +62,7 @@ pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()>
                 (*part).to_owned(),
                 p.id.clone(),
                 p.site.clone(),
+                p.patient.clone().unwrap_or_default(),
                 p.target.to_string(),
             ];
             row.extend(p.outputs.iter().map(ToString::to_string));
@@ -65,7 +72,8 @@ pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<()>
         }
     }
     let bytes = writer.into_inner().map_err(|e| fault(e.to_string()))?;
-    write_atomically(path, &bytes)
+    write_atomically(path, &bytes)?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 
 /// Reads one selector's predictions on one part (`in-distribution` or `target`).
@@ -79,20 +87,25 @@ pub fn read_predictions(path: &Path, selector: Selector, part: &str) -> Result<V
     };
     let mut reader = csv::Reader::from_path(path).map_err(|e| fault(e.to_string()))?;
     let mut out = Vec::new();
+    let header = reader.headers().map_err(|e| fault(e.to_string()))?;
+    // Files of earlier versions have no patients.
+    let patients = header.get(4) == Some("patient");
+    let target_column = 4 + usize::from(patients);
     for row in reader.records() {
         let row = row.map_err(|e| fault(e.to_string()))?;
         if row.get(0) != Some(selector.as_str()) || row.get(1) != Some(part) {
             continue;
         }
         let number = |i: usize| row.get(i).and_then(|cell| cell.parse::<f64>().ok());
-        let outputs: Option<Vec<f64>> = (5..row.len()).map(number).collect();
-        let target = row.get(4).and_then(|cell| cell.parse().ok());
+        let outputs: Option<Vec<f64>> = (target_column + 1..row.len()).map(number).collect();
+        let target = row.get(target_column).and_then(|cell| cell.parse().ok());
         let (Some(outputs), Some(target)) = (outputs, target) else {
             return Err(fault(format!("row {row:?} is not a prediction")));
         };
         out.push(Prediction {
             id: row[2].to_owned(),
             site: row[3].to_owned(),
+            patient: (patients && !row[4].is_empty()).then(|| row[4].to_owned()),
             target,
             outputs,
         });

@@ -137,6 +137,11 @@ impl MethodConfig for DannConfig {
 ///
 /// # References
 /// Ganin et al. 2016, equation 9 (simultaneous updates).
+///
+/// Deviation: the discriminator there is binary, source against target. Here it has one class per
+/// environment, as in `DomainBed`: each source for `dann`, each source and the target for
+/// `dann-target`, which therefore aligns the sources with one another as well. With one source and
+/// a target the two agree.
 pub struct Dann {
     config: DannConfig,
     discriminator: Discriminator,

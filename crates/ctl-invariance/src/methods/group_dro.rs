@@ -11,10 +11,13 @@ use crate::{
 };
 
 /// Description of `group-dro`.
+///
+/// A robust baseline: it asks for no invariant mechanism, only that the target is a mixture of the
+/// sources, so it does not count as causal.
 pub const INFO: MethodInfo = MethodInfo {
     id: "group-dro",
     name: "GroupDRO",
-    family: Family::Invariance,
+    family: Family::Baseline,
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,

@@ -75,6 +75,7 @@ const ILL: &[(&str, &str, &str, &str, &str)] = &[
     ("v-rex", "rescale", "1", "1", "boolean"),
     ("v-rex", "reset_optimiser", "0", "0", "boolean"),
     ("mm-rex", "lambda_min", "0.5", "0.5", "at most 0"),
+    ("mm-rex", "lambda_min_before", "0.5", "0.5", "at most 0"),
     ("mm-rex", "anneal_steps", "-3", "-3", "u64"),
     ("mm-rex", "rescale", "1", "1", "boolean"),
     ("mm-rex", "reset_optimiser", "0", "0", "boolean"),

@@ -37,14 +37,14 @@ pub struct PairedDelong {
 }
 
 /// Fraction of the other class that each sample is placed rightly against, ties one half.
-struct Placements {
-    of_positives: Vec<f64>,
-    of_negatives: Vec<f64>,
+pub(super) struct Placements {
+    pub(super) of_positives: Vec<f64>,
+    pub(super) of_negatives: Vec<f64>,
 }
 
 impl Placements {
     /// By the difference of ranks among all samples and among the own class.
-    fn of(scores: &[f64], labels: &[bool]) -> Self {
+    pub(super) fn of(scores: &[f64], labels: &[bool]) -> Self {
         let own_class = |wanted: bool| -> Vec<f64> {
             let own = scores
                 .iter()
@@ -97,7 +97,7 @@ fn covariance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Both classes with at least two samples each, which the unbiased variances need.
-fn check(scores: &[f64], labels: &[bool]) -> Result<(), MetricError> {
+pub(super) fn check(scores: &[f64], labels: &[bool]) -> Result<(), MetricError> {
     let (positives, negatives) = validate::ranked_labels(scores, labels)?;
     validate::at_least("positives", 2, positives)?;
     validate::at_least("negatives", 2, negatives)
@@ -107,7 +107,8 @@ fn check(scores: &[f64], labels: &[bool]) -> Result<(), MetricError> {
 ///
 /// `Var = Var(V10) / m + Var(V01) / n`, where `V10` holds for each of the `m` positives the
 /// fraction of negatives it is placed above (ties one half), `V01` the same for the `n` negatives,
-/// and both variances are unbiased.
+/// and both variances are unbiased. Samples are taken as independent; for several images of one
+/// patient see [`clustered_auroc`](super::clustered_auroc).
 ///
 /// # Arguments
 /// - `scores`: `[N]`, higher means more likely positive.

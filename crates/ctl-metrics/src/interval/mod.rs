@@ -1,12 +1,15 @@
-//! How far a number may be from the truth: `DeLong` intervals and the bootstrap.
+//! How far a number may be from the truth: `DeLong` intervals, also of clustered samples, and the
+//! bootstrap.
 
 mod bootstrap;
+mod clustered;
 mod delong;
 mod resample;
 
 use serde::Serialize;
 
 pub use bootstrap::{BootstrapSummary, bootstrap, quantile_linear};
+pub use clustered::{ClusteredAuroc, clustered_auroc};
 pub use delong::{DelongEstimate, PairedDelong, delong, paired_delong};
 pub use resample::Resampler;
 

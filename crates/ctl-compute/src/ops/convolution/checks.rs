@@ -1,0 +1,46 @@
+//! What every operand must be before an operator is built.
+
+use candle_core::{DType, Tensor};
+
+use crate::{ComputeError, Result};
+
+/// Whether the operands are floats of one type on the CPU, and the bias has `channels` values.
+///
+/// Other devices have no kernels of this crate; an operator for one of them belongs into the
+/// `cuda_fwd` of [`super::operators::Product`], and its device into this check.
+pub(in crate::ops) fn operands(
+    op: &'static str,
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<()> {
+    let dtype = input.dtype();
+    for tensor in [Some(input), Some(weight), bias].into_iter().flatten() {
+        if tensor.dtype() != dtype || !matches!(dtype, DType::F32 | DType::F64) {
+            return Err(ComputeError::Shape {
+                op,
+                expected: "operands that are all f32 or all f64".into(),
+                found: format!("{} beside {}", dtype.as_str(), tensor.dtype().as_str()),
+            });
+        }
+        if !tensor.device().is_cpu() {
+            return Err(ComputeError::Shape {
+                op,
+                expected: "operands on the CPU".into(),
+                found: format!("one on {:?}", tensor.device().location()),
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(in crate::ops) fn bias(op: &'static str, bias: Option<&Tensor>, channels: usize) -> Result<()> {
+    match bias {
+        Some(bias) if bias.dims() != [channels] => Err(ComputeError::shape(
+            op,
+            format!("a bias [{channels}]"),
+            bias.shape(),
+        )),
+        _ => Ok(()),
+    }
+}
