@@ -31,7 +31,8 @@ impl Default for FciOptions {
 /// Finds the partial ancestral graph of a diagram that may have latent common causes.
 ///
 /// The adjacencies of PC are tested again given subsets of Possible-D-SEP: the nodes that are
-/// reached by paths every inner node of which is a collider or in a triangle. Colliders and the
+/// reached by paths every inner node of which is a collider or in a triangle, and every node of
+/// which may be an ancestor of the pair. Colliders and the
 /// rules R1-R4 and R8-R10 orient what remains; selection bias, for which R5-R7 are, is excluded.
 ///
 /// # Arguments
@@ -79,8 +80,7 @@ pub fn fci(
         first.set_mark(a, middle, Mark::Arrow);
         first.set_mark(b, middle, Mark::Arrow);
     }
-    let candidates: Vec<NodeSet> = first.ids().map(|x| possible_d_sep(&first, x)).collect();
-    search.refine(&mut skeleton, &candidates)?;
+    search.refine(&mut skeleton, |x, y| possible_d_sep(&first, x, y))?;
     let mut graph = with_circles(test.names(), &skeleton)?;
     orient_pag(&mut graph, &skeleton);
     Ok(ConstraintGraph::new(
@@ -101,20 +101,21 @@ fn with_circles(names: &[String], skeleton: &Skeleton) -> Result<MarkedGraph, Di
     Ok(graph)
 }
 
-/// The nodes reached from `x` by paths every inner node of which is a collider on the path or
-/// in a triangle with its neighbours on it.
-fn possible_d_sep(graph: &MarkedGraph, x: NodeId) -> NodeSet {
-    let mut reached = graph.adjacent(x).clone();
+/// The nodes reached from `x` by paths, around `y`, every inner node of which is a collider on the
+/// path or in a triangle with its neighbours on it, and every node of which may be an ancestor of
+/// `x` or `y`.
+fn possible_d_sep(graph: &MarkedGraph, x: NodeId, y: NodeId) -> NodeSet {
+    let mut within = possible_ancestors(graph, &[x, y]);
+    within.remove(x);
+    within.remove(y);
+    let mut reached = graph.adjacent(x).intersection(&within);
     let mut seen: BTreeSet<(NodeId, NodeId)> = reached.iter().map(|v| (x, v)).collect();
     let mut queue: VecDeque<(NodeId, NodeId)> = seen.iter().copied().collect();
     while let Some((before, node)) = queue.pop_front() {
-        for next in graph.adjacent(node) {
-            if next == before || next == x {
-                continue;
-            }
+        for next in &graph.adjacent(node).intersection(&within) {
             let arrow = |from| graph.mark(from, node) == Some(Mark::Arrow);
             let passes = (arrow(before) && arrow(next)) || graph.are_adjacent(before, next);
-            if passes && seen.insert((node, next)) {
+            if next != before && passes && seen.insert((node, next)) {
                 reached.insert(next);
                 queue.push_back((node, next));
             }
@@ -123,11 +124,26 @@ fn possible_d_sep(graph: &MarkedGraph, x: NodeId) -> NodeSet {
     reached
 }
 
+/// The nodes from which a path leads to one of the given without an arrowhead against it.
+fn possible_ancestors(graph: &MarkedGraph, nodes: &[NodeId]) -> NodeSet {
+    let mut found: NodeSet = nodes.iter().copied().collect();
+    let mut open = nodes.to_vec();
+    while let Some(node) = open.pop() {
+        for before in graph.adjacent(node) {
+            if graph.mark(node, before) != Some(Mark::Arrow) && found.insert(before) {
+                open.push(before);
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Diagram;
     use crate::discovery::SeparationOracle;
+    use crate::equivalence::{mag_of, pag_of};
     use proptest::prelude::*;
 
     fn found(text: &str) -> String {
@@ -173,6 +189,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_oracle_gives_the_partial_ancestral_graph(kinds in prop::collection::vec(0u8..7, 21)) {
+            let diagram = diagram(7, &kinds);
+            let found = fci(&SeparationOracle::new(&diagram), &FciOptions::default()).unwrap();
+            prop_assert_eq!(&found.graph, &pag_of(&mag_of(&diagram).unwrap()).unwrap());
+        }
+
         /// A tail says ancestor and an arrowhead says no ancestor, in the diagram itself.
         #[test]
         fn marks_are_true_of_the_diagram(kinds in prop::collection::vec(0u8..7, 21)) {

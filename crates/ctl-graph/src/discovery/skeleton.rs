@@ -68,17 +68,25 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
         Ok(skeleton)
     }
 
-    /// Tests the remaining pairs given subsets of candidates that depend on the first node.
+    /// Tests the remaining pairs given subsets of other candidates than neighbours, which depend
+    /// on the pair and its order.
     pub(super) fn refine(
         &self,
         skeleton: &mut Skeleton,
-        candidates: &[NodeSet],
+        candidates: impl Fn(NodeId, NodeId) -> NodeSet,
     ) -> Result<(), DiscoveryError> {
         let pairs = self.pairs(&skeleton.adjacent);
-        let verdict = |&(x, y): &(NodeId, NodeId)| self.within(candidates, x, y);
-        let verdicts = every(&pairs, verdict)?;
-        let beyond = |c: &NodeSet| c.len() > self.most.saturating_add(2);
-        skeleton.complete &= !candidates.iter().any(beyond);
+        let with_candidates: Vec<_> = pairs
+            .iter()
+            .map(|&(x, y)| (x, y, [candidates(x, y), candidates(y, x)]))
+            .collect();
+        let verdict = |(x, y, sets): &(NodeId, NodeId, [NodeSet; 2])| {
+            self.within(*x, *y, sets, &skeleton.adjacent)
+        };
+        let verdicts = every(&with_candidates, verdict)?;
+        let beyond = |set: &NodeSet| set.len() > self.most;
+        let mut sets = with_candidates.iter().flat_map(|(_, _, sets)| sets);
+        skeleton.complete &= !sets.any(beyond);
         skeleton.apply(&pairs, verdicts);
         Ok(())
     }
@@ -100,29 +108,34 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
         y: NodeId,
         level: usize,
     ) -> Result<Verdict, StatsError> {
-        let of_x = indices(&adjacent[x.index()], x, y);
-        let (found, tests) = self.sized(x, y, &of_x, level, None)?;
+        let [of_x, of_y] = [(x, y), (y, x)].map(|(node, other)| {
+            let mut around = adjacent[node.index()].clone();
+            around.remove(other);
+            around
+        });
+        let (found, tests) = self.sized(x, y, &of_x, level, &[])?;
         if found.is_some() || level == 0 {
             return Ok((found, tests));
         }
-        let of_y = indices(&adjacent[y.index()], x, y);
-        let (found, more) = self.sized(x, y, &of_y, level, Some(&of_x))?;
+        let (found, more) = self.sized(x, y, &of_y, level, &[&of_x])?;
         Ok((found, tests + more))
     }
 
-    /// Tests every subset of a size; `seen` holds candidates whose subsets have been tested.
+    /// Tests every subset of a size; the subsets of `seen` have been tested.
     fn sized(
         &self,
         x: NodeId,
         y: NodeId,
-        candidates: &[usize],
+        candidates: &NodeSet,
         size: usize,
-        seen: Option<&[usize]>,
+        seen: &[&NodeSet],
     ) -> Result<Verdict, StatsError> {
         let mut tests = 0;
+        let candidates: Vec<usize> = candidates.iter().map(NodeId::index).collect();
         for subset in Subsets::of_size(candidates.len(), size) {
             let given: Vec<usize> = subset.into_iter().map(|i| candidates[i]).collect();
-            if seen.is_some_and(|seen| given.iter().all(|v| seen.contains(v))) {
+            let tested = |set: &&NodeSet| given.iter().all(|&v| set.contains(NodeId::new(v)));
+            if seen.iter().any(tested) {
                 continue;
             }
             tests += 1;
@@ -134,12 +147,18 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
         Ok((None, tests))
     }
 
-    fn within(&self, candidates: &[NodeSet], x: NodeId, y: NodeId) -> Result<Verdict, StatsError> {
-        let of_x = indices(&candidates[x.index()], x, y);
-        let of_y = indices(&candidates[y.index()], x, y);
+    /// Tests the subsets of two sets of candidates that no subset of neighbours is.
+    fn within(
+        &self,
+        x: NodeId,
+        y: NodeId,
+        [of_x, of_y]: &[NodeSet; 2],
+        adjacent: &[NodeSet],
+    ) -> Result<Verdict, StatsError> {
+        let seen = [&adjacent[x.index()], &adjacent[y.index()], of_x];
         let mut tests = 0;
         for size in 1..=of_x.len().max(of_y.len()).min(self.most) {
-            for (own, seen) in [(&of_x, None), (&of_y, Some(of_x.as_slice()))] {
+            for (own, seen) in [(of_x, &seen[..2]), (of_y, &seen[..])] {
                 let (found, more) = self.sized(x, y, own, size, seen)?;
                 tests += more;
                 if found.is_some() {
@@ -152,20 +171,15 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
 }
 
 /// Verdicts in the order of the pairs, whatever the number of threads.
-fn every(
-    pairs: &[(NodeId, NodeId)],
-    verdict: impl Fn(&(NodeId, NodeId)) -> Result<Verdict, StatsError> + Sync + Send,
+fn every<P: Sync>(
+    pairs: &[P],
+    verdict: impl Fn(&P) -> Result<Verdict, StatsError> + Sync + Send,
 ) -> Result<Vec<Verdict>, StatsError> {
     if pairs.len() > PARALLEL {
         pairs.par_iter().map(verdict).collect()
     } else {
         pairs.iter().map(verdict).collect()
     }
-}
-
-fn indices(set: &NodeSet, x: NodeId, y: NodeId) -> Vec<usize> {
-    let others = set.iter().filter(|&node| node != x && node != y);
-    others.map(NodeId::index).collect()
 }
 
 impl Skeleton {
