@@ -9,8 +9,9 @@ use super::independence::table;
 use super::input::{Problem, boolean, list, string, words};
 use super::{Outcome, each_case};
 use crate::discovery::{
-    DagmaOptions, DirectLingamOptions, DiscoveryError, FciOptions, GaussianBic, GesOptions,
-    IcpOptions, PcOptions, WeightedDag, dagma, direct_lingam, fci, ges, invariant_prediction, pc,
+    ColliderConflict, DagmaOptions, DirectLingamOptions, DiscoveryError, FciOptions, GaussianBic,
+    GesOptions, IcpOptions, PcOptions, WeightedDag, dagma, direct_lingam, fci, ges,
+    invariant_prediction, pc,
 };
 use crate::graph::MarkedGraph;
 use crate::stats::{Contingency, CountStatistic, FisherZ, IndependenceTest, Table};
@@ -106,7 +107,12 @@ fn stable(
     test: &impl IndependenceTest,
     expected: &Value,
 ) -> Result<Vec<String>, Problem> {
-    let found = pc(test, &PcOptions::default())?;
+    // The peer keeps the first of two contradictory colliders.
+    let options = PcOptions {
+        conflict: ColliderConflict::First,
+        ..PcOptions::default()
+    };
+    let found = pc(test, &options)?;
     let exact = expected["orientation_rule_independent"] == Value::Bool(true);
     compare(name, &found.graph, expected, if exact { 0 } else { MARKS })
 }

@@ -31,6 +31,7 @@ mod skeleton;
 mod special;
 mod subsets;
 mod transfer;
+mod turning;
 mod weighted;
 
 pub use dagma::{DagmaOptions, dagma};

@@ -13,7 +13,7 @@ pub enum ColliderConflict {
     /// Both arrowheads stand, so that the edge shows the conflict as `<->`.
     #[default]
     Bidirected,
-    /// The collider that was found first stands.
+    /// A collider stands only where none before it says otherwise.
     First,
     /// The collider that was found last stands.
     Last,
@@ -46,7 +46,7 @@ impl Default for PcOptions {
 pub struct ConstraintGraph {
     /// The graph.
     pub graph: MarkedGraph,
-    /// For each pair that is not adjacent the set found to separate it.
+    /// For each pair that is not adjacent what was found to separate it.
     separators: Separators,
     /// Number of independence tests made.
     pub tests: usize,
@@ -69,17 +69,17 @@ impl ConstraintGraph {
         }
     }
 
-    /// The set found to separate two nodes; `None` for adjacent ones.
+    /// The first set found to separate two nodes; `None` for adjacent ones.
     pub fn separator(&self, a: NodeId, b: NodeId) -> Option<&NodeSet> {
-        separator(&self.separators, a, b)
+        separator(&self.separators, a, b).map(|found| &found.first)
     }
 }
 
 /// Finds the Markov equivalence class of a diagram without latent variables.
 ///
 /// Pairs are separated by growing subsets of their neighbours, where the neighbours of a level
-/// are those from before it (PC-stable); a triple `a - c - b` with `a`, `b` separated by a set
-/// without `c` becomes `a -> c <- b`; Meek's rules do the rest.
+/// are those from before it (PC-stable); a triple `a - c - b` with `c` in no set of that size that
+/// separates `a` and `b` becomes `a -> c <- b`; Meek's rules do the rest.
 ///
 /// # Arguments
 /// - `test`: an independence test; [`super::SeparationOracle`] for the truth of a diagram.
@@ -98,7 +98,9 @@ impl ConstraintGraph {
 ///
 /// # References
 /// Spirtes, Glymour and Scheines (2000), section 5.4.2; Colombo and Maathuis (2014),
-/// *Order-independent constraint-based causal structure learning*.
+/// *Order-independent constraint-based causal structure learning*. Deviation: all separating sets
+/// of the smallest size are consulted, not the first, so that colliders do not depend on the order
+/// of the nodes either.
 ///
 /// # Examples
 ///
@@ -129,9 +131,7 @@ pub fn pc(
         }
     }
     for (a, middle, b) in skeleton.colliders() {
-        for end in [a, b] {
-            point(&mut graph, end, middle, options.conflict);
-        }
+        collide(&mut graph, [a, b], middle, options.conflict);
     }
     close_under_meek(&mut graph);
     Ok(ConstraintGraph::new(
@@ -142,15 +142,18 @@ pub fn pc(
     ))
 }
 
-fn point(graph: &mut MarkedGraph, from: NodeId, to: NodeId, conflict: ColliderConflict) {
-    if graph.mark(to, from) != Some(Mark::Arrow) {
-        graph.join_directed(from, to);
+/// Points two edges at their common node.
+fn collide(graph: &mut MarkedGraph, ends: [NodeId; 2], middle: NodeId, conflict: ColliderConflict) {
+    let contrary = |graph: &MarkedGraph, end| graph.mark(middle, end) == Some(Mark::Arrow);
+    if conflict == ColliderConflict::First && ends.iter().any(|&end| contrary(graph, end)) {
         return;
     }
-    match conflict {
-        ColliderConflict::Bidirected => graph.set_mark(from, to, Mark::Arrow),
-        ColliderConflict::First => {}
-        ColliderConflict::Last => graph.join_directed(from, to),
+    for end in ends {
+        if conflict == ColliderConflict::Bidirected && contrary(graph, end) {
+            graph.set_mark(end, middle, Mark::Arrow);
+        } else {
+            graph.join_directed(end, middle);
+        }
     }
 }
 
@@ -212,15 +215,20 @@ mod tests {
     #[test]
     fn contradictory_colliders_are_treated_as_asked() {
         let edges = |conflict| {
-            let mut graph = MarkedGraph::new(&["a", "b"]).unwrap();
-            let (a, b) = (NodeId::new(0), NodeId::new(1));
-            graph.join_undirected(a, b);
-            point(&mut graph, a, b, conflict);
-            point(&mut graph, b, a, conflict);
+            let mut graph = MarkedGraph::new(&["a", "b", "c", "d"]).unwrap();
+            let [a, b, c, d] = [0, 1, 2, 3].map(NodeId::new);
+            for (x, y) in [(a, b), (b, c), (c, d)] {
+                graph.join_undirected(x, y);
+            }
+            collide(&mut graph, [a, c], b, conflict);
+            collide(&mut graph, [b, d], c, conflict);
             graph.to_string()
         };
-        assert_eq!(edges(ColliderConflict::Bidirected), "a <-> b");
-        assert_eq!(edges(ColliderConflict::First), "a --> b");
-        assert_eq!(edges(ColliderConflict::Last), "a <-- b");
+        assert_eq!(
+            edges(ColliderConflict::Bidirected),
+            "a --> b; b <-> c; c <-- d"
+        );
+        assert_eq!(edges(ColliderConflict::First), "a --> b; b <-- c; c --- d");
+        assert_eq!(edges(ColliderConflict::Last), "a --> b; b --> c; c <-- d");
     }
 }

@@ -13,8 +13,18 @@ use crate::{NodeId, NodeSet};
 /// Pairs at a level above which they are tested on several threads.
 const PARALLEL: usize = 64;
 
-/// For each separated pair `(smaller, larger)` the set that separated it.
-pub(super) type Separators = BTreeMap<(NodeId, NodeId), NodeSet>;
+/// For each separated pair `(smaller, larger)` what separated it.
+pub(super) type Separators = BTreeMap<(NodeId, NodeId), Separator>;
+
+/// What separated a pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Separator {
+    /// The first set that did.
+    pub(super) first: NodeSet,
+    /// The members of all sets that did, as far as they were tried. Which set is the first depends
+    /// on the order of the nodes; this does not.
+    pub(super) members: NodeSet,
+}
 
 /// Which nodes are adjacent, and what separates the others.
 #[derive(Debug, Clone)]
@@ -35,8 +45,26 @@ pub(super) struct Search<'a, T: ?Sized> {
     pub(super) most: usize,
 }
 
-/// What became of a pair: the set that separates it, and the number of tests made.
-type Verdict = (Option<NodeSet>, usize);
+/// What became of a pair, and the number of tests made.
+#[derive(Debug, Clone, Default)]
+struct Verdict {
+    separator: Option<Separator>,
+    tests: usize,
+}
+
+impl Verdict {
+    fn separated_by(&mut self, set: NodeSet) {
+        match &mut self.separator {
+            Some(separator) => separator.members.extend_with(&set),
+            None => {
+                self.separator = Some(Separator {
+                    members: set.clone(),
+                    first: set,
+                });
+            }
+        }
+    }
+}
 
 impl<T: IndependenceTest + ?Sized> Search<'_, T> {
     /// The order-independent search: conditioning sets grow, and within a level every pair sees
@@ -81,7 +109,7 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
             .map(|&(x, y)| (x, y, [candidates(x, y), candidates(y, x)]))
             .collect();
         let verdict = |(x, y, sets): &(NodeId, NodeId, [NodeSet; 2])| {
-            self.within(*x, *y, sets, &skeleton.adjacent)
+            self.within((*x, *y), sets, &skeleton.adjacent)
         };
         let verdicts = every(&with_candidates, verdict)?;
         let beyond = |set: &NodeSet| set.len() > self.most;
@@ -113,24 +141,23 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
             around.remove(other);
             around
         });
-        let (found, tests) = self.sized(x, y, &of_x, level, &[])?;
-        if found.is_some() || level == 0 {
-            return Ok((found, tests));
+        let mut verdict = Verdict::default();
+        self.sized((x, y), level, (&of_x, &[]), &mut verdict)?;
+        if level > 0 {
+            self.sized((x, y), level, (&of_y, &[&of_x]), &mut verdict)?;
         }
-        let (found, more) = self.sized(x, y, &of_y, level, &[&of_x])?;
-        Ok((found, tests + more))
+        Ok(verdict)
     }
 
-    /// Tests every subset of a size; the subsets of `seen` have been tested.
+    /// Tests every subset of a size; the subsets of the sets beside the candidates have been
+    /// tested.
     fn sized(
         &self,
-        x: NodeId,
-        y: NodeId,
-        candidates: &NodeSet,
+        (x, y): (NodeId, NodeId),
         size: usize,
-        seen: &[&NodeSet],
-    ) -> Result<Verdict, StatsError> {
-        let mut tests = 0;
+        (candidates, seen): (&NodeSet, &[&NodeSet]),
+        verdict: &mut Verdict,
+    ) -> Result<(), StatsError> {
         let candidates: Vec<usize> = candidates.iter().map(NodeId::index).collect();
         for subset in Subsets::of_size(candidates.len(), size) {
             let given: Vec<usize> = subset.into_iter().map(|i| candidates[i]).collect();
@@ -138,35 +165,33 @@ impl<T: IndependenceTest + ?Sized> Search<'_, T> {
             if seen.iter().any(tested) {
                 continue;
             }
-            tests += 1;
+            verdict.tests += 1;
             let (x, y) = (x.index(), y.index());
             if self.test.independent(x, y, &given, self.alpha)? {
-                return Ok((Some(given.into_iter().map(NodeId::new).collect()), tests));
+                verdict.separated_by(given.into_iter().map(NodeId::new).collect());
             }
         }
-        Ok((None, tests))
+        Ok(())
     }
 
-    /// Tests the subsets of two sets of candidates that no subset of neighbours is.
+    /// Tests the subsets of two sets of candidates that no subset of neighbours is, up to the
+    /// smallest size that separates.
     fn within(
         &self,
-        x: NodeId,
-        y: NodeId,
+        pair: (NodeId, NodeId),
         [of_x, of_y]: &[NodeSet; 2],
         adjacent: &[NodeSet],
     ) -> Result<Verdict, StatsError> {
-        let seen = [&adjacent[x.index()], &adjacent[y.index()], of_x];
-        let mut tests = 0;
+        let seen = [&adjacent[pair.0.index()], &adjacent[pair.1.index()], of_x];
+        let mut verdict = Verdict::default();
         for size in 1..=of_x.len().max(of_y.len()).min(self.most) {
-            for (own, seen) in [(of_x, &seen[..2]), (of_y, &seen[..])] {
-                let (found, more) = self.sized(x, y, own, size, seen)?;
-                tests += more;
-                if found.is_some() {
-                    return Ok((found, tests));
-                }
+            self.sized(pair, size, (of_x, &seen[..2]), &mut verdict)?;
+            self.sized(pair, size, (of_y, &seen), &mut verdict)?;
+            if verdict.separator.is_some() {
+                break;
             }
         }
-        Ok((None, tests))
+        Ok(verdict)
     }
 }
 
@@ -184,9 +209,9 @@ fn every<P: Sync>(
 
 impl Skeleton {
     fn apply(&mut self, pairs: &[(NodeId, NodeId)], verdicts: Vec<Verdict>) {
-        for (&(x, y), (separator, tests)) in pairs.iter().zip(verdicts) {
-            self.tests += tests;
-            if let Some(separator) = separator {
+        for (&(x, y), verdict) in pairs.iter().zip(verdicts) {
+            self.tests += verdict.tests;
+            if let Some(separator) = verdict.separator {
                 self.adjacent[x.index()].remove(y);
                 self.adjacent[y.index()].remove(x);
                 self.separators.insert((x, y), separator);
@@ -194,25 +219,27 @@ impl Skeleton {
         }
     }
 
-    /// The unshielded triples `(a, middle, b)` with `a < b` whose middle did not separate them.
+    /// The unshielded triples `(a, middle, b)` with `a < b` whose middle is in no set that
+    /// separated the others, by middle.
     pub(super) fn colliders(&self) -> Vec<(NodeId, NodeId, NodeId)> {
         let mut found = Vec::new();
         for (&(a, b), separator) in &self.separators {
             let shared = self.adjacent[a.index()].intersection(&self.adjacent[b.index()]);
-            let unseen = shared.difference(separator);
+            let unseen = shared.difference(&separator.members);
             found.extend(unseen.iter().map(|middle| (a, middle, b)));
         }
+        found.sort_unstable_by_key(|&(a, middle, b)| (middle, a, b));
         found
     }
 }
 
 impl Separations for Skeleton {
     fn separator_holds(&self, a: NodeId, b: NodeId, node: NodeId) -> bool {
-        separator(&self.separators, a, b).is_some_and(|set| set.contains(node))
+        separator(&self.separators, a, b).is_some_and(|found| found.members.contains(node))
     }
 }
 
-/// The set that separated two nodes.
-pub(super) fn separator(separators: &Separators, a: NodeId, b: NodeId) -> Option<&NodeSet> {
+/// What separated two nodes.
+pub(super) fn separator(separators: &Separators, a: NodeId, b: NodeId) -> Option<&Separator> {
     separators.get(&(a.min(b), a.max(b)))
 }
