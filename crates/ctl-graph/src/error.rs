@@ -4,6 +4,20 @@
 const NAMES_SHOWN: usize = 8;
 
 /// Why a graph, or a query on one, is not admissible.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+///
+/// let fault = |text| Diagram::parse(text).unwrap_err().to_string();
+/// assert_eq!(fault("x -> y; x -> y"), "edge x -> y: given twice");
+/// assert_eq!(fault("x -> y -> z -> x"), "edges x -> y -> z -> x: form a cycle");
+/// assert_eq!(fault("x <-> x"), "edge x <-> x: joins a node with itself");
+/// let diagram = Diagram::parse("x -> y")?;
+/// assert_eq!(diagram.node("z").unwrap_err().to_string(), "node z: not in the graph, which has x, y");
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {

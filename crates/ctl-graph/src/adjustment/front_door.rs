@@ -137,6 +137,19 @@ impl<'a> FrontDoor<'a> {
 
 /// The front-door sets, each once; there may be exponentially many, each is found in polynomial
 /// time.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, adjustment::FrontDoor};
+///
+/// let diagram = Diagram::parse("x -> m -> n -> y; x <-> y")?;
+/// let (x, y) = (diagram.set(&["x"])?, diagram.set(&["y"])?);
+/// let sets = FrontDoor::new(&diagram, &x, &y)?.all();
+/// let names: Vec<_> = sets.map(|set| diagram.names(&set).join(" ")).collect();
+/// assert_eq!(names, ["m n", "m", "n"]);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FrontDoorSets<'a> {
     front_door: FrontDoor<'a>,

@@ -4,6 +4,19 @@ use crate::separation::independent;
 use crate::{Diagram, GraphError, Mixed, NodeId, NodeSet, View};
 
 /// An instrument, and the set given which it is one.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, NodeSet, adjustment::{Instrument, conditional_instruments}};
+///
+/// let diagram = Diagram::parse("lottery -> scan -> cure; scan <-> cure")?;
+/// let (scan, cure) = (diagram.node("scan")?, diagram.node("cure")?);
+/// let found: Vec<Instrument> = conditional_instruments(&diagram, scan, cure, 0)?.collect();
+/// let (instrument, given) = (diagram.node("lottery")?, NodeSet::new());
+/// assert_eq!(found, [Instrument { instrument, given }]);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instrument {
     /// The instrument.

@@ -25,6 +25,22 @@ pub(crate) use input::Problem;
 pub use json::parse;
 
 /// What became of one case.
+///
+/// # Examples
+///
+/// ```
+/// use std::path::Path;
+/// use ctl_graph::conformance::run_file;
+///
+/// let file = serde_json::json!({"schema": "separation/1", "cases": [{
+///     "id": "chain",
+///     "graph": {"nodes": ["a", "b"], "directed": [["a", "b"]]},
+///     "queries": [{"x": ["a"], "y": ["b"], "given": [], "separated": true}]
+/// }]});
+/// let case = &run_file(&file, Path::new(".")).unwrap().cases[0];
+/// assert_eq!(case.id, "chain");
+/// assert_eq!(case.differences, ["queries[0].separated: expected true, found false"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseOutcome {
     /// The case's `id`, or its place in the file.
@@ -34,6 +50,17 @@ pub struct CaseOutcome {
 }
 
 /// What became of one file.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::conformance::{CaseOutcome, Outcome};
+///
+/// let case = |differences| CaseOutcome { id: "bow".to_owned(), differences };
+/// let cases = vec![case(Vec::new()), case(vec!["identifiable: …".to_owned()])];
+/// let outcome = Outcome { cases };
+/// assert_eq!((outcome.passed(), outcome.failed()), (1, 1));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Its cases, in the order of the file.

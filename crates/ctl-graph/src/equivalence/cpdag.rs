@@ -8,6 +8,18 @@ use crate::graph::MarkedGraph;
 use crate::{Diagram, GraphError, NodeId, NodeSet};
 
 /// Two nodes that are not joined, and their common child.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, equivalence::{Cpdag, VStructure, v_structures}};
+///
+/// let diagram = Diagram::parse("a -> c; b -> c")?;
+/// let [first, second, collider] = ["a", "b", "c"].map(|name| diagram.node(name).unwrap());
+/// let found = v_structures(Cpdag::of(&diagram)?.graph());
+/// assert_eq!(found, [VStructure { first, collider, second }]);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VStructure {
     /// The parent of the smaller index.

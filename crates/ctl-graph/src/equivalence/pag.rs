@@ -43,6 +43,30 @@ pub trait Separations {
 /// # References
 /// Zhang (2008), *On the completeness of orientation rules for causal discovery in the presence of
 /// latent confounders and selection bias*, section 3.
+///
+/// # Examples
+///
+/// Two independent causes of `x` show that `x` causes `y`:
+///
+/// ```
+/// use ctl_graph::{NodeId, equivalence::{Separations, orient_pag}, graph::{Mark, MarkedGraph}};
+///
+/// let mut graph = MarkedGraph::new(&["z", "w", "x", "y"])?;
+/// let [z, w, x, y] = ["z", "w", "x", "y"].map(|name| graph.node(name).unwrap());
+/// for (a, b) in [(z, x), (w, x), (x, y)] {
+///     graph.join(a, b, Mark::Circle, Mark::Circle);
+/// }
+/// /// The first two are apart given nothing, all other pairs given the third.
+/// struct Found(NodeId, NodeId, NodeId);
+/// impl Separations for Found {
+///     fn separator_holds(&self, a: NodeId, b: NodeId, node: NodeId) -> bool {
+///         node == self.2 && (a, b) != (self.0, self.1) && (b, a) != (self.0, self.1)
+///     }
+/// }
+/// orient_pag(&mut graph, &Found(z, w, x));
+/// assert_eq!(graph.to_string(), "z o-> x; w o-> x; x --> y");
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 pub fn orient_pag(graph: &mut MarkedGraph, separations: &impl Separations) {
     orient_colliders(graph, separations);
     let mut changed = true;

@@ -86,6 +86,48 @@ impl Distributions {
         Ok(())
     }
 
+    /// Adds a distribution that is known from data: frequencies, which are divided by their sum,
+    /// under an experiment by that of each assignment of the variables that it set.
+    ///
+    /// # Arguments
+    /// - `domain`, `intervention`: as for [`insert`](Self::insert).
+    /// - `frequencies`: counts, or what [`Factor::from_samples`] makes of rows.
+    ///
+    /// # Errors
+    /// Those of [`insert`](Self::insert), and [`EstimandError::ZeroProbability`] for an assignment
+    /// of the set variables that has no data.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_graph::{Diagram, estimand::{Distributions, Domain, Estimand, Factor, Probability}};
+    ///
+    /// let diagram = Diagram::parse("drug -> cure")?;
+    /// let (drug, cure) = (diagram.node("drug")?, diagram.node("cure")?);
+    /// let rows: [&[usize]; 2] = [&[0, 0, 1, 1, 1, 1], &[0, 0, 0, 1, 1, 1]];
+    /// let frequencies = Factor::from_samples(&[drug, cure], &[2, 2], &rows, 0.0)?;
+    /// let mut known = Distributions::new(&diagram);
+    /// known.insert_frequencies(Domain::Target, &drug.into(), &frequencies)?;
+    /// let effect = Estimand::from(Probability::of(&cure.into()).under(&drug.into()));
+    /// assert_eq!(effect.evaluate(&known)?.value(&[(drug, 1), (cure, 1)]), Some(0.75));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert_frequencies(
+        &mut self,
+        domain: Domain,
+        intervention: &NodeSet,
+        frequencies: &Factor,
+    ) -> Result<(), EstimandError> {
+        let measured: NodeSet = frequencies.axes().iter().copied().collect();
+        let arms = frequencies.sum_out(&measured.difference(intervention));
+        if let Some(place) = arms.values().iter().position(|&share| share <= 0.0) {
+            let event = self.event(&arms.states(place));
+            return Err(EstimandError::ZeroProbability { event });
+        }
+        let table = frequencies.combine(&arms, |cell, arm| cell / arm)?;
+        self.insert(domain, intervention, table)
+    }
+
     fn check(
         &self,
         domain: Domain,

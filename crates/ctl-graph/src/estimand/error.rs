@@ -1,6 +1,24 @@
 //! Why an estimand has no value.
 
 /// Why a table is not admissible or an estimand cannot be evaluated from the tables given.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::estimand::{Distributions, Estimand, EstimandError, Factor, Probability};
+///
+/// let diagram = Diagram::parse("scanner -> image")?;
+/// let (scanner, image) = (diagram.node("scanner")?, diagram.node("image")?);
+/// // The second scanner was never used.
+/// let joint = Factor::new(&[scanner, image], &[2, 2], vec![0.25, 0.75, 0.0, 0.0])?;
+/// let known = Distributions::observational(&diagram, joint)?;
+/// let conditional = Estimand::from(Probability::of(&image.into()).given(&scanner.into()));
+/// let fault = conditional.evaluate(&known).unwrap_err();
+/// assert_eq!(fault, EstimandError::ZeroProbability { event: "scanner=1".to_owned() });
+/// assert_eq!(fault.to_string(), "scanner=1: has probability zero and is conditioned on");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EstimandError {

@@ -7,6 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::{NodeId, NodeSet};
 
 /// Where a distribution was, or is to be, observed.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, estimand::{Domain, Probability}};
+///
+/// let diagram = Diagram::parse("age -> scan")?;
+/// let scan = diagram.set(&["scan"])?;
+/// assert_eq!(Probability::of(&scan).domain(), Domain::Target);
+/// let at_source = Probability::of(&scan).in_domain(Domain::Source(1));
+/// assert_eq!(at_source.domain(), Domain::Source(1));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

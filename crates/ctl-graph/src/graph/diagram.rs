@@ -13,6 +13,17 @@ use crate::GraphError;
 use crate::error::listed;
 
 /// What is known about a node.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+///
+/// let diagram = Diagram::parse("severity [latent]; severity -> image")?;
+/// let node = diagram.details(diagram.node("severity")?).unwrap();
+/// assert_eq!((node.name.as_str(), node.observed), ("severity", false));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name, unique in the graph.

@@ -11,6 +11,18 @@ use crate::GraphError;
 const SCHEMA: u32 = 1;
 
 /// What a node stands for in a study of images.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, graph::{DiagramFile, Role}};
+///
+/// let file = DiagramFile::new(Diagram::parse("scanner -> image")?);
+/// let file = file.role("scanner", Role::Acquisition)?;
+/// let [scanner, image] = ["scanner", "image"].map(|name| file.diagram().node(name).unwrap());
+/// assert_eq!((file.role_of(scanner), file.role_of(image)), (Role::Acquisition, Role::Other));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -40,6 +52,22 @@ pub enum Role {
 }
 
 /// How source and target differ, after Castro, Walker and Glocker (2020).
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{DiagramFile, ShiftKind};
+///
+/// let file = DiagramFile::parse(
+///     "schema = 1
+///     edges = 'disease -> image'
+///     [[shift]]
+///     kind = 'manifestation'
+///     nodes = ['image']",
+/// )?;
+/// assert_eq!(file.shifts()[0].kind, ShiftKind::Manifestation);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShiftKind {
@@ -58,6 +86,21 @@ pub enum ShiftKind {
 }
 
 /// A difference between a source and the target.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, graph::{DiagramFile, Shift, ShiftKind}};
+///
+/// let shift = Shift {
+///     kind: ShiftKind::Acquisition,
+///     nodes: vec!["image".to_owned()],
+///     source: Some("oslo".to_owned()),
+/// };
+/// let file = DiagramFile::new(Diagram::parse("disease -> image")?).shift(shift)?;
+/// assert_eq!(file.shifted(), file.diagram().set(&["image"])?);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shift {
@@ -71,6 +114,17 @@ pub struct Shift {
 }
 
 /// Whether the image causes the label or the label the image.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, graph::{CausalDirection, DiagramFile, Role}};
+///
+/// let file = DiagramFile::new(Diagram::parse("image -> mask")?);
+/// let file = file.role("image", Role::Image)?.role("mask", Role::Label)?;
+/// assert_eq!(file.causal_direction(), Some(CausalDirection::Causal));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CausalDirection {
@@ -81,6 +135,23 @@ pub enum CausalDirection {
 }
 
 /// Which nodes predict and are predicted, where roles alone do not say it.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, graph::{CausalDirection, DiagramFile, Direction}};
+///
+/// let file = DiagramFile::new(Diagram::parse("disease -> scan")?);
+/// let direction = |kind| Direction {
+///     image: Some("scan".to_owned()),
+///     label: Some("disease".to_owned()),
+///     kind: Some(kind),
+/// };
+/// assert!(file.clone().direct(direction(CausalDirection::Anticausal)).is_ok());
+/// let fault = file.direct(direction(CausalDirection::Causal)).unwrap_err();
+/// assert_eq!(fault.to_string(), "direction.kind: expected anticausal, found causal");
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Direction {

@@ -1,13 +1,36 @@
 //! Graphs with a mark at either end of each edge: CPDAGs, MAGs and PAGs.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::{is_bare, quoted};
 use super::{NodeId, NodeSet};
 use crate::GraphError;
 
+/// Nodes that a graph with marks may have: a hundred megabytes of marks.
+const MOST_NODES: usize = 10_000;
+
 /// The mark at one end of an edge.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{Mark, MarkedGraph};
+///
+/// let mut graph = MarkedGraph::new(&["x", "y"])?;
+/// let (x, y) = (graph.node("x")?, graph.node("y")?);
+/// for (at_x, at_y, text) in [
+///     (Mark::Tail, Mark::Arrow, "x --> y"),
+///     (Mark::Circle, Mark::Arrow, "x o-> y"),
+///     (Mark::Arrow, Mark::Arrow, "x <-> y"),
+/// ] {
+///     graph.join(x, y, at_x, at_y);
+///     assert_eq!(graph.to_string(), text);
+/// }
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
@@ -20,6 +43,19 @@ pub enum Mark {
 }
 
 /// An edge with its marks.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{Mark, MarkedGraph};
+///
+/// let mut graph = MarkedGraph::new(&["x", "y"])?;
+/// let (x, y) = (graph.node("x")?, graph.node("y")?);
+/// graph.join(y, x, Mark::Tail, Mark::Arrow);
+/// let edge = graph.edges().next().unwrap();
+/// assert_eq!((edge.a, edge.at_a, edge.at_b, edge.b), (x, Mark::Arrow, Mark::Tail, y));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MarkedEdge {
     /// The end of the smaller index.
@@ -61,7 +97,8 @@ impl MarkedGraph {
     /// A graph without edges.
     ///
     /// # Errors
-    /// [`GraphError::EmptyName`] and [`GraphError::DuplicateNode`].
+    /// [`GraphError::EmptyName`], [`GraphError::DuplicateNode`], and [`GraphError::Limit`] beyond
+    /// 10,000 nodes, since all pairs have a place in memory.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, GraphError> {
         let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
         let mut sorted: Vec<&String> = names.iter().collect();
@@ -75,6 +112,12 @@ impl MarkedGraph {
             });
         }
         let size = names.len();
+        if size > MOST_NODES {
+            return Err(GraphError::Limit {
+                subject: "nodes of a graph with marks",
+                limit: MOST_NODES,
+            });
+        }
         let (marks, adjacent) = (vec![None; size * size], vec![NodeSet::new(); size]);
         Ok(Self {
             names,
@@ -122,9 +165,10 @@ impl MarkedGraph {
         set.iter().map(|node| self.name(node)).collect()
     }
 
-    /// Joins two different nodes, replacing the edge that may be there; a loop is ignored.
+    /// Joins two different nodes, replacing the edge that may be there; a loop and a node of another graph are
+    /// passed over.
     pub fn join(&mut self, a: NodeId, b: NodeId, at_a: Mark, at_b: Mark) {
-        if a != b {
+        if self.is_pair(a, b) {
             self.put(a, b, Some(at_b));
             self.put(b, a, Some(at_a));
             self.adjacent[a.index()].insert(b);
@@ -144,10 +188,12 @@ impl MarkedGraph {
 
     /// Removes the edge between two nodes.
     pub fn part(&mut self, a: NodeId, b: NodeId) {
-        self.put(a, b, None);
-        self.put(b, a, None);
-        self.adjacent[a.index()].remove(b);
-        self.adjacent[b.index()].remove(a);
+        if self.is_pair(a, b) {
+            self.put(a, b, None);
+            self.put(b, a, None);
+            self.adjacent[a.index()].remove(b);
+            self.adjacent[b.index()].remove(a);
+        }
     }
 
     /// Sets the mark at `at` of the edge from `from`; nothing happens where there is no edge.
@@ -160,7 +206,12 @@ impl MarkedGraph {
     /// The mark at `at` of the edge between `from` and `at`.
     #[inline]
     pub fn mark(&self, from: NodeId, at: NodeId) -> Option<Mark> {
-        self.marks[from.index() * self.names.len() + at.index()]
+        let size = self.names.len();
+        if at.index() >= size {
+            return None;
+        }
+        let place = from.index().checked_mul(size)?.checked_add(at.index())?;
+        self.marks.get(place).copied().flatten()
     }
 
     fn put(&mut self, from: NodeId, at: NodeId, mark: Option<Mark>) {
@@ -176,7 +227,15 @@ impl MarkedGraph {
 
     /// The nodes joined with this one.
     pub fn adjacent(&self, node: NodeId) -> &NodeSet {
-        &self.adjacent[node.index()]
+        static NONE: OnceLock<NodeSet> = OnceLock::new();
+        self.adjacent
+            .get(node.index())
+            .unwrap_or_else(|| NONE.get_or_init(NodeSet::new))
+    }
+
+    /// Tells whether the two are different nodes of this graph.
+    fn is_pair(&self, a: NodeId, b: NodeId) -> bool {
+        a != b && a.index().max(b.index()) < self.len()
     }
 
     /// Tells whether there is an edge `from --> to`.
@@ -232,6 +291,10 @@ impl MarkedGraph {
         })
     }
 
+    fn quoted_name(&self, node: NodeId) -> String {
+        quoted(self.name(node), is_bare)
+    }
+
     /// An edge as text, such as `x o-> y`.
     pub fn edge_text(&self, edge: MarkedEdge) -> String {
         let left = match edge.at_a {
@@ -244,16 +307,21 @@ impl MarkedGraph {
             Mark::Arrow => '>',
             Mark::Circle => 'o',
         };
-        format!("{} {left}-{right} {}", self.name(edge.a), self.name(edge.b))
+        format!(
+            "{} {left}-{right} {}",
+            self.quoted_name(edge.a),
+            self.quoted_name(edge.b)
+        )
     }
 }
 
 impl fmt::Display for MarkedGraph {
-    /// The edges, then the nodes without any.
+    /// The edges, then the nodes without any; [`MarkedGraph::parse`] reads the same graph from it,
+    /// its nodes in this order.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let edges = self.edges().map(|edge| self.edge_text(edge));
         let alone = self.ids().filter(|&node| self.adjacent(node).is_empty());
-        let alone = alone.map(|node| self.name(node).to_owned());
+        let alone = alone.map(|node| self.quoted_name(node));
         formatter.write_str(&edges.chain(alone).collect::<Vec<_>>().join("; "))
     }
 }

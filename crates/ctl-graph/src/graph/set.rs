@@ -18,8 +18,31 @@ const WORD: usize = u64::BITS as usize;
 /// # Ok::<(), ctl_graph::GraphError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u32", into = "u32")]
 pub struct NodeId(u32);
+
+/// Indices in files stay below this, since a set takes memory up to its largest member.
+const MOST_NODES: u32 = 1 << 24;
+
+impl TryFrom<u32> for NodeId {
+    type Error = String;
+
+    fn try_from(index: u32) -> Result<Self, String> {
+        if index < MOST_NODES {
+            Ok(Self(index))
+        } else {
+            Err(format!(
+                "node index {index}: expected an index below {MOST_NODES}"
+            ))
+        }
+    }
+}
+
+impl From<NodeId> for u32 {
+    fn from(node: NodeId) -> Self {
+        node.0
+    }
+}
 
 impl NodeId {
     /// The node at a position.
@@ -264,6 +287,18 @@ impl<'a> IntoIterator for &'a NodeSet {
 }
 
 /// The members of a [`NodeSet`], ascending.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{NodeId, NodeSet};
+///
+/// let set: NodeSet = [2, 0].map(NodeId::new).into_iter().collect();
+/// let mut members = set.iter();
+/// assert_eq!(members.next(), Some(NodeId::new(0)));
+/// assert_eq!(members.next(), Some(NodeId::new(2)));
+/// assert_eq!(members.next(), None);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
     words: &'a [u64],
@@ -297,6 +332,13 @@ mod tests {
 
     fn indices(set: &NodeSet) -> BTreeSet<usize> {
         set.iter().map(NodeId::index).collect()
+    }
+
+    #[test]
+    fn a_file_cannot_ask_for_memory_by_an_index() {
+        let set: NodeSet = serde_json::from_str("[3, 1]").unwrap();
+        assert_eq!(serde_json::to_string(&set).unwrap(), "[1,3]");
+        assert!(serde_json::from_str::<NodeSet>("[4294967295]").is_err());
     }
 
     proptest! {

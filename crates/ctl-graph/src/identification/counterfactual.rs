@@ -10,6 +10,23 @@ use crate::estimand::{Domain, Estimand, Probability};
 use crate::{Diagram, GraphError, NodeId, NodeSet};
 
 /// The data from which a counterfactual is to be computed.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::identification::{Available, Counterfactual, identify_counterfactual};
+///
+/// let bow = Diagram::parse("X -> Y; X <-> Y")?;
+/// let event = [Counterfactual::new(bow.node("Y")?, 1).under(bow.node("X")?, 0)];
+/// let found = |available| {
+///     let answer = identify_counterfactual(&bow, &event, &[], available);
+///     answer.map(|answer| answer.estimand().is_some())
+/// };
+/// assert!(!found(Available::Observation)?);
+/// assert!(found(Available::Experiments)?);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -21,6 +38,26 @@ pub enum Available {
 }
 
 /// Two worlds that hidden causes tie together and that no single experiment shows at once.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::identification::{
+///     Available, Counterfactual, CounterfactualIdentification, identify_counterfactual,
+/// };
+///
+/// // Would this patient, who was treated and recovered, have recovered without treatment?
+/// let diagram = Diagram::parse("X -> Y")?;
+/// let (x, y) = (diagram.node("X")?, diagram.node("Y")?);
+/// let event = [Counterfactual::new(y, 1).under(x, 0)];
+/// let fact = [Counterfactual::new(x, 1), Counterfactual::new(y, 1)];
+/// let answer = identify_counterfactual(&diagram, &event, &fact, Available::Experiments)?;
+/// let CounterfactualIdentification::Conflicting(conflict) = answer else { unreachable!() };
+/// assert_eq!(conflict.node(), x);
+/// assert_eq!(conflict.district(), &diagram.set(&["Y"])?);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Conflict {
     district: NodeSet,
@@ -50,7 +87,26 @@ impl Conflict {
 }
 
 /// The answer of [`identify_counterfactual`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::identification::{
+///     Available, Counterfactual, CounterfactualIdentification, identify_counterfactual,
+/// };
+///
+/// let diagram = Diagram::parse("X -> Y")?;
+/// let (x, y) = (diagram.node("X")?, diagram.node("Y")?);
+/// let event = [Counterfactual::new(y, 1)];
+/// // Had X been set to 0, it would not have been 1.
+/// let absurd = [Counterfactual::new(x, 1).under(x, 0)];
+/// let answer = identify_counterfactual(&diagram, &event, &absurd, Available::Observation)?;
+/// assert_eq!(answer, CounterfactualIdentification::Impossible);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CounterfactualIdentification {
     /// The probability equals this formula in every model of the diagram; it has no free variable
@@ -165,6 +221,7 @@ impl Solver<'_> {
         let event = settled(event).map_err(zero)?;
         let all: Vec<Counterfactual> = event.iter().chain(&given).cloned().collect();
         let joint = Worlds::of(self.graph, &all, &[]).map_err(zero)?;
+        let event = self.undecided(event, &given);
         let answer = if event.is_empty() {
             Ok(Estimand::One)
         } else if given.is_empty() {
@@ -178,6 +235,23 @@ impl Solver<'_> {
             })
         };
         answer.map(CounterfactualIdentification::Identified)
+    }
+
+    /// Leaves out, one by one, the parts of an event that the condition and its other parts decide.
+    fn undecided(
+        &self,
+        mut event: Vec<Counterfactual>,
+        given: &[Counterfactual],
+    ) -> Vec<Counterfactual> {
+        for place in (0..event.len()).rev() {
+            let part = event.remove(place);
+            let known: Vec<_> = event.iter().chain(given).cloned().collect();
+            let worlds = Worlds::of(self.graph, &known, std::slice::from_ref(&part));
+            if !worlds.is_ok_and(|worlds| worlds.decide(self.graph, &part)) {
+                event.insert(place, part);
+            }
+        }
+        event
     }
 
     /// The sum over unknown states of the product of all districts' factors.

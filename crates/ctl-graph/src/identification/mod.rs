@@ -33,6 +33,8 @@ mod query;
 pub(crate) mod simulated;
 mod worlds;
 
+use serde::Serialize;
+
 use crate::estimand::{Domain, Estimand};
 use crate::{Diagram, GraphError, NodeSet};
 
@@ -47,7 +49,23 @@ pub use query::Query;
 pub use worlds::Counterfactual;
 
 /// The answer of [`identify`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, identification::{Query, identify}};
+///
+/// let diagram = Diagram::parse("X -> Y; X <-> Y")?;
+/// let (x, y) = (diagram.set(&["X"])?, diagram.set(&["Y"])?);
+/// let observed = identify(&diagram, &Query::of(&y).given(&x))?;
+/// let formula = observed.estimand().unwrap().simplified();
+/// assert_eq!(formula.display(&diagram).to_string(), "P(Y | X)");
+/// let set = identify(&diagram, &Query::of(&y).under(&x))?;
+/// assert!(set.estimand().is_none() && set.hedge().is_some());
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Identification {
     /// The query equals this formula in every model of the diagram.
     Identified(Estimand),

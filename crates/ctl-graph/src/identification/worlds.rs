@@ -105,6 +105,8 @@ pub(super) struct Copy {
 /// The variables on which a joint event in several worlds depends.
 pub(super) struct Worlds {
     pub(super) copies: Vec<Copy>,
+    /// Where the copy of a variable in a world is, the world reduced to what reaches it.
+    place: BTreeMap<(NodeId, World), usize>,
 }
 
 /// An event whose parts exclude each other.
@@ -132,6 +134,13 @@ impl Worlds {
         }
         add_ancestors(graph, &mut wanted);
         merge(graph, &wanted)
+    }
+
+    /// Tells whether other parts of an event decide that a part, settled and open here, happens.
+    pub(super) fn decide(&self, graph: &Admg, part: &Counterfactual) -> bool {
+        let key = (part.node, relevant(graph, part.node, &part.world));
+        let copy = self.place.get(&key).map(|&index| &self.copies[index]);
+        copy.is_some_and(|copy| copy.state == Some(part.state))
     }
 
     /// The value of a copy.
@@ -213,14 +222,16 @@ fn add_ancestors(graph: &Admg, wanted: &mut Wanted) {
 }
 
 fn merge(graph: &Admg, wanted: &Wanted) -> Result<Worlds, Impossible> {
-    let mut worlds = Worlds { copies: Vec::new() };
-    let mut place: BTreeMap<&(NodeId, World), usize> = BTreeMap::new();
+    let mut worlds = Worlds {
+        copies: Vec::new(),
+        place: BTreeMap::new(),
+    };
     // Parents come first, so that their values are settled when a variable's copies are compared.
     for &node in graph.order() {
         for (key, state) in wanted.iter().filter(|(key, _)| key.0 == node) {
             let value = |parent| match key.1.get(&parent) {
                 Some(&state) => Value::State(state),
-                None => worlds.value(place[&(parent, relevant(graph, parent, &key.1))]),
+                None => worlds.value(worlds.place[&(parent, relevant(graph, parent, &key.1))]),
             };
             let arguments: Vec<_> = graph
                 .parents(node)
@@ -239,7 +250,7 @@ fn merge(graph: &Admg, wanted: &Wanted) -> Result<Worlds, Impossible> {
                 });
                 worlds.copies.len() - 1
             };
-            place.insert(key, index);
+            worlds.place.insert(key.clone(), index);
         }
     }
     Ok(worlds)

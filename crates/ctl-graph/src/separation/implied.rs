@@ -4,6 +4,18 @@ use super::MinimalSeparators;
 use crate::{Mixed, NodeId, NodeSet};
 
 /// A statement `x ⊥ y | given`.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, separation::{Independence, implied_independences}};
+///
+/// let diagram = Diagram::parse("a -> b -> c")?;
+/// let [x, y] = ["a", "c"].map(|name| diagram.node(name).unwrap());
+/// let implied: Vec<Independence> = implied_independences(&diagram).collect();
+/// assert_eq!(implied, [Independence { x, y, given: diagram.set(&["b"])? }]);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Independence {
     /// The node of the smaller index.

@@ -107,6 +107,20 @@ fn check_ends(graph: &impl Mixed, x: &NodeSet, y: &NodeSet) -> Result<(), GraphE
 /// Takata (2010), *Space-optimal, backtracking algorithms to list the minimal vertex separators of
 /// a graph*; van der Zander, Liśkiewicz and Textor (2014), *Constructing separators and adjustment
 /// sets in ancestral graphs*, for the reduction to the moral graph of the ancestors.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, separation::minimal_separators};
+///
+/// // 2^20 separators: the first few come at once.
+/// let links = (0..20).map(|i| format!("x <- a{i} <- b{i} -> y"));
+/// let diagram = Diagram::parse(&links.collect::<Vec<_>>().join("; "))?;
+/// let (x, y) = (diagram.set(&["x"])?, diagram.set(&["y"])?);
+/// let some = minimal_separators(&diagram, &x, &y, &diagram.observed())?.take(5);
+/// assert!(some.map(|set| set.len()).eq([20; 5]));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MinimalSeparators {
     /// Neighbours among the nodes that a separator may hold, all others contracted.

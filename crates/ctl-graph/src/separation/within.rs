@@ -44,6 +44,18 @@ pub fn separators<'a, G: Mixed>(
 /// van der Zander, Liśkiewicz and Textor (2014), *Constructing separators and adjustment sets in
 /// ancestral graphs*: some separator lies between `include` and `allowed` exactly when the allowed
 /// ancestors are one.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, separation::separators};
+///
+/// let diagram = Diagram::parse("x <- a -> y; b; c")?;
+/// let (x, y, a) = (diagram.set(&["x"])?, diagram.set(&["y"])?, diagram.set(&["a"])?);
+/// let all = separators(&diagram, &x, &y, &a, &diagram.observed())?;
+/// assert_eq!(all.count(), 4);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Separators<'a, G> {
     graph: &'a G,

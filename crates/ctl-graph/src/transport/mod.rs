@@ -41,7 +41,26 @@ pub use reuse::{Reuse, image_reuse, is_s_admissible, reuse};
 pub use selection::{Experiments, Population, SelectionDiagram};
 
 /// The answer of [`transport`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, identification::Query};
+/// use ctl_graph::transport::{Experiments, Population, SelectionDiagram, Transport, transport};
+///
+/// let diagram = Diagram::parse("drug -> outcome; drug <-> outcome")?;
+/// let (drug, outcome) = (diagram.set(&["drug"])?, diagram.set(&["outcome"])?);
+/// let query = Query::of(&outcome).under(&drug);
+/// let trial = Population::new("trial").offering(Experiments::SubsetsOf(drug));
+/// let alone = SelectionDiagram::new(diagram);
+/// assert!(matches!(transport(&alone, &query)?, Transport::NotTransportable(_)));
+/// let with_trial = alone.with_source(trial)?;
+/// let answer = transport(&with_trial, &query)?;
+/// assert_eq!(with_trial.display(answer.estimand().unwrap()), "P^trial(outcome | do(drug))");
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// The target's answer is this formula in every set of models that fits the diagram.
     Transportable(Formula),
@@ -68,6 +87,25 @@ impl Transport {
 }
 
 /// A transport formula and where its parts come from.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, identification::Query};
+/// use ctl_graph::transport::{Experiments, Population, SelectionDiagram, Transport, transport};
+///
+/// let diagram = Diagram::parse("disease -> image")?;
+/// let (disease, image) = (diagram.set(&["disease"])?, diagram.set(&["image"])?);
+/// let source = Population::new("pune").differing_in(&disease);
+/// let selection = SelectionDiagram::new(diagram)
+///     .with_target_data(Experiments::none())?
+///     .with_source(source)?;
+/// let query = Query::of(&image).given(&disease);
+/// let Transport::Transportable(formula) = transport(&selection, &query)? else { unreachable!() };
+/// assert_eq!(selection.display(&formula.estimand), "P^pune(image | disease)");
+/// assert_eq!(formula.pieces.len(), 1);
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Formula {
     /// The formula.
@@ -77,6 +115,24 @@ pub struct Formula {
 }
 
 /// One factor of a transport formula: the mechanisms of a district, from one experiment.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, NodeSet, identification::Query};
+/// use ctl_graph::estimand::Domain;
+/// use ctl_graph::transport::{Experiments, Piece, Population, SelectionDiagram, Transport, transport};
+///
+/// let diagram = Diagram::parse("age -> image")?;
+/// let (age, image) = (diagram.set(&["age"])?, diagram.set(&["image"])?);
+/// let source = Population::new("oslo").differing_in(&age);
+/// let selection = SelectionDiagram::new(diagram).with_source(source)?;
+/// let answer = transport(&selection, &Query::of(&image))?;
+/// let Transport::Transportable(formula) = answer else { unreachable!() };
+/// let (domain, intervention) = (Domain::Target, NodeSet::new());
+/// assert_eq!(formula.pieces[0], Piece { district: age, domain, intervention });
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Piece {
     /// The variables whose mechanisms it speaks of.
@@ -88,6 +144,27 @@ pub struct Piece {
 }
 
 /// A district whose mechanisms no population yields.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, identification::Query};
+/// use ctl_graph::transport::{Experiments, Population, SelectionDiagram, transport};
+///
+/// let diagram = Diagram::parse("disease -> image")?;
+/// let (disease, image) = (diagram.set(&["disease"])?, diagram.set(&["image"])?);
+/// let source = Population::new("pune").differing_in(&disease);
+/// let selection = SelectionDiagram::new(diagram)
+///     .with_target_data(Experiments::none())?
+///     .with_source(source)?;
+/// let answer = transport(&selection, &Query::of(&disease).given(&image))?;
+/// assert_eq!(
+///     selection.describe(answer.obstruction().unwrap()),
+///     "no population yields the mechanism of disease: the target has no data that help; in pune the \
+///      mechanism of disease may differ"
+/// );
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Obstruction {
     /// The variables whose mechanisms are needed.
@@ -97,6 +174,24 @@ pub struct Obstruction {
 }
 
 /// Why one population does not yield the mechanisms of a district.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, identification::Query};
+/// use ctl_graph::estimand::Domain;
+/// use ctl_graph::transport::{Obstacle, Population, SelectionDiagram, transport};
+///
+/// let diagram = Diagram::parse("X -> Y; X <-> Y")?;
+/// let (x, y) = (diagram.set(&["X"])?, diagram.set(&["Y"])?);
+/// let source = Population::new("oslo").differing_in(&y);
+/// let selection = SelectionDiagram::new(diagram).with_source(source)?;
+/// let answer = transport(&selection, &Query::of(&y).under(&x))?;
+/// let obstacles = &answer.obstruction().unwrap().obstacles;
+/// assert!(matches!(obstacles[0], Obstacle::Hedged { domain: Domain::Target, .. }));
+/// assert_eq!(obstacles[1], Obstacle::Differs { domain: Domain::Source(0), nodes: y });
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

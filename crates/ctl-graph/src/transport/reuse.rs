@@ -6,6 +6,21 @@ use crate::separation::separated;
 use crate::{Diagram, GraphError, Mixed, NodeId, NodeSet};
 
 /// A conditional distribution and the changed mechanisms that move it.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{Diagram, transport::reuse};
+///
+/// // Another scanner changes how an image looks, not who is ill.
+/// let diagram = Diagram::parse("disease -> image")?;
+/// let (disease, image) = (diagram.set(&["disease"])?, diagram.set(&["image"])?);
+/// let found = reuse(&diagram, &image, &image, &disease)?;
+/// assert!(!found.is_invariant());
+/// assert_eq!(found.moved_by, image);
+/// assert!(reuse(&diagram, &found.moved_by, &disease, &found.given.difference(&disease))?.is_invariant());
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reuse {
     /// The variables before the bar.

@@ -2,11 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Obstacle, Obstruction};
+use super::{Obstacle, Obstruction, Transport};
 use crate::estimand::{Domain, Estimand};
+use crate::graph::{DiagramFile, ShiftKind};
+use crate::identification::Query;
 use crate::{Diagram, GraphError, NodeSet};
 
 /// The experiments of which a population's data come.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::estimand::Domain;
+/// use ctl_graph::{Diagram, NodeSet};
+/// use ctl_graph::transport::{Experiments, Population, SelectionDiagram};
+///
+/// let diagram = Diagram::parse("drug -> outcome")?;
+/// let drug = diagram.set(&["drug"])?;
+/// let trial = Population::new("trial").offering(Experiments::Listed(vec![drug.clone()]));
+/// let selection = SelectionDiagram::new(diagram).with_source(trial)?;
+/// assert!(selection.offers(Domain::Source(0), &drug));
+/// assert!(!selection.offers(Domain::Source(0), &NodeSet::new()));
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Experiments {
@@ -120,6 +138,71 @@ impl SelectionDiagram {
         }
     }
 
+    /// The diagram and the sources of a diagram file, each with observational data.
+    ///
+    /// A shift with a `source` belongs to that source, one without to every source; where no shift
+    /// names a source, there is one by the name of `source`.
+    ///
+    /// # Errors
+    /// [`GraphError::InvalidValue`] for a shift by selection, which changes who is seen and not a
+    /// mechanism.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_graph::graph::DiagramFile;
+    /// use ctl_graph::transport::SelectionDiagram;
+    ///
+    /// let file = DiagramFile::parse(
+    ///     "schema = 1
+    ///     edges = 'disease -> image'
+    ///     [[shift]]
+    ///     kind = 'prevalence'
+    ///     nodes = ['disease']
+    ///     [[shift]]
+    ///     kind = 'acquisition'
+    ///     nodes = ['image']
+    ///     source = 'oslo'",
+    /// )?;
+    /// let selection = SelectionDiagram::from_file(&file)?;
+    /// assert_eq!(selection.sources()[0].name(), "oslo");
+    /// assert_eq!(selection.sources()[0].differs(), &file.diagram().set(&["disease", "image"])?);
+    /// # Ok::<(), ctl_graph::GraphError>(())
+    /// ```
+    pub fn from_file(file: &DiagramFile) -> Result<Self, GraphError> {
+        let shifts = file.shifts();
+        if let Some(place) = shifts
+            .iter()
+            .position(|shift| shift.kind == ShiftKind::Selection)
+        {
+            return Err(GraphError::InvalidValue {
+                key: format!("shift[{place}].kind"),
+                expected: "a shift that changes mechanisms".to_owned(),
+                found: "selection".to_owned(),
+            });
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for name in shifts.iter().filter_map(|shift| shift.source.as_deref()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            names.push("source");
+        }
+        let mut selection = Self::new(file.diagram().clone());
+        for name in names {
+            let mut differs = NodeSet::new();
+            for shift in shifts {
+                if shift.source.as_deref().is_none_or(|source| source == name) {
+                    differs.extend_with(&file.diagram().set(&shift.nodes)?);
+                }
+            }
+            selection = selection.with_source(Population::new(name).differing_in(&differs))?;
+        }
+        Ok(selection)
+    }
+
     /// Adds a source.
     ///
     /// # Errors
@@ -172,6 +255,39 @@ impl SelectionDiagram {
             .latex(&self.diagram)
             .with_sources(&self.source_names())
             .to_string()
+    }
+
+    /// The answer in words: the query and its formula, or why there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_graph::{Diagram, identification::Query};
+    /// use ctl_graph::transport::{Population, SelectionDiagram, transport};
+    ///
+    /// let diagram = Diagram::parse("disease -> image")?;
+    /// let (disease, image) = (diagram.set(&["disease"])?, diagram.set(&["image"])?);
+    /// let selection = SelectionDiagram::new(diagram)
+    ///     .with_source(Population::new("pune").differing_in(&disease))?;
+    /// let query = Query::of(&image).given(&disease);
+    /// assert_eq!(
+    ///     selection.explain(&query, &transport(&selection, &query)?),
+    ///     "P*(image | disease) is transportable: it equals P*(image | disease)"
+    /// );
+    /// # Ok::<(), ctl_graph::GraphError>(())
+    /// ```
+    pub fn explain(&self, query: &Query, answer: &Transport) -> String {
+        let query = query.describe(&self.diagram).replacen('P', "P*", 1);
+        match answer {
+            Transport::Transportable(formula) => {
+                let formula = self.display(&formula.estimand.simplified());
+                format!("{query} is transportable: it equals {formula}")
+            }
+            Transport::NotTransportable(obstruction) => {
+                let reason = self.describe(obstruction);
+                format!("{query} is not transportable: {reason}")
+            }
+        }
     }
 
     /// The reason why a query is not transportable, in words.

@@ -148,6 +148,13 @@ proptest! {
             let in_all = class.iter().all(|member| valid(member).unwrap());
             prop_assert_eq!(in_class.is_valid(&z).unwrap(), in_all, "{} {:?}", dag, z);
         }
+        let is_effect = |member: &Diagram| !member.descendants(&x).is_disjoint(&y);
+        if in_class.one_minimal().is_some() && class.iter().all(is_effect) {
+            for member in &class {
+                let optimal = Adjustment::new(member, &x, &y).unwrap().optimal();
+                prop_assert_eq!(in_class.optimal(), optimal);
+            }
+        }
     }
 }
 

@@ -6,5 +6,6 @@
 
 mod adjustment;
 mod equivalence;
+mod foreign;
 mod separation;
 mod support;

@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// A name as it must stand in a text of which `bare` are the unquoted characters.
-pub(super) fn quoted(name: &str, bare: fn(char) -> bool) -> String {
+pub(in crate::graph) fn quoted(name: &str, bare: fn(char) -> bool) -> String {
     if !name.is_empty() && name.chars().all(bare) {
         return name.to_owned();
     }

@@ -72,10 +72,11 @@ impl Dagitty {
             add(statement, &mut builder)?;
         }
         let diagram = builder.build()?;
-        let with = |attribute: &str| -> Result<NodeSet, GraphError> {
+        let with = |attributes: &[&str]| -> Result<NodeSet, GraphError> {
             let nodes = statements.iter().filter(|statement| {
                 let names = statement.attributes.iter().map(|(name, _)| name.as_str());
-                statement.operators.is_empty() && names.into_iter().any(|name| name == attribute)
+                statement.operators.is_empty()
+                    && names.into_iter().any(|name| attributes.contains(&name))
             });
             nodes
                 .flat_map(|statement| &statement.groups[0])
@@ -83,10 +84,10 @@ impl Dagitty {
                 .collect()
         };
         Ok(Self {
-            exposures: with("exposure")?,
-            outcomes: with("outcome")?,
-            adjusted: with("adjusted")?,
-            selected: with("selected")?,
+            exposures: with(&["exposure", "source", "e"])?,
+            outcomes: with(&["outcome", "target", "o"])?,
+            adjusted: with(&["adjusted", "a"])?,
+            selected: with(&["selected", "s"])?,
             diagram,
         })
     }
@@ -108,7 +109,7 @@ fn add(statement: &Statement<'_>, builder: &mut DiagramBuilder) -> Result<(), Gr
         }
     }
     if statement.operators.is_empty() {
-        let latent = |name: &str| matches!(name, "latent" | "unobserved");
+        let latent = |name: &str| matches!(name, "latent" | "unobserved" | "l" | "u");
         for name in &statement.groups[0] {
             if statement
                 .attributes
@@ -144,6 +145,14 @@ mod tests {
     #[case("dag a -> b", "dagitty, line 1, column 7: expected `{`, found `-> b`")]
     fn faults_are_named(#[case] text: &str, #[case] message: &str) {
         assert_eq!(Dagitty::parse(text).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn attributes_have_short_names() {
+        let read = Dagitty::parse("dag { x [e]; y [target]; u [l]; x -> y; u -> {x y} }").unwrap();
+        assert_eq!(read.diagram.names(&read.exposures), ["x"]);
+        assert_eq!(read.diagram.names(&read.outcomes), ["y"]);
+        assert_eq!(read.diagram.names(&read.diagram.latent()), ["u"]);
     }
 
     #[test]

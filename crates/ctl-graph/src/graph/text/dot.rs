@@ -142,8 +142,8 @@ fn nodes(
 
 fn observed((name, value): &Attribute) -> Option<bool> {
     let value = match value.as_deref() {
-        Some("true") | None => true,
-        Some("false") => false,
+        Some("true" | "yes" | "1") | None => true,
+        Some("false" | "no" | "0") => false,
         Some(_) => return None,
     };
     match name.as_str() {

@@ -4,7 +4,10 @@ mod braced;
 mod cursor;
 mod dagitty;
 mod dot;
+mod marked;
 mod plain;
 
+pub(super) use cursor::quoted;
 pub use dagitty::Dagitty;
 pub(crate) use plain::extend;
+pub(super) use plain::is_bare;

@@ -97,7 +97,7 @@ fn name(cursor: &mut Cursor<'_>) -> Result<String, GraphError> {
     name.ok_or_else(|| cursor.error("a node's name"))
 }
 
-fn is_bare(c: char) -> bool {
+pub(in crate::graph) fn is_bare(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '.' | '\'')
 }
 
