@@ -141,7 +141,7 @@ pub(super) enum Step {
     /// Parts `x` and `y` and directs both to the set H.
     Delete { x: NodeId, y: NodeId, set: NodeSet },
     /// Goes to the class of a diagram.
-    Turn(Diagram),
+    Turn(Box<Diagram>),
 }
 
 pub(super) struct Search<'a, S: ?Sized> {
@@ -267,7 +267,7 @@ fn apply(graph: &MarkedGraph, step: Step) -> Result<Option<Diagram>, GraphError>
                 }
             }
         }
-        Step::Turn(member) => return Ok(Some(member)),
+        Step::Turn(member) => return Ok(Some(*member)),
     }
     extension(&changed)
 }

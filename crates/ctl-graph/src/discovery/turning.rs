@@ -27,7 +27,7 @@ impl<S: LocalScore + ?Sized> Search<'_, S> {
                     continue;
                 }
                 if let Some(member) = turned(&self.graph, x, y, &clique)? {
-                    let step = Step::Turn(member);
+                    let step = Step::Turn(Box::new(member));
                     best = Some(Operator { gain, step });
                 }
             }
