@@ -17,6 +17,19 @@ const DOMAINS: [f64; 5] = [1.0, 0.9, 0.8, 0.7, 0.6];
 const LANES: usize = 8;
 
 /// Options of [`dagma`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{DagmaOptions, dagma};
+/// use ctl_graph::stats::Table;
+/// let cells = (0..400).map(|i| (f64::from(i % 20) / 6.0, f64::from(i / 20) / 6.0));
+/// let (x, y) = cells.map(|(x, noise)| (x, 2.0 * x + noise)).unzip();
+/// let table = Table::from_columns::<&str>([("x", x), ("y", y)])?;
+/// let options = DagmaOptions { threshold: 3.0, ..DagmaOptions::default() };
+/// assert_eq!(dagma(&table, &options)?.edges().count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DagmaOptions {
     /// Weight of the absolute coefficients, zero or more.

@@ -6,6 +6,20 @@ use super::error::DiscoveryError;
 use crate::stats::{Column, Matrix, Moments, Table, linear};
 
 /// How a target depends on its predictors.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{DiscoveryError, IcpOptions, Regression, invariant_prediction};
+/// use ctl_graph::stats::Table;
+/// let text = "e,x,y\n0,1,2\n0,2,3\n0,3,5\n1,1,2\n1,5,3\n1,3,9\n";
+/// let table = Table::parse_csv(text)?;
+/// let regression = Regression::Additive { knots: 0 };
+/// let options = IcpOptions { regression, ..IcpOptions::default() };
+/// let found = invariant_prediction(&table, "e", "y", &options);
+/// assert!(matches!(found, Err(DiscoveryError::Option { option: "knots", .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Regression {
     /// A linear function.

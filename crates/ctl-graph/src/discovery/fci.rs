@@ -11,6 +11,18 @@ use crate::stats::IndependenceTest;
 use crate::{NodeId, NodeSet};
 
 /// Options of [`fci`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::discovery::{FciOptions, SeparationOracle, fci};
+/// let diagram = Diagram::parse("a -> b; a -> c; b -> c")?;
+/// let options = FciOptions { max_condition: Some(0), ..FciOptions::default() };
+/// let found = fci(&SeparationOracle::new(&diagram), &options)?;
+/// assert!(!found.complete); // sets of one node were left untried
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FciOptions {
     /// Level of the tests, between 0 and 1.

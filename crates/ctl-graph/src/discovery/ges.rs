@@ -11,6 +11,18 @@ use crate::{Diagram, GraphError, NodeId, NodeSet};
 const LEAST_GAIN: f64 = 1e-12;
 
 /// Options of [`ges`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{DiscoveryError, GaussianBic, GesOptions, ges};
+/// use ctl_graph::stats::Table;
+/// let table = Table::from_columns([("x", vec![0.0, 1.0, 3.0])])?;
+/// let options = GesOptions { rounds: 0, ..GesOptions::default() };
+/// let found = ges(&GaussianBic::new(&table, 0.5)?, &options);
+/// assert!(matches!(found, Err(DiscoveryError::Option { option: "rounds", .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GesOptions {
     /// Most neighbours whose subsets an operator tries; beyond it only the smaller subsets are.
@@ -32,6 +44,19 @@ impl Default for GesOptions {
 }
 
 /// An equivalence class found by its score.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{GaussianBic, GesOptions, ges};
+/// use ctl_graph::stats::Table;
+/// let (x, y) = (vec![-1.0, 1.0, -1.0, 1.0], vec![-1.0, -1.0, 1.0, 1.0]);
+/// let table = Table::from_columns([("x", x), ("y", y)])?;
+/// let found = ges(&GaussianBic::new(&table, 0.5)?, &GesOptions::default())?;
+/// assert_eq!((found.steps, found.complete), (0, true));
+/// assert!((found.score + 4f64.ln()).abs() < 1e-12); // twice -ln(4) / 2
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ScoredGraph {

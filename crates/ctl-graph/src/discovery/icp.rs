@@ -8,6 +8,19 @@ use crate::stats::distribution::normal_critical;
 use crate::stats::{Matrix, Table, linear};
 
 /// Options of [`invariant_prediction`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{IcpOptions, invariant_prediction};
+/// use ctl_graph::stats::Table;
+/// let text = "e,x,y\n0,1,2\n0,2,3\n0,3,5\n1,1,2\n1,5,3\n1,3,9\n";
+/// let table = Table::parse_csv(text)?;
+/// let options = IcpOptions { limit: 1, ..IcpOptions::default() };
+/// let found = invariant_prediction(&table, "e", "y", &options)?;
+/// assert_eq!((found.tested, found.complete), (1, false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IcpOptions {
     /// Level: the estimate is within the true causes with probability `1 - alpha`.
@@ -35,6 +48,22 @@ impl Default for IcpOptions {
 }
 
 /// A set of predictors with the p-value of its invariance.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{IcpOptions, invariant_prediction};
+/// use ctl_graph::stats::Table;
+/// let numbers = |f: fn(u32) -> u32| (0..400).map(|i| f64::from(f(i))).collect::<Vec<f64>>();
+/// let (site, x) = (numbers(|i| i / 200), numbers(|i| i % 10));
+/// let y = numbers(|i| i % 10 + i % 7);
+/// let table = Table::from_columns([("site", site), ("x", x), ("y", y)])?;
+/// let found = invariant_prediction(&table, "site", "y", &IcpOptions::default())?;
+/// let sets: Vec<&[usize]> = found.accepted.iter().map(|set| &set.predictors[..]).collect();
+/// assert_eq!(sets, [&[][..], &[1]]);
+/// assert!(found.accepted.iter().all(|set| set.p_value > 0.05));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct InvariantSet {
@@ -45,6 +74,22 @@ pub struct InvariantSet {
 }
 
 /// What invariant causal prediction found.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{IcpOptions, invariant_prediction};
+/// use ctl_graph::stats::Table;
+/// let numbers = |f: fn(u32) -> u32| (0..400).map(|i| f64::from(f(i))).collect::<Vec<f64>>();
+/// let (site, x) = (numbers(|i| i / 200), numbers(|i| i % 10));
+/// let y = numbers(|i| i % 10 + i % 7);
+/// let table = Table::from_columns([("site", site), ("x", x), ("y", y)])?;
+/// let found = invariant_prediction(&table, "site", "y", &IcpOptions::default())?;
+/// // Nothing differs between the sites, so that no cause can be told.
+/// assert_eq!(found.causes, Some(vec![]));
+/// assert_eq!((found.tested, found.complete), (2, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct InvariantPrediction {

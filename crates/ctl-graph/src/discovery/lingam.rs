@@ -17,6 +17,19 @@ const GAMMA: f64 = 0.374_57;
 const PARALLEL: usize = 1 << 20;
 
 /// Options of [`direct_lingam`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{DirectLingamOptions, direct_lingam};
+/// use ctl_graph::stats::Table;
+/// let cells = (0..400).map(|i| (f64::from(i % 20) / 6.0, f64::from(i / 20) / 6.0));
+/// let (x, y) = cells.map(|(x, noise)| (x, 2.0 * x + noise)).unzip();
+/// let table = Table::from_columns::<&str>([("x", x), ("y", y)])?;
+/// let options = DirectLingamOptions { threshold: 3.0, prune: false };
+/// assert_eq!(direct_lingam(&table, &options)?.edges().count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DirectLingamOptions {
     /// Coefficients are set to zero below this magnitude, `0.0` or more.

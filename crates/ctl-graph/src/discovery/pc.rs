@@ -8,6 +8,13 @@ use crate::stats::IndependenceTest;
 use crate::{NodeId, NodeSet};
 
 /// What happens where two colliders point an edge in opposite directions.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{ColliderConflict, PcOptions};
+/// assert_eq!(PcOptions::default().conflict, ColliderConflict::Bidirected);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ColliderConflict {
     /// Both arrowheads stand, so that the edge shows the conflict as `<->`.
@@ -20,6 +27,18 @@ pub enum ColliderConflict {
 }
 
 /// Options of [`pc`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::discovery::{PcOptions, SeparationOracle, pc};
+/// let diagram = Diagram::parse("a -> b; a -> c; b -> c")?;
+/// let options = PcOptions { max_condition: Some(0), ..PcOptions::default() };
+/// let found = pc(&SeparationOracle::new(&diagram), &options)?;
+/// assert!(!found.complete); // sets of one node were left untried
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PcOptions {
     /// Level of the tests, between 0 and 1.
@@ -41,6 +60,19 @@ impl Default for PcOptions {
 }
 
 /// A graph found by conditional independences.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::discovery::{PcOptions, SeparationOracle, pc};
+/// let diagram = Diagram::parse("a -> b; b -> c")?;
+/// let found = pc(&SeparationOracle::new(&diagram), &PcOptions::default())?;
+/// let (a, c) = (diagram.node("a")?, diagram.node("c")?);
+/// assert_eq!(found.separator(a, c), Some(&diagram.set(&["b"])?));
+/// assert_eq!(found.graph.to_string(), "a --- b; b --- c");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConstraintGraph {

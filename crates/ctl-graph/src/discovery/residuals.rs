@@ -3,6 +3,14 @@
 use crate::stats::distribution::{f_two_sided, f_upper, normal_two_sided, student_two_sided};
 
 /// How residuals of different environments are compared.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{IcpOptions, ResidualTest, SubsetOptions};
+/// assert_eq!(IcpOptions::default().test, ResidualTest::Moments);
+/// assert_eq!(SubsetOptions::default().test, ResidualTest::Ranks);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResidualTest {
     /// Welch's t test of the means and the F test of the variances: for Gaussian noise.

@@ -6,6 +6,27 @@ use crate::stats::{Contingency, Moments, StatsError, Table};
 use crate::{NodeId, NodeSet};
 
 /// A score of a diagram that is a sum over nodes, larger where the diagram fits better.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::{NodeId, NodeSet};
+/// use ctl_graph::discovery::{GesOptions, LocalScore, ges};
+/// use ctl_graph::stats::StatsError;
+/// /// Every edge costs one.
+/// struct Sparse(Vec<String>);
+/// impl LocalScore for Sparse {
+///     fn names(&self) -> &[String] {
+///         &self.0
+///     }
+///     fn local(&self, _: NodeId, parents: &NodeSet) -> Result<f64, StatsError> {
+///         Ok(-(parents.len() as f64))
+///     }
+/// }
+/// let found = ges(&Sparse(vec!["a".into(), "b".into()]), &GesOptions::default())?;
+/// assert_eq!(found.graph.edges().count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait LocalScore {
     /// The variables' names, by position.
     fn names(&self) -> &[String];

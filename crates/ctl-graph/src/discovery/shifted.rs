@@ -13,6 +13,21 @@ use crate::{Diagram, NodeId, NodeSet};
 const SITE: &str = "\u{0}site";
 
 /// How the mechanisms of two sites are compared.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::discovery::{MechanismTest, ShiftOptions, shifted_mechanisms};
+/// use ctl_graph::stats::Table;
+/// let diagram = Diagram::parse("x -> y")?;
+/// let site = |a: &str, b: &str| Table::parse_csv(&format!("x,y\n{}", [a, b].concat().repeat(30)));
+/// let options = ShiftOptions { test: MechanismTest::Counts, ..ShiftOptions::default() };
+/// let (source, target) = (site("p,u\n", "q,v\n")?, site("p,v\n", "q,u\n")?);
+/// let found = shifted_mechanisms(&diagram, &source, &target, &options)?;
+/// assert_eq!(found.iter().map(|shift| shift.shifted).collect::<Vec<_>>(), [false, true]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MechanismTest {
     /// Chow's F test of the coefficients and the F test of the residual variances: for linear
@@ -25,6 +40,23 @@ pub enum MechanismTest {
 }
 
 /// Options of [`shifted_mechanisms`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::discovery::{ShiftOptions, shifted_mechanisms};
+/// use ctl_graph::stats::Table;
+/// let diagram = Diagram::parse("age -> image")?;
+/// let site = |shift: f64| {
+///     let age: Vec<f64> = (0..200).map(|i| f64::from(i % 20)).collect();
+///     let image = (0..200u32).map(|i| f64::from(i % 20) + f64::from(i % 7) + shift).collect();
+///     Table::from_columns([("age", age), ("image", image)])
+/// };
+/// let options = ShiftOptions { alpha: 2.0, ..ShiftOptions::default() };
+/// assert!(shifted_mechanisms(&diagram, &site(0.0)?, &site(3.0)?, &options).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShiftOptions {
     /// Level of the adjusted p-values, between 0 and 1.
@@ -46,6 +78,24 @@ impl Default for ShiftOptions {
 }
 
 /// The comparison of one node's mechanism.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::Diagram;
+/// use ctl_graph::discovery::{ShiftOptions, shifted_mechanisms};
+/// use ctl_graph::stats::Table;
+/// let diagram = Diagram::parse("age -> image")?;
+/// let site = |shift: f64| {
+///     let age: Vec<f64> = (0..200).map(|i| f64::from(i % 20)).collect();
+///     let image = (0..200u32).map(|i| f64::from(i % 20) + f64::from(i % 7) + shift).collect();
+///     Table::from_columns([("age", age), ("image", image)])
+/// };
+/// let found = shifted_mechanisms(&diagram, &site(0.0)?, &site(3.0)?, &ShiftOptions::default())?;
+/// assert_eq!(diagram.names(&found[1].given), ["age"]);
+/// assert!(found[1].shifted && found[1].p_value <= found[1].adjusted);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct MechanismShift {

@@ -8,6 +8,21 @@ use super::subsets::Subsets;
 use crate::stats::{Moments, Table, linear};
 
 /// Options of [`invariant_subset`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{SubsetOptions, invariant_subset};
+/// use ctl_graph::stats::Table;
+/// let numbers = |f: fn(u32) -> u32| (0..400).map(|i| f64::from(f(i))).collect::<Vec<f64>>();
+/// let (site, x) = (numbers(|i| i / 200), numbers(|i| i % 10));
+/// let y = numbers(|i| i % 10 + i % 7);
+/// let table = Table::from_columns([("site", site), ("x", x), ("y", y)])?;
+/// let options = SubsetOptions { limit: 1, ..SubsetOptions::default() };
+/// let found = invariant_subset(&table, "site", "y", &options)?;
+/// assert_eq!(found.map(|found| (found.tested, found.complete)), Some((1, false)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SubsetOptions {
     /// Level of the test of invariance, between 0 and 1.
@@ -32,6 +47,23 @@ impl Default for SubsetOptions {
 }
 
 /// The subset that [`invariant_subset`] selected.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::{SubsetOptions, invariant_subset};
+/// use ctl_graph::stats::Table;
+/// let numbers = |f: fn(u32) -> u32| (0..400).map(|i| f64::from(f(i))).collect::<Vec<f64>>();
+/// let (site, x) = (numbers(|i| i / 200), numbers(|i| i % 10));
+/// let y = numbers(|i| i % 10 + i % 7);
+/// let table = Table::from_columns([("site", site), ("x", x), ("y", y)])?;
+/// let found = invariant_subset(&table, "site", "y", &SubsetOptions::default())?;
+/// let found = found.ok_or("every subset is rejected")?;
+/// assert_eq!(found.predictors, [1]);
+/// assert!((found.coefficients[0] - 1.0).abs() < 0.05);
+/// assert!((found.mean_squared_error - 4.0).abs() < 0.2); // the variance of 0, 1, …, 6
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TransferSubset {
@@ -146,6 +178,18 @@ pub fn invariant_subset(
 }
 
 /// Coefficients of [`anchor_regression`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::discovery::anchor_regression;
+/// use ctl_graph::stats::Table;
+/// let table = Table::from_columns([("x", vec![0.0, 1.0, 2.0]), ("y", vec![1.0, 3.0, 5.0])])?;
+/// let found = anchor_regression(&table, "y", &["x"], &[], 1.0)?;
+/// assert!((found.coefficients[0] - 2.0).abs() < 1e-12);
+/// assert!((found.intercept - 1.0).abs() < 1e-12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AnchorRegression {

@@ -10,6 +10,16 @@ const DENSE_CELLS: usize = 1 << 16;
 const CELLS_A_ROW: usize = 8;
 
 /// Which statistic compares counts with their expectation.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::stats::{Contingency, CountStatistic, IndependenceTest, Table};
+/// let table = Table::parse_csv("x,y\na,u\na,u\nb,v\nb,v\n")?;
+/// let p = |statistic| Contingency::new(&table, statistic)?.p_value(0, 1, &[]);
+/// assert!(p(CountStatistic::LikelihoodRatio)? < p(CountStatistic::Pearson)?);
+/// # Ok::<(), ctl_graph::stats::StatsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountStatistic {
     /// Pearson's `X² = sum (O - E)² / E`.
@@ -19,6 +29,18 @@ pub enum CountStatistic {
 }
 
 /// Both statistics of a table of counts.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::stats::{Contingency, CountStatistic, Table};
+/// let table = Table::parse_csv("x,y\na,u\na,u\nb,v\nb,v\n")?;
+/// let found = Contingency::new(&table, CountStatistic::Pearson)?.counts(0, 1, &[])?;
+/// assert!((found.chi_squared - 4.0).abs() < 1e-12);
+/// assert!((found.g_squared - 8.0 * 2f64.ln()).abs() < 1e-12);
+/// assert_eq!(found.degrees_of_freedom, 1);
+/// # Ok::<(), ctl_graph::stats::StatsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct CountTest {

@@ -10,6 +10,18 @@ const ON_STACK: usize = 16;
 const RELATIVE_PIVOT: f64 = 1e-12;
 
 /// A partial correlation with its test.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::stats::{FisherZ, Table};
+/// let (x, y) = (vec![-1.0, 1.0, -1.0, 1.0], vec![-1.0, -1.0, 1.0, 1.0]);
+/// let test = FisherZ::new(&Table::from_columns([("x", x), ("y", y)])?)?;
+/// let found = test.partial_correlation(0, 1, &[])?;
+/// assert_eq!((found.correlation, found.statistic), (0.0, 0.0));
+/// assert!((found.p_value - 1.0).abs() < 1e-12);
+/// # Ok::<(), ctl_graph::stats::StatsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct PartialCorrelation {

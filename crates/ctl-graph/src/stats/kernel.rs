@@ -14,6 +14,18 @@ const CONDITION_WEIGHT: f64 = 0.5;
 const WIDTHS: [(usize, f64, f64); 3] = [(1200, 0.3, 0.4), (200, 0.5, 0.7), (0, 0.8, 1.2)];
 
 /// Options of [`Kci`].
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::stats::{IndependenceTest, Kci, KciOptions, Table};
+/// let x: Vec<f64> = (-20..20).map(f64::from).collect();
+/// let square = x.iter().map(|x| x * x).collect();
+/// let table = Table::from_columns([("x", x), ("square", square)])?;
+/// let options = KciOptions { width: Some(0.5), ..KciOptions::default() };
+/// assert!(!Kci::new(&table, options)?.independent(0, 1, &[], 0.05)?);
+/// # Ok::<(), ctl_graph::stats::StatsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KciOptions {
     /// Ridge of the kernel regression on the conditions, above zero; 1e-3 is usual.

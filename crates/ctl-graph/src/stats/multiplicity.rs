@@ -1,6 +1,14 @@
 //! Corrections of p-values for their number.
 
 /// How p-values are adjusted for their number.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::stats::Multiplicity;
+/// assert_eq!(Multiplicity::None.adjust(&[0.5, 0.25]), [0.5, 0.25]);
+/// assert_eq!(Multiplicity::Holm.adjust(&[0.5, 0.25]), [0.5, 0.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Multiplicity {
     /// No adjustment.

@@ -3,6 +3,17 @@
 use super::StatsError;
 
 /// One column: real numbers, or codes of categories.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::stats::{Column, Table};
+/// let table = Table::parse_csv("site,dose\na,1\nb,2\n")?;
+/// assert_eq!(table.column("dose")?, &Column::Real(vec![1.0, 2.0]));
+/// let levels = vec!["a".to_owned(), "b".to_owned()];
+/// assert_eq!(table.column("site")?, &Column::Category { codes: vec![0, 1], levels });
+/// # Ok::<(), ctl_graph::stats::StatsError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {
     /// Real numbers, all finite.
