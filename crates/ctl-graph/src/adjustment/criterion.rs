@@ -213,7 +213,8 @@ impl<'a> Adjustment<'a> {
     /// forbidden.
     ///
     /// # Returns
-    /// Nothing when no set is valid or the set holds nodes that must not be used.
+    /// Nothing when no set is valid, when the set holds nodes that must not be used, and when some
+    /// outcome is not caused by the treatments, where no set need be optimal.
     ///
     /// # Errors
     /// [`GraphError::WrongEdge`] in a diagram with bidirected edges, where no set need be optimal.
@@ -228,6 +229,9 @@ impl<'a> Adjustment<'a> {
                 edge: format!("{} <-> {}", diagram.name(a), diagram.name(b)),
                 expected: "the optimal set needs a graph without bidirected edges",
             });
+        }
+        if !self.y.is_subset(&diagram.descendants(&self.x)) {
+            return Ok(None);
         }
         let optimal = self.before_paths.difference(&self.forbidden);
         Ok(Some(optimal).filter(|set| self.holds(set)))

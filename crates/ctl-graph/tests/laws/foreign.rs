@@ -17,6 +17,7 @@ use ctl_graph::transport::{
 use ctl_graph::{Diagram, GraphError, Mixed, NodeId, NodeSet};
 use rstest::rstest;
 
+#[expect(clippy::needless_pass_by_value, reason = "an answer is used once")]
 fn is_foreign<T>(answer: Result<T, GraphError>) -> bool {
     matches!(answer, Err(GraphError::ForeignNode { .. }))
 }

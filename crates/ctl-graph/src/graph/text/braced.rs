@@ -9,6 +9,19 @@ pub(super) struct Dialect {
     /// Edge operators, none a beginning of a later one.
     pub(super) operators: &'static [&'static str],
     pub(super) bare: fn(char) -> bool,
+    /// Whether statements may stand in braces of their own.
+    pub(super) blocks: bool,
+}
+
+/// Blocks within blocks, beyond which a text is refused: looking for an end takes time for each.
+const DEEPEST: usize = 32;
+
+/// What a body consists of.
+pub(super) enum Item<'a> {
+    Statement(Statement<'a>),
+    /// A block begins: what is set in it holds up to its end.
+    Open,
+    Close,
 }
 
 /// An attribute, with its value where it has one.
@@ -27,21 +40,71 @@ pub(super) struct Statement<'a> {
 pub(super) fn body<'a>(
     cursor: &mut Cursor<'a>,
     dialect: Dialect,
-) -> Result<Vec<Statement<'a>>, GraphError> {
+) -> Result<Vec<Item<'a>>, GraphError> {
     if !cursor.accept("{")? {
         return Err(cursor.error("`{`"));
     }
-    let mut statements = Vec::new();
-    while !cursor.accept("}")? {
-        if cursor.accept_any(&[";", ","])?.is_none() {
-            statements.extend(statement(cursor, dialect)?);
+    let mut items = Vec::new();
+    let mut depth = 1_usize;
+    while depth > 0 {
+        if cursor.accept("}")? {
+            depth -= 1;
+            items.push(Item::Close);
+        } else if cursor.accept_any(&[";", ","])?.is_some() {
+            // Statements need nothing between them.
+        } else if let Some(inside) = block(cursor, dialect)? {
+            if depth == DEEPEST {
+                return Err(cursor.error("fewer blocks within blocks"));
+            }
+            *cursor = inside;
+            depth += 1;
+            items.push(Item::Open);
+        } else {
+            items.extend(statement(cursor, dialect)?.map(Item::Statement));
         }
     }
     if cursor.at_end()? {
-        Ok(statements)
+        Ok(items)
     } else {
         Err(cursor.error("the end"))
     }
+}
+
+/// The place behind the brace that opens a block, `{` or `subgraph name {`, if one comes next.
+/// Braces that an edge follows hold nodes.
+fn block<'a>(cursor: &mut Cursor<'a>, dialect: Dialect) -> Result<Option<Cursor<'a>>, GraphError> {
+    cursor.skip()?;
+    if !dialect.blocks || cursor.peek() == Some('"') {
+        return Ok(None);
+    }
+    let mut ahead = cursor.clone();
+    let word = ahead.name(dialect.bare)?;
+    match word.as_deref().map(str::to_lowercase).as_deref() {
+        Some("subgraph") => {
+            ahead.name(dialect.bare)?;
+        }
+        Some(_) => return Ok(None),
+        None => {}
+    }
+    if !ahead.accept("{")? {
+        return Ok(None);
+    }
+    let inside = ahead.clone();
+    let mut open = 1_usize;
+    while open > 0 && !ahead.at_end()? {
+        match ahead.peek() {
+            Some('"') => {
+                ahead.name(dialect.bare)?;
+                continue;
+            }
+            Some('{') => open += 1,
+            Some('}') => open -= 1,
+            _ => {}
+        }
+        ahead.bump();
+    }
+    let is_group = ahead.accept_any(dialect.operators)?.is_some();
+    Ok((!is_group).then_some(inside))
 }
 
 /// Reads a statement; `name = value` concerns layout and is passed over.

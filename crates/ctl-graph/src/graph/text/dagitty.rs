@@ -1,6 +1,6 @@
 //! dagitty's text format, in.
 
-use super::braced::{Dialect, Statement, body};
+use super::braced::{Dialect, Item, Statement, body};
 use super::cursor::{Cursor, Syntax};
 use crate::GraphError;
 use crate::graph::{Diagram, DiagramBuilder, NodeSet};
@@ -15,6 +15,7 @@ const SYNTAX: Syntax = Syntax {
 const DIALECT: Dialect = Dialect {
     operators: &["<->", "<-", "->"],
     bare: is_bare,
+    blocks: false,
 };
 
 /// A diagram from dagitty, with the roles that its nodes have there.
@@ -67,7 +68,13 @@ impl Dagitty {
         }
         cursor.name(is_bare)?;
         let mut builder = Diagram::builder();
-        let statements = body(&mut cursor, DIALECT)?;
+        let items = body(&mut cursor, DIALECT)?.into_iter();
+        let statements: Vec<Statement<'_>> = items
+            .filter_map(|item| match item {
+                Item::Statement(statement) => Some(statement),
+                Item::Open | Item::Close => None,
+            })
+            .collect();
         for statement in &statements {
             add(statement, &mut builder)?;
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::braced::{Attribute, Dialect, Statement, body};
+use super::braced::{Attribute, Dialect, Item, Statement, body};
 use super::cursor::{Cursor, Syntax, quoted};
 use crate::GraphError;
 use crate::graph::{Diagram, DiagramBuilder};
@@ -17,6 +17,7 @@ const SYNTAX: Syntax = Syntax {
 const DIALECT: Dialect = Dialect {
     operators: &["->"],
     bare: is_bare,
+    blocks: true,
 };
 
 /// Where an edge has its arrowheads.
@@ -32,8 +33,8 @@ impl Diagram {
     ///
     /// An edge with `dir=both` is bidirected, one with `dir=back` is turned round; a node with
     /// `observed=false` or `latent=true` is latent. `{a b} -> c` joins each member; other attributes
-    /// concern layout and are passed over. Ports, HTML strings and subgraphs that hold edges are not
-    /// read.
+    /// concern layout and are passed over. Of a subgraph its statements count; one that an edge
+    /// joins may hold nodes only. Ports and HTML strings are not read.
     ///
     /// # Errors
     /// [`GraphError::Parse`] with line and column, and what [`DiagramBuilder`] objects to.
@@ -66,11 +67,15 @@ impl Diagram {
         cursor.name(is_bare)?;
         let mut builder = Self::builder();
         let mut usual = Direction::Forward;
-        for statement in body(&mut cursor, DIALECT)? {
-            if statement.operators.is_empty() {
-                nodes(&statement, &mut builder, &mut usual)?;
-            } else {
-                edges(&statement, &mut builder, usual)?;
+        let mut outside = Vec::new();
+        for item in body(&mut cursor, DIALECT)? {
+            match item {
+                Item::Open => outside.push(usual),
+                Item::Close => usual = outside.pop().unwrap_or(usual),
+                Item::Statement(statement) if statement.operators.is_empty() => {
+                    nodes(&statement, &mut builder, &mut usual)?;
+                }
+                Item::Statement(statement) => edges(&statement, &mut builder, usual)?,
             }
         }
         builder.build()
@@ -231,6 +236,22 @@ mod tests {
     fn keywords_in_quotes_are_names() {
         let diagram = Diagram::parse("edge -> node; subgraph").unwrap();
         assert_eq!(Diagram::from_dot(&diagram.to_dot()).unwrap(), diagram);
+    }
+
+    #[test]
+    fn statements_in_blocks_count() {
+        let text = "digraph { { rank=same; a; b } subgraph cluster_1 { label=\"a } site\"; \
+                    edge [dir=back]; a -> c; subgraph { d } } c -> d; {a b} -> e }";
+        let diagram = Diagram::from_dot(text).unwrap();
+        assert_eq!(
+            diagram.to_string(),
+            "a; b; c; d; e; a -> e; b -> e; c -> a; c -> d"
+        );
+        let deep = format!("digraph {}{}", "{".repeat(99), "}".repeat(99));
+        assert!(matches!(
+            Diagram::from_dot(&deep),
+            Err(GraphError::Parse { .. })
+        ));
     }
 
     #[test]
