@@ -1,4 +1,24 @@
 //! Covariate adjustment, front-door sets and conditional instruments.
+//!
+//! # Examples
+//!
+//! No set suffices for adjustment here, but mediators do, and there is an instrument:
+//!
+//! ```
+//! use ctl_graph::Diagram;
+//! use ctl_graph::adjustment::{Adjustment, FrontDoor, conditional_instruments};
+//!
+//! let diagram = Diagram::parse("lottery -> dose -> uptake -> image; dose <-> image")?;
+//! let (dose, image) = (diagram.set(&["dose"])?, diagram.set(&["image"])?);
+//! assert_eq!(Adjustment::new(&diagram, &dose, &image)?.one_minimal(), None);
+//! let mediators = FrontDoor::new(&diagram, &dose, &image)?.largest_set();
+//! assert_eq!(mediators, Some(diagram.set(&["uptake"])?));
+//!
+//! let (uptake, image) = (diagram.node("uptake")?, diagram.node("image")?);
+//! let first = conditional_instruments(&diagram, uptake, image, 1)?.next().unwrap();
+//! assert_eq!(diagram.name(first.instrument), "lottery");
+//! # Ok::<(), ctl_graph::GraphError>(())
+//! ```
 
 mod criterion;
 mod front_door;

@@ -1,4 +1,20 @@
 //! Markov equivalence: CPDAGs, ancestral graphs and what their members share.
+//!
+//! Data alone tell diagrams apart only up to a class with the same separations. [`Cpdag`] is what
+//! the DAGs of a class share, the graph of [`pag_of`] what the graphs with hidden causes share.
+//!
+//! # Examples
+//!
+//! ```
+//! use ctl_graph::{Diagram, equivalence::{Cpdag, mag_of, pag_of}};
+//!
+//! let diagram = Diagram::parse("scanner -> image <- disease; image -> reading")?;
+//! let cpdag = Cpdag::of(&diagram)?;
+//! assert_eq!(cpdag.size(100)?, 1);
+//! let pag = pag_of(&mag_of(&diagram)?)?;
+//! assert_eq!(pag.to_string(), "scanner o-> image; image <-o disease; image --> reading");
+//! # Ok::<(), ctl_graph::GraphError>(())
+//! ```
 
 mod ancestral;
 mod class;

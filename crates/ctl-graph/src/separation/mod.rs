@@ -1,4 +1,7 @@
 //! Separation in mixed graphs: queries, separators and implied independences.
+//!
+//! Queries take linear time. What may be exponentially many comes from iterators, one at a time, so
+//! that a caller decides when to stop.
 
 mod implied;
 mod reach;

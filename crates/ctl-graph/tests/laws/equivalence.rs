@@ -161,7 +161,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn a_pag_has_the_marks_that_all_members_share(
@@ -172,7 +172,9 @@ proptest! {
             text = format!("{text}; {} [latent]", dag.name(node));
         }
         let mag = mag_of(&Diagram::parse(&text).unwrap()).unwrap();
-        prop_assume!(mag.len() > 1 && mag.len() < 6 && mag.edges().count() < 8);
+        if mag.len() < 2 || mag.len() > 5 || mag.edges().count() > 7 {
+            return Ok(());
+        }
         prop_assert!(is_ancestral(&mag).unwrap());
         let members = mags_by_enumeration(&mag);
         let pag = pag_of(&mag).unwrap();
@@ -184,7 +186,9 @@ proptest! {
     fn a_mag_has_the_separations_of_its_diagram(
         dag in diagram(3, 6, true), hidden in 0_usize..6,
     ) {
-        prop_assume!(hidden < dag.len());
+        if hidden >= dag.len() {
+            return Ok(());
+        }
         let name = dag.name(NodeId::new(hidden));
         let dag = Diagram::parse(&format!("{dag}; {name} [latent]")).unwrap();
         let mag = mag_of(&dag).unwrap();

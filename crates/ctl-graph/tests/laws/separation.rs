@@ -88,7 +88,9 @@ proptest! {
     ) {
         let sets = parts(&graph, &dealt, 3);
         let (x, y) = (&sets[0], &sets[1]);
-        prop_assume!(!x.is_empty() && !y.is_empty());
+        if x.is_empty() || y.is_empty() {
+            return Ok(());
+        }
         let allowed = graph.nodes().difference(x).difference(y).difference(&sets[2]);
         let valid: Vec<NodeSet> = subsets(&allowed)
             .into_iter()
