@@ -93,7 +93,10 @@ pub(super) fn input(workload: Workload, folder: &Path) -> Result<Input, Failure>
             columns,
             rows,
             gaussian,
-        } => Input::Columns(part(workload, drawn_table(file, (columns, rows), gaussian)?)?),
+        } => Input::Columns(part(
+            workload,
+            drawn_table(file, (columns, rows), gaussian)?,
+        )?),
     })
 }
 
@@ -287,5 +290,7 @@ fn drawn_table(
         drawn.push(values);
     }
     let named = drawn.into_iter().enumerate();
-    Ok(Table::from_columns(named.map(|(i, column)| (name(i), column)))?)
+    Ok(Table::from_columns(
+        named.map(|(i, column)| (name(i), column)),
+    )?)
 }

@@ -201,10 +201,7 @@ fn separates(diagram: &Diagram, question: &Question) -> Result<bool, Failure> {
     Ok(separated(diagram, x, y, given)?)
 }
 
-fn count<T>(
-    items: &[T],
-    answer: impl Fn(&T) -> Result<usize, Failure>,
-) -> Result<usize, Failure> {
+fn count<T>(items: &[T], answer: impl Fn(&T) -> Result<usize, Failure>) -> Result<usize, Failure> {
     items.iter().map(answer).sum()
 }
 
@@ -219,7 +216,9 @@ mod tests {
         for workload in Workload::ALL {
             let work = GraphWork::new(workload, Path::new(ABSENT)).unwrap();
             let first = work.run().unwrap();
-            assert!(first > 0 || workload == Workload::Kci, "{workload:?}");
+            // A test may reject, and a scaled environment may leave no invariant set.
+            let open = matches!(workload, Workload::Kci | Workload::Icp);
+            assert!(first > 0 || open, "{workload:?}");
             assert_eq!(work.run().unwrap(), first, "{workload:?}");
             assert_eq!(Workload::from_name(workload.name()), Some(workload));
         }
