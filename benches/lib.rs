@@ -1,5 +1,6 @@
 //! Workloads that several benches share, the same in every run.
 
+pub mod graph;
 pub mod train_step;
 
 use ctl_compute::random::stream;

@@ -39,6 +39,12 @@ pub(crate) fn boolean(value: &Value, key: &str) -> Result<bool, Problem> {
         .ok_or_else(|| Problem(format!("{key}: expected true or false")))
 }
 
+pub(crate) fn number(value: &Value, key: &str) -> Result<f64, Problem> {
+    value[key]
+        .as_f64()
+        .ok_or_else(|| Problem(format!("{key}: expected a number")))
+}
+
 pub(crate) fn count(value: &Value, key: &str) -> Result<usize, Problem> {
     let count = value[key]
         .as_u64()

@@ -5,10 +5,12 @@
 
 mod adjustment;
 mod classic;
+mod discovery;
 mod discrete;
 mod equivalence;
 mod finite;
 mod identification;
+mod independence;
 mod input;
 mod json;
 mod models;
@@ -91,8 +93,10 @@ const TOPICS: &[(&str, Topic)] = &[
     ("cf_discrete/1", discrete::counterfactuals),
     ("cf_linear_gaussian/1", models::linear_gaussian),
     ("cf_nonlinear/1", models::nonlinear),
+    ("ci_tests/1", independence::run),
     ("classic/1", classic::run),
     ("cpdag/1", equivalence::run_cpdag),
+    ("discovery/1", discovery::run),
     ("frontdoor_iv/1", adjustment::run_front_door),
     ("identification/1", identification::run),
     ("network/1", discrete::network),
