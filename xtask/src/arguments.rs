@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Commands that `ctl` answers, with one line each.
-const FORWARDED: [(&str, &str); 9] = [
+const FORWARDED: [(&str, &str); 10] = [
     (
         "benchmark",
         "Compare methods on a suite and write a report; resumes by itself",
@@ -19,6 +19,10 @@ const FORWARDED: [(&str, &str); 9] = [
     ("suites", "List the suites"),
     ("data", "List, check or make cohorts on disk"),
     ("conformance", "Run conformance vectors"),
+    (
+        "advise",
+        "Say what a causal diagram licenses for a transfer, and why",
+    ),
     ("predict", "Apply a trained model to a cohort"),
     (
         "perf",

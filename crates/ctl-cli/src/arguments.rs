@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Data(Data),
     /// Run conformance vectors.
     Conformance(Conformance),
+    /// Say what a causal diagram licenses for a transfer, and why.
+    Advise(Advise),
     /// Apply a trained model to a cohort.
     Predict(Predict),
     /// Time training steps, beside `PyTorch`'s where Python has it.
@@ -128,6 +130,30 @@ pub(crate) struct Report {
     /// html, md or csv.
     #[arg(long, default_value = "html")]
     pub(crate) format: String,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "A diagram file is TOML: `schema = 1`, `edges = \"anatomy -> film; …\"`, \
+                  [nodes.NAME] with a `role`, and [[shift]] with `kind` and `nodes` for what differs \
+                  in the target. `ctl advise --template NAME --diagram` prints one to start from."
+)]
+pub(crate) struct Advise {
+    /// Diagram file
+    #[arg(value_name = "FILE", required_unless_present_any = ["template", "templates"])]
+    pub(crate) file: Option<PathBuf>,
+    /// A diagram that comes with the toolkit, such as anticausal-prevalence
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub(crate) template: Option<String>,
+    /// Print the diagram file itself, to be changed.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) diagram: bool,
+    /// List the templates.
+    #[arg(long, conflicts_with_all = ["file", "template", "diagram"])]
+    pub(crate) templates: bool,
+    /// Print the advice, or the list, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use ctl_graph::GraphError;
+use ctl_graph::advice::AdviceError;
 use ctl_harness::HarnessError;
 use ctl_imaging::ImagingError;
 use ctl_phantom::PhantomError;
@@ -83,8 +85,24 @@ fn code_of(error: &anyhow::Error) -> u8 {
     {
         return DATA;
     }
+    if let Some(advice) = error.chain().find_map(|c| c.downcast_ref::<AdviceError>()) {
+        return code_of_advice(advice);
+    }
+    if error
+        .chain()
+        .any(|c| c.downcast_ref::<GraphError>().is_some())
+    {
+        return DATA;
+    }
     let simulated = error.chain().find_map(|c| c.downcast_ref::<PhantomError>());
     simulated.map_or(INTERNAL, code_of_phantom)
+}
+
+fn code_of_advice(error: &AdviceError) -> u8 {
+    match error {
+        AdviceError::UnknownTemplate { .. } | AdviceError::NotInTemplate { .. } => USAGE,
+        _ => DATA,
+    }
 }
 
 fn code_of_phantom(error: &PhantomError) -> u8 {

@@ -62,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Suites(options) => commands::suites::run(&options),
         Command::Data(action) => commands::data::run(&action),
         Command::Conformance(options) => commands::conformance::run(&options),
+        Command::Advise(options) => commands::advise::run(&options),
         Command::Predict(options) => commands::predict::run(&options),
         Command::Perf(options) => commands::perf::run(&options),
         Command::PerfWorker(options) => commands::perf::serve(&options),

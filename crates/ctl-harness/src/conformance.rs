@@ -107,6 +107,15 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// Reads a vector file; where a plain reader refuses it, bare `NaN` and `Infinity` are allowed for.
+fn read(path: &Path) -> Result<Value> {
+    read_json(path).or_else(|fault| {
+        let text = std::fs::read_to_string(path).ok();
+        let content = text.and_then(|text| ctl_graph::conformance::parse(&text).ok());
+        content.ok_or(fault)
+    })
+}
+
 fn run_file(folder: &Path, path: &Path) -> FileOutcome {
     let file = path
         .strip_prefix(folder)
@@ -117,7 +126,7 @@ fn run_file(folder: &Path, path: &Path) -> FileOutcome {
         file,
         ..FileOutcome::default()
     };
-    let content: Value = match read_json(path) {
+    let content = match read(path) {
         Ok(content) => content,
         Err(error) => {
             outcome.failed = 1;
@@ -139,12 +148,23 @@ fn run_file(folder: &Path, path: &Path) -> FileOutcome {
             outcome.failed = 1;
             outcome.differences.push("no list of cases".into());
         }
-        (None, _) => {
-            let schema = outcome.schema.clone().unwrap_or_else(|| "none".into());
-            outcome.not_run = Some(format!("schema {schema} is not implemented"));
-        }
+        (None, _) => run_graph(&mut outcome, &content, path),
     }
     outcome
+}
+
+/// Files about causal diagrams, or a word on why a file is not run.
+fn run_graph(outcome: &mut FileOutcome, content: &Value, path: &Path) {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let Some(found) = ctl_graph::conformance::run_file(content, folder) else {
+        let schema = outcome.schema.clone().unwrap_or_else(|| "none".into());
+        outcome.not_run = Some(format!("schema {schema} is not implemented"));
+        return;
+    };
+    (outcome.passed, outcome.failed) = (found.passed(), found.failed());
+    let failed = found.cases.iter().filter(|c| !c.differences.is_empty());
+    let lines = failed.map(|c| format!("{}: {}", c.id, c.differences.join("; ")));
+    outcome.differences.extend(lines);
 }
 
 fn count(outcome: &mut FileOutcome, case: &Value, result: Outcome, key: &str) {

@@ -2,6 +2,7 @@
 //!
 //! | module | feature | what it holds |
 //! |---|---|---|
+//! | `graph` | `graph` | causal diagrams: identification, transport, counterfactuals, discovery, advice |
 //! | `imaging` | `imaging` | cohorts on disk, pictures and arrays, resizing, patient-wise splits |
 //! | `metrics` | `metrics` | discrimination, calibration, worst group, rank statistics |
 //! | `phantom` | `phantom` | simulated cohorts with a known causal model and true counterfactuals |
@@ -11,7 +12,7 @@
 //! | `harness` | `harness` | suites, runs, model selection, reports, published figures |
 //!
 //! All features are on by default; `default-features = false` and a list takes less.
-//! `imaging` and `metrics` build without candle.
+//! `graph`, `imaging` and `metrics` build without candle.
 //!
 //! # Examples
 //! Three simulated source sites, and a target whose scanner lies outside all of theirs:
@@ -30,6 +31,9 @@
 #[cfg(feature = "compute")]
 #[doc(inline)]
 pub use ctl_compute as compute;
+#[cfg(feature = "graph")]
+#[doc(inline)]
+pub use ctl_graph as graph;
 #[cfg(feature = "harness")]
 #[doc(inline)]
 pub use ctl_harness as harness;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Crates that must build where candle does not.
-const WITHOUT_CANDLE: [&str; 2] = ["ctl-imaging", "ctl-metrics"];
+const WITHOUT_CANDLE: [&str; 3] = ["ctl-graph", "ctl-imaging", "ctl-metrics"];
 /// The package that stands for somebody else's.
 const EXAMPLE: &str = "examples/add-a-method/Cargo.toml";
 
@@ -176,6 +176,7 @@ mod tests {
     fn plain_ci() {
         let expected = [
             "cargo fmt --all --check",
+            "cargo tree -p ctl-graph -e normal --prefix none | grep candle",
             "cargo tree -p ctl-imaging -e normal --prefix none | grep candle",
             "cargo tree -p ctl-metrics -e normal --prefix none | grep candle",
             "cargo clippy --workspace --all-targets -- -D warnings",

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod advise;
 pub(crate) mod benchmark;
 pub(crate) mod conformance;
 pub(crate) mod data;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use super::{AdviceError, Template, words};
 use crate::graph::{CausalDirection, ShiftKind};
 
@@ -19,7 +21,7 @@ use crate::graph::{CausalDirection, ShiftKind};
 ///     "anticausal-prevalence: the disease shows in the image; it is more or less frequent",
 /// );
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TemplateEntry {
     /// Its name, which [`Template`] reads with `parse`.
     pub name: &'static str,

@@ -117,12 +117,6 @@ pub(crate) fn pairs(value: &Value) -> Result<Vec<(&str, &str)>, Problem> {
     list.iter().map(pair).collect()
 }
 
-pub(crate) fn number(value: &Value, key: &str) -> Result<f64, Problem> {
-    value[key]
-        .as_f64()
-        .ok_or_else(|| Problem(format!("{key}: expected a number")))
-}
-
 /// The numbers of a list.
 pub(crate) fn numbers(value: &Value) -> Result<Vec<f64>, Problem> {
     let list = value
