@@ -135,7 +135,7 @@ fn questions(content: &Value) -> Result<Input, Failure> {
         let asked = content["queries"].as_array().ok_or("no queries")?;
         let asked = asked.iter().map(|case| question(&diagram, case));
         let asked = asked.collect::<Result<_, _>>()?;
-        return Ok(Input::Shared(diagram, asked));
+        return Ok(Input::Shared(Box::new(diagram), asked));
     };
     let cases = cases.iter().map(|case| {
         let diagram = diagram(&case["graph"])?;
@@ -251,7 +251,7 @@ fn drawn_questions(
     if graphs == 1 {
         let diagram = drawn_diagram(nodes, confounded, rng)?;
         let asked = (0..questions).map(|_| drawn_question(nodes, rng)).collect();
-        return Ok(Input::Shared(diagram, asked));
+        return Ok(Input::Shared(Box::new(diagram), asked));
     }
     let mut cases = Vec::new();
     for _ in 0..graphs {

@@ -114,7 +114,7 @@ pub struct GraphWork {
 
 enum Input {
     /// One diagram with many questions.
-    Shared(Diagram, Vec<Question>),
+    Shared(Box<Diagram>, Vec<Question>),
     /// A question each.
     Each(Vec<(Diagram, Question)>),
     Columns(Table),
