@@ -115,9 +115,13 @@ impl<T: Float> Running<'_, T> {
             unsafe {
                 let sums = base.get().add(copy * self.copy_len + rows * block.column);
                 let share = self.pieces.len().div_ceil(self.copies);
-                let mut pieces = self.pieces.iter().skip(copy * share).take(share).peekable();
+                let pieces = self
+                    .pieces
+                    .chunks(share.max(1))
+                    .nth(copy)
+                    .unwrap_or_default();
                 // One tap reaches every pixel: its first piece sets the sums.
-                let mut fresh = self.exchanged && pieces.peek().is_some();
+                let mut fresh = self.exchanged && !pieces.is_empty();
                 if !fresh {
                     sums.write_bytes(0, rows * block.columns::<V>());
                 }
