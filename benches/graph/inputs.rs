@@ -1,12 +1,13 @@
 //! Inputs of the workloads, from files or drawn.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ctl_compute::random::stream;
+use ctl_graph::Diagram;
 use ctl_graph::stats::{Column, Table};
-use ctl_graph::{Diagram, NodeId, NodeSet};
 use rand::{Rng, RngExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Failure, Input, Question, Workload};
 use crate::SEED;
@@ -70,34 +71,83 @@ fn source(workload: Workload) -> Source {
     }
 }
 
+impl Source {
+    fn file(&self) -> &'static str {
+        match self {
+            Self::Questions { file, .. } | Self::Columns { file, .. } => file,
+        }
+    }
+
+    /// What is drawn, in the form of the file.
+    fn drawn(&self) -> String {
+        let rng = &mut stream(SEED, "graph", self.file());
+        match *self {
+            Self::Questions {
+                nodes,
+                confounded,
+                graphs: 1,
+                questions,
+                ..
+            } => {
+                let graph = drawn_graph(nodes, confounded, rng);
+                let asked: Vec<Value> = (0..questions)
+                    .map(|_| in_lists(question_of(nodes, rng)))
+                    .collect();
+                json!({"graph": graph, "queries": asked}).to_string()
+            }
+            Self::Questions {
+                nodes,
+                confounded,
+                graphs,
+                ..
+            } => {
+                let case = |_| {
+                    let graph = drawn_graph(nodes, confounded, rng);
+                    let mut case = question_of(nodes, rng);
+                    case["graph"] = graph;
+                    case
+                };
+                Value::Array((0..graphs).map(case).collect()).to_string()
+            }
+            Self::Columns {
+                columns,
+                rows,
+                gaussian,
+                ..
+            } => drawn_columns(columns, rows, gaussian, rng),
+        }
+    }
+}
+
 pub(super) fn input(workload: Workload, folder: &Path) -> Result<Input, Failure> {
-    let there = folder.is_dir();
-    Ok(match source(workload) {
-        Source::Questions { file, .. } if there => {
-            let text = std::fs::read_to_string(folder.join(file))?;
-            questions(&serde_json::from_str(&text)?)?
+    let source = source(workload);
+    let text = if folder.is_dir() {
+        let path = folder.join(source.file());
+        std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?
+    } else {
+        source.drawn()
+    };
+    Ok(match source {
+        Source::Questions { .. } => questions(&serde_json::from_str(&text)?)?,
+        Source::Columns { .. } => {
+            Input::Columns(part(workload, Table::read_csv(text.as_bytes())?)?)
         }
-        Source::Questions {
-            nodes,
-            confounded,
-            graphs,
-            questions,
-            file,
-        } => drawn_questions(file, (nodes, confounded), (graphs, questions))?,
-        Source::Columns { file, .. } if there => {
-            let table = Table::read_csv(std::fs::File::open(folder.join(file))?)?;
-            Input::Columns(part(workload, table)?)
-        }
-        Source::Columns {
-            file,
-            columns,
-            rows,
-            gaussian,
-        } => Input::Columns(part(
-            workload,
-            drawn_table(file, (columns, rows), gaussian)?,
-        )?),
     })
+}
+
+/// Writes what is drawn where there are no files, so that a peer can read it.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_drawn_inputs(folder: &Path) -> std::io::Result<()> {
+    for workload in Workload::ALL {
+        let source = source(workload);
+        let path = folder.join(source.file());
+        if !path.exists() {
+            std::fs::write(path, source.drawn())?;
+        }
+    }
+    Ok(())
 }
 
 /// What a workload uses of its file.
@@ -204,73 +254,47 @@ fn parents(nodes: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
 /// Never: names are unique and edges follow the order of the nodes.
 pub fn sparse_diagram(nodes: usize) -> Result<Diagram, Failure> {
     let rng = &mut stream(SEED, "graph", &format!("sparse-{nodes}"));
-    drawn_diagram(nodes, 0.0, rng)
+    diagram(&drawn_graph(nodes, 0.0, rng))
 }
 
-fn drawn_diagram(nodes: usize, confounded: f64, rng: &mut impl Rng) -> Result<Diagram, Failure> {
-    let mut builder = Diagram::builder();
-    for node in 0..nodes {
-        builder = builder.node(&name(node))?;
-    }
+fn drawn_graph(nodes: usize, confounded: f64, rng: &mut impl Rng) -> Value {
+    let (mut directed, mut bidirected) = (Vec::new(), Vec::new());
     for (node, parents) in parents(nodes, rng).into_iter().enumerate() {
-        for parent in parents {
-            builder = builder.directed(&name(parent), &name(node))?;
-        }
+        let edge = |other: usize| [name(other), name(node)];
+        directed.extend(parents.into_iter().map(edge));
         if confounded > 0.0 {
-            for earlier in 0..node {
-                if rng.random::<f64>() < confounded {
-                    builder = builder.bidirected(&name(earlier), &name(node))?;
-                }
-            }
+            let joined = (0..node).filter(|_| rng.random::<f64>() < confounded);
+            bidirected.extend(joined.map(edge));
         }
     }
-    Ok(builder.build()?)
+    let nodes: Vec<String> = (0..nodes).map(name).collect();
+    json!({"nodes": nodes, "directed": directed, "bidirected": bidirected})
 }
 
 /// An early and a late node, and some between them.
-fn drawn_question(nodes: usize, rng: &mut impl Rng) -> Question {
+fn question_of(nodes: usize, rng: &mut impl Rng) -> Value {
     const GIVEN: usize = 10;
     let (early, late) = (nodes / 3, nodes - nodes / 3);
-    let mut between = NodeSet::new();
-    for _ in 0..GIVEN {
-        between.insert(NodeId::new(rng.random_range(early..late)));
-    }
-    Question {
-        x: NodeSet::single(NodeId::new(rng.random_range(0..early))),
-        y: NodeSet::single(NodeId::new(rng.random_range(late..nodes))),
-        given: between,
-    }
+    let between = (0..GIVEN).map(|_| rng.random_range(early..late));
+    let between: BTreeSet<usize> = between.collect();
+    json!({
+        "x": name(rng.random_range(0..early)),
+        "y": name(rng.random_range(late..nodes)),
+        "given": between.into_iter().map(name).collect::<Vec<_>>(),
+    })
 }
 
-fn drawn_questions(
-    purpose: &str,
-    (nodes, confounded): (usize, f64),
-    (graphs, questions): (usize, usize),
-) -> Result<Input, Failure> {
-    let rng = &mut stream(SEED, "graph", purpose);
-    if graphs == 1 {
-        let diagram = drawn_diagram(nodes, confounded, rng)?;
-        let asked = (0..questions).map(|_| drawn_question(nodes, rng)).collect();
-        return Ok(Input::Shared(Box::new(diagram), asked));
+/// The form of questions that share a diagram.
+fn in_lists(mut question: Value) -> Value {
+    for key in ["x", "y"] {
+        question[key] = json!([question[key]]);
     }
-    let mut cases = Vec::new();
-    for _ in 0..graphs {
-        cases.push((
-            drawn_diagram(nodes, confounded, rng)?,
-            drawn_question(nodes, rng),
-        ));
-    }
-    Ok(Input::Each(cases))
+    question
 }
 
-/// Data of a linear model; noises are sums of twelve uniform numbers, or one.
-fn drawn_table(
-    purpose: &str,
-    (columns, rows): (usize, usize),
-    gaussian: bool,
-) -> Result<Table, Failure> {
+/// Data of a linear model as CSV; noises are sums of twelve uniform numbers, or one.
+fn drawn_columns(columns: usize, rows: usize, gaussian: bool, rng: &mut impl Rng) -> String {
     const SUMMANDS: usize = 12;
-    let rng = &mut stream(SEED, "graph", purpose);
     let summands = if gaussian { SUMMANDS } else { 1 };
     let scale = (SUMMANDS as f64 / summands as f64).sqrt();
     let mut drawn: Vec<Vec<f64>> = Vec::new();
@@ -289,8 +313,9 @@ fn drawn_table(
         }
         drawn.push(values);
     }
-    let named = drawn.into_iter().enumerate();
-    Ok(Table::from_columns(
-        named.map(|(i, column)| (name(i), column)),
-    )?)
+    let header: Vec<String> = (0..columns).map(name).collect();
+    let line = |row: usize| drawn.iter().map(move |column| column[row].to_string());
+    let lines = (0..rows).map(|row| line(row).collect::<Vec<_>>());
+    let lines = std::iter::once(header).chain(lines);
+    lines.map(|cells| cells.join(",") + "\n").collect()
 }

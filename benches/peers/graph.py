@@ -42,7 +42,9 @@ import warnings
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
-FOLDER = pathlib.Path(__file__).resolve().parents[3] / "shared" / "bench" / "graph"
+# A script that is handed over by `python -c` has no place of its own, and is told one.
+PLACE = pathlib.Path(globals().get("__file__", pathlib.Path.cwd() / "benches" / "peers" / "-c"))
+FOLDER = PLACE.resolve().parents[2].parent / "shared" / "bench" / "graph"
 SEED = 7
 ALPHA = 0.05
 

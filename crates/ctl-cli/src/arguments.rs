@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ctl_benches::graph::Workload;
 use ctl_benches::train_step::Model;
 
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
@@ -268,20 +269,33 @@ fn model() -> impl TypedValueParser<Value = Model> {
         .try_map(|name| Model::from_name(&name).ok_or("no such model"))
 }
 
+fn workload() -> impl TypedValueParser<Value = Workload> {
+    PossibleValuesParser::new(Workload::ALL.map(Workload::name))
+        .try_map(|name| Workload::from_name(&name).ok_or("no such workload"))
+}
+
 #[derive(Args)]
 pub(crate) struct Perf {
-    /// Only these models [default: all].
+    /// Only these training steps [default: all, or none beside --workload].
     #[arg(long, value_delimiter = ',', value_name = "MODEL,…", value_parser = model())]
     pub(crate) model: Vec<Model>,
-    /// Numbers of threads.
+    /// Only these workloads on causal diagrams [default: all, or none beside --model].
+    #[arg(long, value_delimiter = ',', value_name = "WORKLOAD,…", value_parser = workload())]
+    pub(crate) workload: Vec<Workload>,
+    /// Numbers of threads of training steps.
     #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2", value_parser = threads())]
     pub(crate) threads: Vec<usize>,
     /// Turns that each program takes.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Python with torch; where one of them is missing only our steps are timed.
-    #[arg(long, value_name = "PATH", default_value = "python3")]
-    pub(crate) python: OsString,
+    /// Pythons in which peers are looked for; a peer that none has is not timed.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "PATH,…",
+        default_value = "python3"
+    )]
+    pub(crate) python: Vec<OsString>,
     /// Print the figures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -290,9 +304,15 @@ pub(crate) struct Perf {
 #[derive(Args)]
 pub(crate) struct PerfWorker {
     /// The model.
-    #[arg(long, value_parser = model())]
-    pub(crate) model: Model,
+    #[arg(long, value_parser = model(), required_unless_present = "workload")]
+    pub(crate) model: Option<Model>,
+    /// The workload.
+    #[arg(long, value_parser = workload(), requires = "data", conflicts_with = "model")]
+    pub(crate) workload: Option<Workload>,
+    /// Folder of the workload's inputs.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
     /// Number of threads.
-    #[arg(long, value_parser = threads())]
+    #[arg(long, value_parser = threads(), default_value = "1")]
     pub(crate) threads: usize,
 }

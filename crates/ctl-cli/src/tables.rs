@@ -99,8 +99,24 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
     )
 }
 
-/// One row per model and number of threads.
+/// Training steps, then causal diagrams.
 pub(crate) fn perf(figures: &Figures) -> String {
+    let mut tables = Vec::new();
+    if !figures.rows.is_empty() {
+        tables.push(steps(figures));
+    }
+    if !figures.graph.is_empty() {
+        tables.push(graph(figures));
+    }
+    tables.join("\n\n")
+}
+
+fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), |v| format!("{v:.2}"))
+}
+
+/// One row per model and number of threads.
+fn steps(figures: &Figures) -> String {
     let mut grid = Grid::new();
     grid.load_style(UTF8_HORIZONTAL_ONLY);
     grid.set_header([
@@ -113,7 +129,6 @@ pub(crate) fn perf(figures: &Figures) -> String {
         "peak /",
         "added /",
     ]);
-    let ratio = |value: Option<f64>| value.map_or_else(|| "–".into(), |v| format!("{v:.2}"));
     for row in &figures.rows {
         let ours = row.ours.as_ref();
         let peak = ours.and_then(|t| t.peak_rss_bytes);
@@ -148,6 +163,43 @@ pub(crate) fn perf(figures: &Figures) -> String {
         "{grid}\nmedians of a training step over {} alternating rounds; ratios are ours over the \
          peer's ({peer}), those of memory over the leaner layout: of the whole process, and of what \
          the model added to it",
+        figures.rounds
+    )
+}
+
+/// One row per workload and peer.
+fn graph(figures: &Figures) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.set_header([
+        "workload",
+        "peer",
+        "ms",
+        "theirs ms",
+        "theirs / ours",
+        "answer",
+        "theirs",
+    ]);
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
+    let time = |ms: Option<f64>| or_dash(ms.map(|ms| format!("{ms:.2}")));
+    let count = |answer: Option<u64>| or_dash(answer.map(|n| n.to_string()));
+    for row in &figures.graph {
+        grid.add_row([
+            row.workload.to_owned(),
+            or_dash(row.peer.clone()),
+            time(row.ours_ms),
+            time(row.theirs_ms),
+            or_dash(row.ratio.map(|r| format!("{:.1}", r.recip()))),
+            count(row.our_answer),
+            count(row.their_answer),
+        ]);
+    }
+    for column in grid.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!(
+        "{grid}\nmedians of a workload over {} alternating rounds on one thread; an answer is a count \
+         over the workload: positive answers, sets, edges or tests",
         figures.rounds
     )
 }

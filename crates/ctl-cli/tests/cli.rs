@@ -182,6 +182,7 @@ fn a_damaged_cohort_is_refused_with_file_row_and_column(
 #[case::vectors(&["conformance", "/no/such/folder"], 3, "/no/such/folder")]
 #[case::dial(&["data", "make", "/tmp/never-made", "--confounding", "2"], 2, "confounding")]
 #[case::perf_model(&["perf", "--model", "mlp,resnet"], 2, "resnet18")]
+#[case::perf_workload(&["perf", "--workload", "id"], 2, "identify_10_15")]
 #[case::perf_threads(&["perf", "--threads", "0"], 2, "--threads")]
 #[case::perf_rounds(&["perf", "--rounds", "0"], 2, "--rounds")]
 #[case::command(&["bench"], 2, "benchmark")]
@@ -466,14 +467,74 @@ fn without_python_our_steps_are_timed_alone() {
     assert!(row["ratio_default"].is_null());
 }
 
+/// A shell script that stands for Python in `folder`.
+#[cfg(unix)]
+fn stand_in(folder: &Path, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+
+    let python = folder.join("python");
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+    python.to_str().unwrap().to_owned()
+}
+
+/// The script says that it has two peers, of which one is asked for; it takes 2 s for the work.
+#[cfg(unix)]
+#[test]
+fn workloads_on_diagrams_are_timed_beside_each_peer() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"#!/bin/sh
+case "$*" in
+    *"--list --data"*)
+        echo '{"workload": "minimal_adjustment_15", "peer": "a"}'
+        echo '{"workload": "pc_50x10000", "peer": "b"}'
+        exit ;;
+    *"--peer a --workload minimal_adjustment_15"*) ;;
+    *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+echo '{"software": "a 1.0", "workload": "minimal_adjustment_15", "threads": 1, "answer": 7}'
+while read -r line; do
+    [ "$line" = quit ] && exit
+    echo '{"seconds": [9, 2, 1]}'
+done
+"#;
+    let python = stand_in(folder.path(), script);
+    // The first has nothing, so that the second is asked.
+    let pythons = format!("/no/such/python,{python}");
+    let arguments = [
+        "perf",
+        "--workload",
+        "minimal_adjustment_15",
+        "--rounds",
+        "2",
+    ];
+    let output = ctl(&[&arguments[..], &["--json", "--python", &pythons]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/no/such/python"));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        figures["rows"],
+        serde_json::json!([]),
+        "no training step was asked for"
+    );
+    let [row] = &figures["graph"].as_array().unwrap()[..] else {
+        panic!("{figures}");
+    };
+    assert_eq!(
+        (&row["peer"], &row["their_answer"]),
+        (&"a 1.0".into(), &7.into())
+    );
+    assert_eq!(row["theirs_ms"], 2000.0);
+    let ours = row["ours_ms"].as_f64().unwrap();
+    assert!((row["ratio"].as_f64().unwrap() - ours / 2000.0).abs() < 1e-9);
+    assert!(row["our_answer"].as_u64().unwrap() > 0);
+}
+
 /// A shell script stands for Python: it says what the peer would say, with steps of 4 and 2 s.
 #[cfg(unix)]
 #[test]
 fn ratios_are_those_of_the_medians_of_both_programs() {
-    use std::os::unix::fs::PermissionsExt;
-
     let folder = tempfile::tempdir().unwrap();
-    let python = folder.path().join("python");
     let script = r#"#!/bin/sh
 case "$*" in
     "-c import torch") exit 0 ;;
@@ -486,10 +547,9 @@ while read -r line; do
     echo "{\"seconds\": [9, $seconds, 1], \"peak_rss_bytes\": 1024}"
 done
 "#;
-    std::fs::write(&python, script).unwrap();
-    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let python = stand_in(folder.path(), script);
     let arguments = ["perf", "--model", "mlp", "--threads", "2", "--rounds", "2"];
-    let python = ["--json", "--python", python.to_str().unwrap()];
+    let python = ["--json", "--python", &python];
     let output = ctl(&[&arguments[..], &python].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

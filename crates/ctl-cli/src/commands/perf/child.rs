@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
-use ctl_benches::train_step::{Model, PEER};
 use serde::{Deserialize, Serialize};
 
 /// What a process says when it is ready.
@@ -17,6 +16,8 @@ pub(super) struct Facts {
     pub(super) optimiser: Option<String>,
     /// Resident memory before the model was built.
     pub(super) base_rss_bytes: Option<u64>,
+    /// What came out of work that has an outcome.
+    pub(super) answer: Option<u64>,
 }
 
 /// The answer to `step N`.
@@ -28,61 +29,39 @@ pub(super) struct Answer {
     pub(super) peak_rss_bytes: Option<u64>,
 }
 
-/// Order of a tensor's axes in memory in `PyTorch`.
-#[derive(Clone, Copy)]
-pub(super) enum Layout {
-    Default,
-    ChannelsLast,
-}
+/// A Python, which may have peers.
+#[derive(Clone)]
+pub(super) struct Python(OsString);
 
-impl Layout {
-    pub(super) const ALL: [Self; 2] = [Self::Default, Self::ChannelsLast];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::ChannelsLast => "channels-last",
-        }
+impl Python {
+    pub(super) fn new(path: &OsStr) -> Self {
+        Self(path.to_owned())
     }
-}
 
-/// A Python that has torch.
-pub(super) struct Peer {
-    python: OsString,
-}
-
-impl Peer {
-    /// Looks whether `python` runs and has torch.
+    /// What it prints.
     ///
     /// # Errors
-    /// With the reason where one of them is missing.
-    pub(super) fn find(python: &OsStr) -> anyhow::Result<Self> {
-        let name = python.display();
-        let output = Command::new(python)
-            .args(["-c", "import torch"])
+    /// When it cannot be run or fails, with the last line of what it says.
+    pub(super) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let name = self.0.display();
+        let output = Command::new(&self.0)
+            .args(arguments)
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot run {name}"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().last().unwrap_or("import torch failed").trim();
+            let last = said.lines().last().unwrap_or("it failed in silence").trim();
             bail!("{name}: {last}");
         }
-        Ok(Self {
-            python: python.to_owned(),
-        })
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Starts the script on a model and waits until it is ready.
-    pub(super) fn start(
-        &self,
-        model: Model,
-        threads: usize,
-        layout: Layout,
-    ) -> anyhow::Result<Child> {
-        let mut command = Command::new(&self.python);
-        command.args(["-c", PEER, "--serve", "--layout", layout.name()]);
-        Child::start(command, model, threads)
+    /// Starts a script and waits until it is ready.
+    pub(super) fn start(&self, script: &str, arguments: &[&str]) -> anyhow::Result<Child> {
+        let mut command = Command::new(&self.0);
+        command.args(["-c", script]).args(arguments);
+        Child::start(command)
     }
 }
 
@@ -97,16 +76,15 @@ pub(super) struct Child {
 
 impl Child {
     /// This program as a worker.
-    pub(super) fn ours(model: Model, threads: usize) -> anyhow::Result<Self> {
+    pub(super) fn ours(work: &[&str]) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
-        command.arg("perf-worker");
-        Self::start(command, model, threads)
+        command.arg("perf-worker").args(work);
+        Self::start(command)
     }
 
-    fn start(mut command: Command, model: Model, threads: usize) -> anyhow::Result<Self> {
+    fn start(mut command: Command) -> anyhow::Result<Self> {
         let mut process = command
-            .args(["--model", model.name(), "--threads", &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

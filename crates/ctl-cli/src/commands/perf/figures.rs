@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::contest::{Contest, Contestant};
+
 /// One program on one model.
 #[derive(Serialize)]
 pub(crate) struct Timing {
@@ -102,44 +104,96 @@ pub(crate) struct Means {
     pub(crate) ratio_added_rss: Option<f64>,
 }
 
+/// One workload on causal diagrams beside one peer, or alone.
+#[derive(Serialize)]
+pub(crate) struct GraphRow {
+    pub(crate) workload: &'static str,
+    /// Name and version; `null` where no peer was timed.
+    pub(crate) peer: Option<String>,
+    pub(crate) ours_ms: Option<f64>,
+    pub(crate) theirs_ms: Option<f64>,
+    /// Ours over theirs.
+    pub(crate) ratio: Option<f64>,
+    /// A count over all answers of the workload: positive ones, sets, edges or tests.
+    pub(crate) our_answer: Option<u64>,
+    pub(crate) their_answer: Option<u64>,
+}
+
+impl GraphRow {
+    /// A row for each peer; one where there is none.
+    pub(super) fn all(workload: &'static str, contest: &Contest) -> Vec<Self> {
+        let ours = &contest.ours;
+        let row = |peer: Option<&Contestant>| {
+            let (ours_ms, theirs_ms) = (ours.median_ms(), peer.and_then(Contestant::median_ms));
+            Self {
+                workload,
+                peer: peer.map(|p| p.software().to_owned()),
+                ours_ms,
+                theirs_ms,
+                ratio: ours_ms.zip(theirs_ms).map(|(ours, theirs)| ours / theirs),
+                our_answer: ours.answer(),
+                their_answer: peer.and_then(Contestant::answer),
+            }
+        };
+        if contest.peers.is_empty() {
+            return vec![row(None)];
+        }
+        contest.peers.iter().map(|peer| row(Some(peer))).collect()
+    }
+
+    /// One line, for those who wait for the table.
+    pub(super) fn summary(&self) -> String {
+        let ours = self.ours_ms.unwrap_or(f64::NAN);
+        let peer = self.peer.as_deref().unwrap_or("no peer");
+        let ratio = self.ratio.map_or(String::new(), |r| format!(", {r:.5}"));
+        format!("{}: {ours:.3} ms; {peer}{ratio}", self.workload)
+    }
+}
+
 /// All of a session.
 #[derive(Serialize)]
 pub(crate) struct Figures {
     schema: u32,
     pub(crate) rounds: u32,
-    /// Name and version of the peer; `null` where it was not timed.
+    /// Name and version of the peer of training steps; `null` where it was not timed.
     pub(crate) peer: Option<String>,
+    /// Training steps.
     pub(crate) rows: Vec<Row>,
-    /// By number of threads.
+    /// Of training steps, by number of threads.
     pub(crate) geometric_means: BTreeMap<usize, Means>,
+    /// Questions to causal diagrams and searches for them, on one thread.
+    pub(crate) graph: Vec<GraphRow>,
 }
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 impl Figures {
-    pub(super) fn new(rounds: u32, peer: Option<String>, rows: Vec<Row>) -> Self {
-        let mut geometric_means = BTreeMap::new();
-        for row in &rows {
-            geometric_means.entry(row.threads).or_insert_with(|| {
-                let of = |ratio: fn(&Row) -> Option<f64>| {
-                    let rows = rows.iter().filter(|other| other.threads == row.threads);
-                    geometric_mean(&rows.filter_map(ratio).collect::<Vec<_>>())
-                };
-                Means {
-                    ratio_default: of(|row| row.ratio_default),
-                    ratio_channels_last: of(|row| row.ratio_channels_last),
-                    ratio_peak_rss: of(|row| row.ratio_peak_rss),
-                    ratio_added_rss: of(|row| row.ratio_added_rss),
-                }
-            });
-        }
+    pub(super) fn new(rounds: u32) -> Self {
         Self {
             schema: SCHEMA,
             rounds,
-            peer,
-            rows,
-            geometric_means,
+            peer: None,
+            rows: Vec::new(),
+            geometric_means: BTreeMap::new(),
+            graph: Vec::new(),
         }
+    }
+
+    /// Adds a training step, and sees to the means.
+    pub(super) fn push(&mut self, row: Row) {
+        let threads = row.threads;
+        self.rows.push(row);
+        let of = |ratio: fn(&Row) -> Option<f64>| {
+            let rows = self.rows.iter().filter(|row| row.threads == threads);
+            geometric_mean(&rows.filter_map(ratio).collect::<Vec<_>>())
+        };
+        let means = Means {
+            ratio_default: of(|row| row.ratio_default),
+            ratio_channels_last: of(|row| row.ratio_channels_last),
+            ratio_peak_rss: of(|row| row.ratio_peak_rss),
+            ratio_added_rss: of(|row| row.ratio_added_rss),
+        };
+        self.geometric_means.insert(threads, means);
     }
 }
 
@@ -192,7 +246,10 @@ mod tests {
         let alone = row("b", 2, timing(2.0, 300), [None, None]);
         assert_eq!(alone.ratio_default, None);
         let other = row("c", 1, timing(8.0, 300), [Some(timing(4.0, 500)), None]);
-        let figures = Figures::new(1, None, vec![full(), other, alone]);
+        let mut figures = Figures::new(1);
+        for row in [full(), other, alone] {
+            figures.push(row);
+        }
         let means = &figures.geometric_means;
         assert!((means[&1].ratio_default.unwrap() - 1.0).abs() < 1e-12);
         assert_eq!(means[&2].ratio_default, None);

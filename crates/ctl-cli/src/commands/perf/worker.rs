@@ -3,7 +3,8 @@
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use ctl_benches::graph::{Failure, GraphWork};
 use ctl_benches::train_step::TrainStep;
 use ctl_compute::runtime::join_threads;
 
@@ -14,11 +15,31 @@ use crate::arguments::PerfWorker;
 pub(super) fn serve(options: &PerfWorker) -> anyhow::Result<()> {
     let _threads = join_threads(options.threads)?;
     let base_rss_bytes = memory("VmRSS");
-    let mut step = TrainStep::new(options.model)?;
+    if let Some(model) = options.model {
+        let mut step = TrainStep::new(model)?;
+        return answer(base_rss_bytes, None, || Ok(step.run().map(drop)?));
+    }
+    let (Some(workload), Some(data)) = (options.workload, &options.data) else {
+        bail!("expected `--model`, or `--workload` and `--data`");
+    };
+    let failed = |e: Failure| anyhow!("{}: {e}", workload.name());
+    let work = GraphWork::new(workload, data).map_err(failed)?;
+    let outcome = work.run().map_err(failed)?;
+    answer(base_rss_bytes, Some(outcome as u64), || {
+        work.run().map(drop).map_err(failed)
+    })
+}
+
+fn answer(
+    base_rss_bytes: Option<u64>,
+    outcome: Option<u64>,
+    mut step: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     say(&Facts {
         software: format!("ctl {}", env!("CARGO_PKG_VERSION")),
         optimiser: None,
         base_rss_bytes,
+        answer: outcome,
     })?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -34,7 +55,7 @@ pub(super) fn serve(options: &PerfWorker) -> anyhow::Result<()> {
         let mut seconds = Vec::new();
         for _ in 0..count {
             let begun = Instant::now();
-            step.run()?;
+            step()?;
             seconds.push(begun.elapsed().as_secs_f64());
         }
         say(&Answer {
