@@ -16,6 +16,10 @@ pub enum Level {
     Avx2 = 3,
     /// 512-bit vectors.
     Avx512 = 4,
+    /// Portable code with the tiles of [`Level::Avx512`], whose instructions memory checkers do not
+    /// know.
+    #[cfg(test)]
+    Emulated = 5,
 }
 
 impl Level {
@@ -28,6 +32,8 @@ impl Level {
             Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            #[cfg(test)]
+            Self::Emulated => "emulated",
         }
     }
 
@@ -39,18 +45,15 @@ impl Level {
         Self::ALL
             .into_iter()
             .find(|level| level.name() == name && level.is_available())
-            .ok_or_else(|| ComputeError::Option {
-                op: "kernels",
-                key: "level",
-                expected: "the name of a level that this processor has",
-                found: name.to_owned(),
-            })
+            .ok_or_else(|| absent(name))
     }
 
     /// Whether this processor has the instructions.
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            #[cfg(test)]
+            Self::Emulated => true,
             Self::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
@@ -86,6 +89,8 @@ pub fn selected() -> Level {
         2 => Level::Neon,
         3 => Level::Avx2,
         4 => Level::Avx512,
+        #[cfg(test)]
+        5 => Level::Emulated,
         _ => {
             let best = Level::available().last().unwrap_or(Level::Portable);
             SELECTED.store(best as u8, Ordering::Relaxed);
@@ -99,9 +104,20 @@ pub fn selected() -> Level {
 /// # Errors
 /// When this processor lacks it.
 pub fn force(level: Level) -> Result<()> {
-    let available = Level::from_name(level.name())?;
-    SELECTED.store(available as u8, Ordering::Relaxed);
+    if !level.is_available() {
+        return Err(absent(level.name()));
+    }
+    SELECTED.store(level as u8, Ordering::Relaxed);
     Ok(())
+}
+
+fn absent(name: &str) -> ComputeError {
+    ComputeError::Option {
+        op: "kernels",
+        key: "level",
+        expected: "the name of a level that this processor has",
+        found: name.to_owned(),
+    }
 }
 
 /// Compiles one portable body once per level and runs the copy of the selected level.

@@ -56,7 +56,9 @@ impl Float for f32 {
             Level::Avx512 => task.run::<super::x86::Wide>(),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => task.run::<super::x86::Half>(),
-            _ => task.run::<Portable<Self, 4>>(),
+            #[cfg(test)]
+            Level::Emulated => task.run::<Portable<Self, 16, 4, 24>>(),
+            _ => task.run::<Portable<Self, 4, 2, 12>>(),
         }
     }
 }
@@ -66,7 +68,7 @@ impl Float for f64 {
     const HALF: Self = 0.5;
 
     fn dispatch<K: Task<Self>>(task: K) -> K::Out {
-        task.run::<Portable<Self, 2>>()
+        task.run::<Portable<Self, 2, 2, 12>>()
     }
 }
 
@@ -113,11 +115,16 @@ pub(crate) trait Body<V: Simd> {
     unsafe fn call(self);
 }
 
-/// `LANES` scalars: what the compiler makes vectors of on any processor.
+/// `LANES` scalars: what the compiler makes vectors of on any processor, `WIDEST` of them in a
+/// tile's row and `SUMS` in a tile.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable<T, const LANES: usize>([T; LANES]);
+pub(crate) struct Portable<T, const LANES: usize, const WIDEST: usize, const SUMS: usize>(
+    [T; LANES],
+);
 
-impl<T: Float, const LANES: usize> Portable<T, LANES> {
+impl<T: Float, const LANES: usize, const WIDEST: usize, const SUMS: usize>
+    Portable<T, LANES, WIDEST, SUMS>
+{
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(T, T) -> T) -> Self {
         Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
@@ -125,11 +132,13 @@ impl<T: Float, const LANES: usize> Portable<T, LANES> {
 }
 
 // SAFETY: no special instructions are needed, and every access is the one that the trait allows.
-unsafe impl<T: Float, const LANES: usize> Simd for Portable<T, LANES> {
+unsafe impl<T: Float, const LANES: usize, const WIDEST: usize, const SUMS: usize> Simd
+    for Portable<T, LANES, WIDEST, SUMS>
+{
     type Elem = T;
     const LANES: usize = LANES;
-    const MAX_REGISTERS: usize = 2;
-    const ACCUMULATORS: usize = 12;
+    const MAX_REGISTERS: usize = WIDEST;
+    const ACCUMULATORS: usize = SUMS;
 
     #[inline(always)]
     unsafe fn splat(value: T) -> Self {

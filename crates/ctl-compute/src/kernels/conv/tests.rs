@@ -139,7 +139,7 @@ fn check_at_this_level(naive: &Naive, what: &str) {
 fn check(sizes: &ConvSizes) {
     let naive = Naive::new(ConvShape::new("test", sizes).unwrap());
     let s = &naive.shape;
-    for level in Level::available() {
+    for level in Level::available().chain([Level::Emulated]) {
         level::force(level).unwrap();
         check_at_this_level(&naive, &format!("{} {sizes:?}", level.name()));
     }
