@@ -438,7 +438,9 @@ mod tests {
             let mut probabilities = raw;
             for row in probabilities.chunks_exact_mut(3) {
                 let total: f64 = row.iter().sum();
-                row.iter_mut().for_each(|value| *value /= total);
+                for value in row {
+                    *value /= total;
+                }
             }
             for scores in [
                 lac_scores(&probabilities, 3).unwrap(),

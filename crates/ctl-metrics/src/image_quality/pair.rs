@@ -191,7 +191,7 @@ impl<'a, T: Copy + Into<f64>> ImagePair<'a, T> {
     /// let same = ImagePair::new(&reference, &reference, [1, 8, 8])?;
     /// assert!((same.ssim(6.0, &config)? - 1.0).abs() < 1e-12);
     /// let pair = ImagePair::new(&brighter, &reference, [1, 8, 8])?;
-    /// assert!((pair.ssim(6.0, &config)? - 0.959).abs() < 1e-3);
+    /// assert!((pair.ssim(6.0, &config)? - 0.960_006).abs() < 1e-6);
     /// # Ok::<(), ctl_metrics::MetricError>(())
     /// ```
     pub fn ssim(&self, data_range: f64, config: &SsimConfig) -> Result<f64, MetricError> {
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn identical_volumes_have_no_noise() {
         let pair = ImagePair::new(&[1.0, 5.0], &[1.0, 5.0], [1, 1, 2]).unwrap();
-        assert_eq!(pair.psnr(5.0).unwrap(), f64::INFINITY);
+        assert!(pair.psnr(5.0).unwrap() == f64::INFINITY);
         assert!(pair.nmse().unwrap().abs() < 1e-15);
     }
 

@@ -133,94 +133,135 @@ pub(super) fn mean_similarity<T: Copy + Into<f64>>(
     data_range: f64,
     config: &SsimConfig,
 ) -> f64 {
-    let planes = Planes::of(prediction, reference, width, config);
+    let mut rows = MomentRows::new(prediction, reference, width, config);
     let comparison = Comparison {
-        centres: planes.centres,
+        centres: rows.centres,
         luminance: (config.k1 * data_range) * (config.k1 * data_range),
         contrast: (config.k2 * data_range) * (config.k2 * data_range),
         covariance_factor: config.covariance_factor(),
     };
     let half = config.window.half();
     let radius = config.window.radius();
-    let height = planes.values[0].len() / planes.width;
-    let mut column_sums = vec![0.0; planes.width];
-    let mut moments = std::array::from_fn(|_| vec![0.0; planes.width - 2 * radius]);
+    let (tall, wide) = rows.size();
+    let mut column_sums = vec![0.0; wide];
+    let mut moments = std::array::from_fn(|_| vec![0.0; wide - 2 * radius]);
     let mut total = 0.0;
-    for centre in radius..height - radius {
-        for (plane, moment) in planes.values.iter().zip(&mut moments) {
-            weigh_rows(plane, planes.width, centre, &half, &mut column_sums);
+    for row in 0..2 * radius {
+        rows.load(row);
+    }
+    for centre in radius..tall - radius {
+        rows.load(centre + radius);
+        for (index, moment) in moments.iter_mut().enumerate() {
+            let row_at = |row| rows.row(row, index);
+            weigh_rows(row_at, centre, &half, &mut column_sums);
             weigh_columns(&column_sums, &half, moment);
         }
         total += comparison.sum_over_row(&moments);
     }
-    total / ((height - 2 * radius) * (planes.width - 2 * radius)) as f64
+    total / ((tall - 2 * radius) * (wide - 2 * radius)) as f64
 }
 
 /// Sum, difference, and the squares of both: what the similarity needs of a window.
 const MOMENTS: usize = 4;
 
-/// The pixel-wise sum `s` and difference `d` of both slices with their squares.
+/// The rows of a slice that one row of windows needs, kept in a ring so that they stay in cache.
 ///
-/// `Var s = σ_x² + σ_y² + 2 σ_xy` and `Var d = σ_x² + σ_y² - 2 σ_xy` hold all that the similarity
-/// asks of the second moments, in four planes instead of five.
-struct Planes {
-    values: [Vec<f64>; MOMENTS],
+/// A row holds the pixel-wise sum `s` and difference `d` of both slices and their squares:
+/// `Var s = σ_x² + σ_y² + 2 σ_xy` and `Var d = σ_x² + σ_y² - 2 σ_xy` are all that the similarity
+/// asks of the second moments.
+struct MomentRows<'a, T> {
+    prediction: &'a [T],
+    reference: &'a [T],
     width: usize,
+    /// Mirrored pixels on each side.
+    margin: usize,
     /// Means of the slices, which are subtracted first so that squares do not cancel.
     centres: (f64, f64),
+    ring: Vec<[Vec<f64>; MOMENTS]>,
 }
 
-impl Planes {
-    fn of<T: Copy + Into<f64>>(
-        prediction: &[T],
-        reference: &[T],
-        width: usize,
-        config: &SsimConfig,
-    ) -> Self {
-        let centres = (mean(prediction), mean(reference));
-        let pairs = || {
-            let both = prediction.iter().zip(reference);
-            both.map(|(&x, &y)| (x.into() - centres.0, y.into() - centres.1))
+impl<'a, T: Copy + Into<f64>> MomentRows<'a, T> {
+    fn new(prediction: &'a [T], reference: &'a [T], width: usize, config: &SsimConfig) -> Self {
+        let margin = match config.border {
+            SsimBorder::Inside => 0,
+            SsimBorder::Reflect => config.window.radius(),
         };
-        let mut sums: Vec<f64> = pairs().map(|(x, y)| x + y).collect();
-        let mut differences: Vec<f64> = pairs().map(|(x, y)| x - y).collect();
-        let mut wide = width;
-        if config.border == SsimBorder::Reflect {
-            let radius = config.window.radius();
-            sums = mirrored(&sums, width, radius);
-            differences = mirrored(&differences, width, radius);
-            wide += 2 * radius;
-        }
-        let squares = |values: &[f64]| values.iter().map(|value| value * value).collect();
-        let values = [squares(&sums), squares(&differences), sums, differences];
+        let blank = || std::array::from_fn(|_| vec![0.0; width + 2 * margin]);
         Self {
-            values,
-            width: wide,
-            centres,
+            prediction,
+            reference,
+            width,
+            margin,
+            centres: means(prediction, reference),
+            ring: (0..config.window.size()).map(|_| blank()).collect(),
+        }
+    }
+
+    /// Height and width with the mirrored margins.
+    fn size(&self) -> (usize, usize) {
+        let height = self.reference.len() / self.width;
+        (height + 2 * self.margin, self.width + 2 * self.margin)
+    }
+
+    /// A loaded row of a moment, counted from the upper margin.
+    fn row(&self, row: usize, moment: usize) -> &[f64] {
+        &self.ring[row % self.ring.len()][moment]
+    }
+
+    /// Computes a row of all moments in place of the oldest one.
+    fn load(&mut self, row: usize) {
+        let height = self.reference.len() / self.width;
+        let first = mirrored(row, self.margin, height) * self.width;
+        let pixels = first..first + self.width;
+        let pairs = self.prediction[pixels.clone()]
+            .iter()
+            .zip(&self.reference[pixels]);
+        let slot = row % self.ring.len();
+        let [sums, differences, sum_squares, difference_squares] = &mut self.ring[slot];
+        let inner = self.margin..self.margin + self.width;
+        let out = sums[inner.clone()].iter_mut().zip(&mut differences[inner]);
+        for ((sum, difference), (&x, &y)) in out.zip(pairs) {
+            let (x, y) = (x.into() - self.centres.0, y.into() - self.centres.1);
+            *sum = x + y;
+            *difference = x - y;
+        }
+        for (values, squares) in [(sums, sum_squares), (differences, difference_squares)] {
+            mirror_ends(values, self.margin);
+            for (square, value) in squares.iter_mut().zip(&*values) {
+                *square = value * value;
+            }
         }
     }
 }
 
-fn mean<T: Copy + Into<f64>>(values: &[T]) -> f64 {
-    values.iter().map(|&value| value.into()).sum::<f64>() / values.len() as f64
+/// Means of both slices, in one pass because either sum alone waits for its last addition.
+fn means<T: Copy + Into<f64>>(prediction: &[T], reference: &[T]) -> (f64, f64) {
+    let pairs = prediction.iter().zip(reference);
+    let (x, y) = pairs.fold((0.0, 0.0), |(x, y), (&ours, &theirs)| {
+        (x + ours.into(), y + theirs.into())
+    });
+    let pixels = reference.len() as f64;
+    (x / pixels, y / pixels)
 }
 
-/// Surrounds a slice by its mirror image; both sides are longer than the margin.
-fn mirrored(plane: &[f64], width: usize, margin: usize) -> Vec<f64> {
-    let height = plane.len() / width;
-    let mut out = Vec::with_capacity((height + 2 * margin) * (width + 2 * margin));
-    for row in reflected(height, margin) {
-        let values = &plane[row * width..][..width];
-        out.extend(reflected(width, margin).map(|column| values[column]));
+/// The position that a position counted from the start of the margin stands for, folded back at
+/// the first and the last one; `length` exceeds the margin.
+fn mirrored(position: usize, margin: usize, length: usize) -> usize {
+    let beyond_first = position.abs_diff(margin);
+    if position >= margin + length {
+        2 * (length - 1) - beyond_first
+    } else {
+        beyond_first
     }
-    out
 }
 
-/// Positions from `-margin` to `length + margin`, folded back at the first and the last.
-fn reflected(length: usize, margin: usize) -> impl Iterator<Item = usize> {
-    let before = (1..=margin).rev();
-    let after = (1..=margin).map(move |beyond| length - 1 - beyond);
-    before.chain(0..length).chain(after)
+/// Fills the margins of a row with the mirror image of what lies between them.
+fn mirror_ends(row: &mut [f64], margin: usize) {
+    let last = row.len() - 1 - margin;
+    for step in 1..=margin {
+        row[margin - step] = row[margin + step];
+        row[last + step] = row[last - step];
+    }
 }
 
 /// Turns the moments of windows into similarities.
@@ -233,7 +274,7 @@ struct Comparison {
 
 impl Comparison {
     fn sum_over_row(&self, moments: &[Vec<f64>; MOMENTS]) -> f64 {
-        let [sum_squares, difference_squares, sums, differences] = moments;
+        let [sums, differences, sum_squares, difference_squares] = moments;
         let first = sums.iter().zip(differences);
         let second = sum_squares.iter().zip(difference_squares);
         first
@@ -261,5 +302,54 @@ impl Comparison {
         let luminance_norm = mean_x * mean_x + mean_y * mean_y + self.luminance;
         let contrast_norm = sum_variance + difference_variance + self.contrast;
         (luminance * contrast) / (luminance_norm * contrast_norm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_fold_back_without_repeating_the_outermost() {
+        let folded: Vec<usize> = (0..9).map(|position| mirrored(position, 2, 5)).collect();
+        assert_eq!(folded, [2, 1, 0, 1, 2, 3, 4, 3, 2]);
+        let mut row = vec![0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 0.0];
+        mirror_ends(&mut row, 2);
+        assert_eq!(row, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn constants_are_checked() {
+        for (k1, k2) in [(0.0, 0.03), (0.01, -0.03), (f64::NAN, 0.03), (0.01, 2.0)] {
+            let config = SsimConfig {
+                k1,
+                k2,
+                ..SsimConfig::fast_mri()
+            };
+            assert!(config.check().is_err(), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_offset_does_not_cancel_the_variances() {
+        let texture = |pixel: usize| ((pixel * 7919) % 101) as f64 / 101.0;
+        let reference: Vec<f64> = (0..400).map(texture).collect();
+        let prediction: Vec<f64> = (0..400).map(|pixel| texture(pixel + 3)).collect();
+        let raised = |values: &[f64]| values.iter().map(|v| v + 1e8).collect::<Vec<f64>>();
+        let config = SsimConfig {
+            // With this constant the means, which an offset makes alike, play no part.
+            k1: 1.0,
+            ..SsimConfig::fast_mri()
+        };
+        let range = 1e3;
+        let low = mean_similarity(&prediction, &reference, 20, range, &config);
+        let high = mean_similarity(
+            &raised(&prediction),
+            &raised(&reference),
+            20,
+            range,
+            &config,
+        );
+        assert!((low - high).abs() < 1e-6, "{low} and {high}");
     }
 }

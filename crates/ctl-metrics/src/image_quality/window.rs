@@ -58,26 +58,22 @@ impl SsimWindow {
     }
 }
 
-/// Weighs the rows around a centre row: `out[j] = Σ_k w_|k| rows[centre + k][j]`.
+/// Weighs the rows around a centre row: `out[j] = Σ_k w_|k| row(centre + k)[j]`.
 ///
 /// # Arguments
-/// - `plane`: rows of the given width; the window fits around `centre`.
+/// - `row`: the values of a row, as many as `out` holds.
 /// - `half`: weights by distance from the centre.
-/// - `out`: `[width]`.
-pub(super) fn weigh_rows(
-    plane: &[f64],
-    width: usize,
+pub(super) fn weigh_rows<'a>(
+    row: impl Fn(usize) -> &'a [f64],
     centre: usize,
     half: &[f64],
     out: &mut [f64],
 ) {
-    let row = |index: usize| &plane[index * width..][..width];
     for (sum, &value) in out.iter_mut().zip(row(centre)) {
         *sum = half[0] * value;
     }
     for (distance, &weight) in half.iter().enumerate().skip(1) {
-        let (above, below) = (row(centre - distance), row(centre + distance));
-        add_pair(out, above, below, weight);
+        add_pair(out, row(centre - distance), row(centre + distance), weight);
     }
 }
 
@@ -131,10 +127,10 @@ mod tests {
     fn windows_are_weighed_along_both_axes() {
         let half = [0.5, 0.25];
         let plane = [1.0, 2.0, 3.0, 4.0, 0.0, 8.0, 0.0, 4.0, 5.0, 6.0, 7.0, 8.0];
-        let mut rows = [0.0; 4];
-        weigh_rows(&plane, 4, 1, &half, &mut rows);
+        let mut rows = vec![0.0; 4];
+        weigh_rows(|row| &plane[4 * row..][..4], 1, &half, &mut rows);
         assert_eq!(rows, [1.5, 6.0, 2.5, 5.0]);
-        let mut columns = [0.0; 2];
+        let mut columns = vec![0.0; 2];
         weigh_columns(&rows, &half, &mut columns);
         assert_eq!(columns, [4.0, 4.0]);
     }

@@ -271,9 +271,9 @@ impl Elements {
 mod tests {
     use super::*;
 
-    fn all(found: &ElementDistances) -> [f64; 4] {
+    fn all(found: &ElementDistances) -> Vec<f64> {
         let averages = found.averages();
-        [
+        vec![
             found.hausdorff(),
             found.robust_hausdorff(95.0).unwrap(),
             averages.reference_to_prediction,

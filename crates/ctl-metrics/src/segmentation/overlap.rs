@@ -214,8 +214,8 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn all(overlap: &Overlap) -> [f64; 5] {
-        [
+    fn all(overlap: &Overlap) -> Vec<f64> {
+        vec![
             overlap.dice(),
             overlap.iou(),
             overlap.sensitivity(),

@@ -324,8 +324,8 @@ fn sum(distances: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn all(found: &SurfaceDistances) -> [f64; 5] {
-        [
+    fn all(found: &SurfaceDistances) -> Vec<f64> {
+        vec![
             found.hausdorff(),
             found.hd95(),
             found.hausdorff_percentile_pooled(95.0).unwrap(),
