@@ -94,11 +94,30 @@ impl AnomalyCurve {
     }
 
     /// Points by descending threshold; the last one calls everything anomalous.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::anomaly::AnomalyCurve;
+    /// let curve = AnomalyCurve::of(&[3_u8, 2, 2, 1], &[true, false, true, false], [1, 1, 4])?;
+    /// let point = curve.points()[1];
+    /// assert_eq!((point.threshold, point.true_positives, point.false_positives), (2.0, 2, 1));
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn points(&self) -> &[AnomalyPoint] {
         &self.points
     }
 
     /// Number of anomalous regions in all images.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::anomaly::AnomalyCurve;
+    /// let curve = AnomalyCurve::of(&[3_u8, 2, 2, 1], &[true, false, true, false], [1, 1, 4])?;
+    /// assert_eq!(curve.regions(), 2);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn regions(&self) -> usize {
         self.regions
     }

@@ -21,16 +21,46 @@ pub struct Components {
 
 impl Components {
     /// Number of regions.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::{components::{Connectivity, connected_components}, grid::Grid};
+    /// let mask = [true, false, true, true];
+    /// let found = connected_components(&Grid::unit(&[1, 4])?, &mask, Connectivity::Faces)?;
+    /// assert_eq!(found.count(), 2);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn count(&self) -> usize {
         self.sizes.len()
     }
 
     /// `[voxels]`: 0 for background, otherwise the number of the region.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::{components::{Connectivity, connected_components}, grid::Grid};
+    /// let mask = [true, false, true, true];
+    /// let found = connected_components(&Grid::unit(&[1, 4])?, &mask, Connectivity::Faces)?;
+    /// assert_eq!(found.labels(), [1, 0, 2, 2]);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
     /// Number of voxels of each region; region `r` is at position `r - 1`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::{components::{Connectivity, connected_components}, grid::Grid};
+    /// let mask = [true, false, true, true];
+    /// let found = connected_components(&Grid::unit(&[1, 4])?, &mask, Connectivity::Faces)?;
+    /// assert_eq!(found.sizes(), [1, 2]);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
     }

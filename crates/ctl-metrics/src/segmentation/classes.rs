@@ -88,6 +88,16 @@ impl ClassOverlaps {
     }
 
     /// The overlaps of all classes, the background first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::segmentation::ClassOverlaps;
+    /// let classes = ClassOverlaps::of(&[0_u8, 1, 1], &[0, 1, 0], 2)?;
+    /// let scores: Vec<f64> = classes.overlaps().iter().map(|overlap| overlap.iou()).collect();
+    /// assert_eq!(scores, [0.5, 0.5]);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn overlaps(&self) -> &[Overlap] {
         &self.overlaps
     }

@@ -62,16 +62,40 @@ impl Overlap {
     }
 
     /// Voxels of the predicted mask.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::segmentation::Overlap;
+    /// assert_eq!(Overlap::of(&[true, true, false], &[true, false, false])?.prediction_voxels(), 2);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn prediction_voxels(&self) -> u64 {
         self.both + self.prediction_only
     }
 
     /// Voxels of the reference mask.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::segmentation::Overlap;
+    /// assert_eq!(Overlap::of(&[true, true, false], &[true, false, false])?.reference_voxels(), 1);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn reference_voxels(&self) -> u64 {
         self.both + self.reference_only
     }
 
     /// Voxels of both masks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::segmentation::Overlap;
+    /// assert_eq!(Overlap::of(&[true, true, false], &[true, false, false])?.intersection_voxels(), 1);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn intersection_voxels(&self) -> u64 {
         self.both
     }

@@ -124,11 +124,31 @@ impl SurfaceDistances {
     }
 
     /// Distances from the predicted boundary to the reference, ascending, in mm.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::{grid::Grid, segmentation::SurfaceDistances};
+    /// let grid = Grid::new(&[1, 3], &[1.0, 2.0])?;
+    /// let found = SurfaceDistances::between(&grid, &[true; 3], &[true, false, false])?;
+    /// assert_eq!(found.from_prediction(), [0.0, 2.0, 4.0]);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn from_prediction(&self) -> &[f64] {
         &self.from_prediction
     }
 
     /// Distances from the reference boundary to the prediction, ascending, in mm.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ctl_metrics::{grid::Grid, segmentation::SurfaceDistances};
+    /// let grid = Grid::new(&[1, 3], &[1.0, 2.0])?;
+    /// let found = SurfaceDistances::between(&grid, &[true; 3], &[true, false, false])?;
+    /// assert_eq!(found.from_reference(), [0.0]);
+    /// # Ok::<(), ctl_metrics::MetricError>(())
+    /// ```
     pub fn from_reference(&self) -> &[f64] {
         &self.from_reference
     }
