@@ -3,6 +3,7 @@
 //! count.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod composites;
 mod gaussian;
 mod golden;
 mod losses;
