@@ -156,11 +156,11 @@ impl Work {
         let mut noise = stream(SEED, RUN, &format!("noise of step {step}"));
         match self {
             Self::Classify(network, images, labels) => {
-                let outputs = network.forward(images, Mode::Train)?.outputs;
+                let outputs = network.forward(images.into(), Mode::Train)?.outputs;
                 Ok(cross_entropy(&outputs, labels, Reduction::Mean)?)
             }
             Self::Segment(network, images, masks) => {
-                let outputs = network.forward(images, Mode::Train)?;
+                let outputs = network.logits(images, Mode::Train)?;
                 Ok(binary_cross_entropy(&outputs, masks, Reduction::Mean)?)
             }
             Self::Reconstruct(network, images) => {
@@ -192,6 +192,7 @@ fn classify(
         height: side,
         width: side,
         outputs,
+        attributes: 0,
     };
     let images = symmetric("images", &[batch, channels, side, side])?;
     let labels: Vec<u32> = (0..batch).map(|row| (row % outputs) as u32).collect();

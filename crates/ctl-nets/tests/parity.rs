@@ -134,11 +134,15 @@ fn classifiers() {
             height,
             width: height,
             outputs: classes,
+            attributes: 0,
         };
         let network = spec.build_from(double()).unwrap();
         fill(network.parameters());
         let images = input(0, &[3, 2, height, height]);
-        let outputs = network.forward(&images, Mode::Train).unwrap().outputs;
+        let outputs = network
+            .forward((&images).into(), Mode::Train)
+            .unwrap()
+            .outputs;
         let loss = cross_entropy(&outputs);
         compare(name, network.parameters(), &outputs, &loss);
     }
@@ -172,7 +176,7 @@ fn u_nets() {
         fill(network.parameters());
         let images = input(0, &shape);
         let masks = images.narrow(1, 0, 1).unwrap().gt(0.0).unwrap();
-        let outputs = network.forward(&images, Mode::Train).unwrap();
+        let outputs = network.logits(&images, Mode::Train).unwrap();
         let loss = binary_cross_entropy(&outputs, &masks.to_dtype(DType::F64).unwrap());
         compare(name, network.parameters(), &outputs, &loss);
     }

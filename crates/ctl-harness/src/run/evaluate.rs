@@ -70,7 +70,7 @@ pub(crate) fn outputs(
     batch: &candle_core::Tensor,
     classes: usize,
 ) -> Result<Vec<Vec<f64>>> {
-    let logits = network.forward(batch, Mode::Evaluate)?.outputs;
+    let logits = network.forward(batch.into(), Mode::Evaluate)?.outputs;
     probabilities(&logits.flatten_all()?.to_vec1::<f32>()?, classes, "network")
 }
 

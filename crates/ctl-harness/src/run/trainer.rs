@@ -48,7 +48,7 @@ impl<'a> Trainer<'a> {
         let network = network_spec(spec, cohort).build(spec.seed, &spec.data_key())?;
         let context = BuildContext {
             environments: parts.train.len() + usize::from(needs.target_images),
-            features: network.head().weights().0.dim(1)?,
+            features: network.feature_width(),
             seed: spec.seed,
             run: &id,
         };
@@ -186,9 +186,8 @@ impl<'a> Trainer<'a> {
     fn forward(&self, number: u64) -> Result<Vec<EnvironmentOutputs>> {
         let batches = self.batches(number)?;
         let images: Vec<&Tensor> = batches.iter().map(|b| &b.images).collect();
-        let out = self
-            .network
-            .forward(&Tensor::cat(&images, 0)?, Mode::Train)?;
+        let images = Tensor::cat(&images, 0)?;
+        let out = self.network.forward((&images).into(), Mode::Train)?;
         let mut first = 0;
         let mut environments = Vec::new();
         for batch in batches {
@@ -252,5 +251,6 @@ pub(crate) fn network_spec(spec: &RunSpec, cohort: &CohortData) -> NetworkSpec {
         height,
         width,
         outputs: cohort.classes.len(),
+        attributes: 0,
     }
 }

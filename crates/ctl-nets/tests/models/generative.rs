@@ -1,26 +1,12 @@
 //! U-Nets and autoencoders: shapes, gradients against finite differences, ill sizes, files.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use ctl_compute::random::{normal, stream, uniform};
-use ctl_nets::{
-    Architecture, ConvVae, ConvVaeSpec, Hvae, HvaeSpec, Mode, NetError, NetworkSpec, Parameters,
-    UNet, UNetSpec,
-};
+use ctl_nets::{ConvVae, ConvVaeSpec, Hvae, HvaeSpec, Mode, NetError, UNet, UNetSpec};
 
-fn double(tensor: &Tensor) -> Tensor {
-    tensor.to_dtype(DType::F64).unwrap()
-}
-
-fn drawn(purpose: &str, shape: &[usize]) -> Tensor {
-    double(&normal(&mut stream(1, "models", purpose), shape, 0.0, 0.7).unwrap())
-}
-
-fn parameters() -> Parameters {
-    Parameters::new(5, "models").in_double_precision()
-}
+use super::support::{check_gradients, double, drawn, parameters, weighed};
 
 fn u_net(dimensions: usize, widths: &[usize]) -> UNetSpec {
     UNetSpec {
@@ -53,80 +39,6 @@ fn hvae() -> HvaeSpec {
     .unwrap()
 }
 
-/// Moves every weight a little away from its first value: zero weights would hide wrong gradients.
-fn disturb(parameters: &Parameters) {
-    let shapes = parameters.shapes();
-    let names: Vec<&str> = shapes.iter().map(|(name, _)| *name).collect();
-    for (name, var) in names.into_iter().zip(parameters.trained()) {
-        let noise = drawn(name, var.dims());
-        var.set(&(var.as_tensor() + (noise * 0.1).unwrap()).unwrap())
-            .unwrap();
-    }
-}
-
-/// Compares the gradient of each weight along a random direction with the central difference.
-fn check_gradients(name: &str, parameters: &Parameters, loss: impl Fn() -> Tensor) {
-    const STEP: f64 = 1e-6;
-    disturb(parameters);
-    let gradients = loss().backward().unwrap();
-    let shapes = parameters.shapes();
-    for ((weight, shape), var) in shapes.into_iter().zip(parameters.trained()) {
-        let gradient = gradients
-            .get(&var)
-            .unwrap_or_else(|| panic!("{name}: {weight}"));
-        // Of length one, so that a step crosses as few kinks of `ReLU` as can be.
-        let direction = drawn(&format!("direction {weight}"), shape);
-        let length = direction.sqr().unwrap().sum_all().unwrap().sqrt().unwrap();
-        let direction = direction.broadcast_div(&length).unwrap();
-        let slope = gradient.mul(&direction).unwrap().sum_all().unwrap();
-        let slope = slope.to_scalar::<f64>().unwrap();
-        let centre = var.as_tensor().copy().unwrap();
-        let at = |h: f64| {
-            var.set(&(&centre + (&direction * h).unwrap()).unwrap())
-                .unwrap();
-            loss().to_scalar::<f64>().unwrap()
-        };
-        let quotient = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-        var.set(&centre).unwrap();
-        let gap = (quotient - slope).abs() / (1.0 + slope.abs());
-        assert!(gap < 1e-5, "{name}, {weight}: {slope} against {quotient}");
-    }
-}
-
-fn weighed(output: &Tensor) -> Tensor {
-    let weights = drawn("weights of the loss", output.dims());
-    output
-        .tanh()
-        .unwrap()
-        .mul(&weights)
-        .unwrap()
-        .sum_all()
-        .unwrap()
-}
-
-#[test]
-fn gradients_of_classifiers() {
-    for architecture in [
-        Architecture::Mlp,
-        Architecture::SmallCnn,
-        Architecture::MnistCnn,
-        Architecture::ResNet18,
-    ] {
-        let spec = NetworkSpec {
-            architecture,
-            channels: 2,
-            height: 9,
-            width: 8,
-            outputs: 3,
-        };
-        let network = spec.build_from(parameters()).unwrap();
-        let images = drawn("images", &[4, 2, 9, 8]);
-        check_gradients(&format!("{architecture:?}"), network.parameters(), || {
-            weighed(&network.forward(&images, Mode::Train).unwrap().outputs)
-        });
-    }
-}
-
 #[test]
 fn gradients_of_u_nets() {
     for (spec, shape) in [
@@ -136,7 +48,7 @@ fn gradients_of_u_nets() {
         let network = UNet::from_parameters(parameters(), &spec).unwrap();
         let images = drawn("images", &shape);
         check_gradients(&format!("{spec:?}"), network.parameters(), || {
-            weighed(&network.forward(&images, Mode::Train).unwrap())
+            weighed(&network.logits(&images, Mode::Train).unwrap())
         });
     }
 }
@@ -171,7 +83,7 @@ fn outputs_have_the_documented_shapes() {
         let mut shape = vec![2, 2];
         shape.extend(vec![side; spec.dimensions]);
         let out = network
-            .forward(&drawn("images", &shape), Mode::Train)
+            .logits(&drawn("images", &shape), Mode::Train)
             .unwrap();
         shape[1] = 3;
         assert_eq!(out.dims(), shape, "{spec:?}");
@@ -235,7 +147,7 @@ fn ill_sizes_are_errors() {
         vec![1, 2, 0, 4],
     ] {
         let images = Tensor::zeros(shape.clone(), DType::F64, &Device::Cpu).unwrap();
-        let result = network.forward(&images, Mode::Train).map(drop);
+        let result = network.logits(&images, Mode::Train).map(drop);
         refused(result, &format!("{shape:?}"));
     }
     for (side, widths, latent) in [
