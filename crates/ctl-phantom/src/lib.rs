@@ -40,12 +40,26 @@
 //! # Ok::<(), ctl_phantom::PhantomError>(())
 //! ```
 
+mod body;
+mod brain;
 mod chest;
+mod cohort;
+mod distance;
 mod error;
+mod key;
+mod model;
+mod sample;
+mod site;
+mod spec;
 mod stream;
 
 pub use chest::{
     ChestAcquisition, ChestAnatomy, ChestAttributes, ChestCohort, ChestIntervention, ChestNoise,
     ChestSample, ChestSpec, Opacity, OpacityNoise, ScannerMechanism, Sex, Site, simulate_chest,
 };
+pub use cohort::{PhantomCohort, simulate};
+pub use ctl_graph::graph::CausalDirection;
 pub use error::PhantomError;
+pub use sample::PhantomSample;
+pub use site::{PhantomSite, SiteRole};
+pub use spec::{Anatomy, Dials, MrContrast, PhantomSpec};
