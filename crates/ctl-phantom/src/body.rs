@@ -102,6 +102,6 @@ pub(crate) trait Body: Sync {
 pub(crate) fn of(anatomy: Anatomy) -> Option<&'static dyn Body> {
     match anatomy {
         Anatomy::Brain => Some(&crate::brain::Brain),
-        Anatomy::Chest => None,
+        Anatomy::Chest => Some(&crate::chest::Chest),
     }
 }

@@ -1,7 +1,9 @@
 //! Chest-film-like images from an explicit structural causal model.
 
+mod body;
 mod cohort;
 mod diagram;
+mod film;
 mod intervention;
 mod mechanism;
 mod noise;
@@ -11,6 +13,7 @@ mod site;
 mod spec;
 mod write;
 
+pub(crate) use body::Chest;
 pub use cohort::{ChestCohort, simulate_chest};
 pub use intervention::ChestIntervention;
 pub use noise::{ChestNoise, OpacityNoise};

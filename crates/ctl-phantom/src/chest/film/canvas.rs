@@ -23,12 +23,6 @@ impl Canvas {
         }
     }
 
-    pub(crate) fn map(&mut self, change: impl Fn(f64) -> f64) {
-        for value in &mut self.values {
-            *value = change(*value);
-        }
-    }
-
     /// Adds another canvas of the same size, times a factor.
     pub(crate) fn add(&mut self, other: &Self, factor: f64) {
         for (value, other) in self.values.iter_mut().zip(&other.values) {
