@@ -99,9 +99,9 @@ pub(crate) trait Body: Sync {
 }
 
 /// The body of an anatomy.
-pub(crate) fn of(anatomy: Anatomy) -> Option<&'static dyn Body> {
+pub(crate) fn of(anatomy: Anatomy) -> &'static dyn Body {
     match anatomy {
-        Anatomy::Brain => Some(&crate::brain::Brain),
-        Anatomy::Chest => Some(&crate::chest::Chest),
+        Anatomy::Brain => &crate::brain::Brain,
+        Anatomy::Chest => &crate::chest::Chest,
     }
 }

@@ -20,13 +20,13 @@ fn spec(patients_per_site: usize, dials: Dials) -> PhantomSpec {
 }
 
 fn cohort(patients_per_site: usize, dials: Dials) -> PhantomCohort {
-    simulate(&spec(patients_per_site, dials)).unwrap()
+    simulate(&spec(patients_per_site, dials)).expect("the specification is valid")
 }
 
 /// Positions of the samples of the first site with a role.
 fn of_role(cohort: &PhantomCohort, role: SiteRole) -> std::ops::Range<usize> {
     let site = cohort.sites().iter().find(|site| site.role == role);
-    site.unwrap().samples.clone()
+    site.expect("every cohort has it").samples.clone()
 }
 
 /// Probability that a diseased patient's score is the higher one; ties count one half.
@@ -35,8 +35,11 @@ fn auroc(scores: &[(f64, bool)]) -> f64 {
     for (high, _) in scores.iter().filter(|(_, label)| *label) {
         for (low, _) in scores.iter().filter(|(_, label)| !*label) {
             pairs += 1.0;
-            wins += f64::from(u8::from(high > low))
-                + 0.5 * f64::from(u8::from(high >= low && high <= low));
+            wins += match high.total_cmp(low) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
         }
     }
     wins / pairs
@@ -125,7 +128,7 @@ fn setting_a_node_changes_its_descendants_only() {
             let old = sample.values[node.index()];
             let value = match name {
                 "age" => 40.0,
-                _ if old == 0.0 || old == 1.0 => 1.0 - old,
+                _ if [0.0_f64, 1.0].map(f64::to_bits).contains(&old.to_bits()) => 1.0 - old,
                 _ => old + 0.3,
             };
             let twin = cohort.counterfactual(index, &[(name, value)]).unwrap();

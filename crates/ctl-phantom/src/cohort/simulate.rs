@@ -6,7 +6,6 @@ use super::PhantomCohort;
 use crate::key::Key;
 use crate::model::{self, Model, NoiseKind};
 use crate::site::{self, SiteRole};
-use crate::spec::invalid;
 use crate::{PhantomError, PhantomSample, PhantomSite, PhantomSpec, body};
 
 /// Candidates that are looked at for one place: as nobody enters with less than a tenth, that none
@@ -37,8 +36,7 @@ const CANDIDATES: u32 = 3000;
 /// ```
 pub fn simulate(spec: &PhantomSpec) -> Result<PhantomCohort, PhantomError> {
     spec.validate()?;
-    let body = body::of(spec.anatomy)
-        .ok_or_else(|| invalid("anatomy", format!("{:?}", spec.anatomy), "brain"))?;
+    let body = body::of(spec.anatomy);
     let (sites, laws) = site::sites(spec);
     let model = model::build(spec, body, &laws)?;
     let places = sites.iter().enumerate().flat_map(|(position, site)| {
