@@ -41,6 +41,7 @@
 //! ```
 
 mod chest;
+pub mod digits;
 mod error;
 mod stream;
 
