@@ -9,7 +9,7 @@ use ctl_compute::ops::{Reduction, binary_cross_entropy, cross_entropy};
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_compute::random::{normal, stream, uniform};
 use ctl_nets::{
-    Architecture, ConvVae, ConvVaeSpec, Hvae, HvaeSpec, Mode, NetError, Network, NetworkSpec,
+    Architecture, AutoencoderSpec, ConvVae, Hvae, HvaeSpec, Mode, NetError, Network, NetworkSpec,
     Parameters, UNet, UNetSpec,
 };
 
@@ -101,7 +101,7 @@ impl TrainStep {
             Model::UNet => segment(&UNetSpec::images(1, 1), &[4, 1, 128, 128])?,
             Model::UNet3d => segment(&UNetSpec::volumes(1, 1), &[1, 1, 48, 48, 48])?,
             Model::ConvVae => {
-                let network = ConvVae::new(&ConvVaeSpec::grey_64(), SEED, RUN)?;
+                let network = ConvVae::new(&AutoencoderSpec::grey_64(), SEED, RUN)?;
                 Work::Reconstruct(network, symmetric("images", &[32, 1, 64, 64])?)
             }
             Model::Hvae32 => {
@@ -156,17 +156,17 @@ impl Work {
         let mut noise = stream(SEED, RUN, &format!("noise of step {step}"));
         match self {
             Self::Classify(network, images, labels) => {
-                let outputs = network.forward(images, Mode::Train)?.outputs;
+                let outputs = network.forward(images.into(), Mode::Train)?.outputs;
                 Ok(cross_entropy(&outputs, labels, Reduction::Mean)?)
             }
             Self::Segment(network, images, masks) => {
-                let outputs = network.forward(images, Mode::Train)?;
+                let outputs = network.logits(images, Mode::Train)?;
                 Ok(binary_cross_entropy(&outputs, masks, Reduction::Mean)?)
             }
             Self::Reconstruct(network, images) => {
                 let shape = (images.dims()[0], network.spec().latent);
                 let noise = normal(&mut noise, shape, 0.0, 1.0)?;
-                network.forward(images, &noise)?.loss(images)
+                network.reconstruct(images, &noise)?.loss(images)
             }
             Self::Generate(network, images, parents) => {
                 let noise = network.draw_noise(images.dims()[0], &mut noise)?;
@@ -192,6 +192,7 @@ fn classify(
         height: side,
         width: side,
         outputs,
+        attributes: 0,
     };
     let images = symmetric("images", &[batch, channels, side, side])?;
     let labels: Vec<u32> = (0..batch).map(|row| (row % outputs) as u32).collect();

@@ -200,33 +200,54 @@ pub(crate) enum Data {
         #[arg(long)]
         json: bool,
     },
-    /// Write a simulated cohort of chest films.
-    Make {
-        /// New folder.
-        #[arg(value_name = "DIR")]
-        folder: PathBuf,
-        /// Side of the images in pixels.
-        #[arg(long, default_value_t = 64)]
-        size: usize,
-        /// Images of every site.
-        #[arg(long, default_value_t = 100)]
-        images_per_site: usize,
-        /// Source sites; the target comes in addition.
-        #[arg(long, default_value_t = 3)]
-        source_sites: usize,
-        /// Master seed.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Dial from 0 to 1: site, disease and tube go together in the sources.
-        #[arg(long, default_value_t = 0.0)]
-        confounding: f64,
-        /// Dial from 0 to 1: the target's scanner moves.
-        #[arg(long, default_value_t = 0.0)]
-        acquisition: f64,
-        /// Dial from 0 to 1: the target's prevalence moves.
-        #[arg(long, default_value_t = 0.0)]
-        prevalence: f64,
-    },
+    /// Write a simulated cohort: images, masks, attributes, noises and the causal diagram.
+    Make(Make),
+}
+
+#[derive(Args)]
+pub(crate) struct Make {
+    /// New folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// What is imaged: chest films or brain MR.
+    #[arg(long, default_value = "chest", value_parser = ["brain", "chest"])]
+    pub(crate) anatomy: String,
+    /// Whether the label is read off the image or the disease causes the image.
+    #[arg(long, default_value = "anticausal", value_parser = ["causal", "anticausal"])]
+    pub(crate) direction: String,
+    /// Side of the images in pixels.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) size: usize,
+    /// Patients of every site, with one image each.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) patients_per_site: usize,
+    /// Source sites; the target comes in addition.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) source_sites: usize,
+    /// Master seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Dial from 0 to 1: who comes to the target, by age, sex and build.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) population: f64,
+    /// Dial from 0 to 1: the target's prevalence moves.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) prevalence: f64,
+    /// Dial from 0 to 1: the target's scanner moves.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) acquisition: f64,
+    /// Dial from 0 to 1: who annotates the target, and how.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) annotation: f64,
+    /// Dial from 0 to 1: how the disease shows in the target.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) manifestation: f64,
+    /// Dial from 0 to 1: whom the target selects.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) selection: f64,
+    /// Dial from 0 to 1: site, disease and scanner go together in the sources.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) confounding: f64,
 }
 
 #[derive(Args)]
@@ -250,6 +271,9 @@ pub(crate) struct Predict {
     /// CSV file to write instead of stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Folder for pictures: masks, anomaly maps or reconstructions, as PNG.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
     /// Print predictions as JSON.
     #[arg(long, conflicts_with = "out")]
     pub(crate) json: bool,

@@ -13,6 +13,7 @@ pub(crate) fn summary(table: &Table) -> String {
     let mut grid = Grid::new();
     grid.load_style(UTF8_HORIZONTAL_ONLY);
     grid.set_header([
+        "task",
         "method",
         "family",
         "sees",
@@ -27,20 +28,24 @@ pub(crate) fn summary(table: &Table) -> String {
     for method in terminal_rows(table) {
         grid.add_row(row(&method));
     }
-    for column in grid.column_iter_mut().skip(3) {
+    for column in grid.column_iter_mut().skip(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let metric = table.main_metric;
+    let metrics = table.tasks().into_iter().map(|task| {
+        let metric = ctl_harness::task::main_metric(task);
+        format!("{metric} in {}", task.as_str())
+    });
     format!(
-        "{grid}\n{metric}, mean over cells of the mean over seeds; selector in brackets; cells with \
-         fewer than {LEAST_PER_CLASS} scored target samples of a class are left out"
+        "{grid}\n{}; mean over cells of the mean over seeds; selector in brackets; cells with fewer \
+         than {LEAST_PER_CLASS} scored target samples of a class are left out",
+        metrics.collect::<Vec<_>>().join(", ")
     )
 }
 
 fn row(method: &MethodSummary) -> Vec<String> {
     let sees = match method.role {
         Role::Adaptation => "target images",
-        Role::Oracle => "no shortcut",
+        Role::Oracle => "upper reference",
         Role::Generalisation => "sources",
     };
     let (fewest, most) = method.seeds;
@@ -51,6 +56,7 @@ fn row(method: &MethodSummary) -> Vec<String> {
     };
     let mean = |average: Option<Average>| number(average.map(|a| a.mean));
     vec![
+        method.task.as_str().to_owned(),
         method.method.clone(),
         method.family.as_str().to_owned(),
         sees.to_owned(),

@@ -33,10 +33,10 @@ size = 20
 steps = {steps}
 batch_size = 4
 evaluate_every = 5
-[[chest]]
-name = "chest"
-shift = "combined"
-images_per_site = 24
+[[simulated]]
+tasks = ["classification"]
+shifts = ["combined"]
+patients_per_site = 24
 source_sites = 2
 "#
     )
@@ -61,7 +61,7 @@ fn cohort(folder: &Path) {
         "data",
         "make",
         folder.to_str().unwrap(),
-        "--images-per-site",
+        "--patients-per-site",
         "8",
         "--size",
         "24",
@@ -105,7 +105,7 @@ fn label_outside(folder: &Path) {
     let text = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
     let line = text.lines().nth(1).unwrap().to_owned();
     let mut cells: Vec<&str> = line.split(',').collect();
-    cells[1] = "7";
+    cells[2] = "7";
     assert!(line.starts_with(&image));
     edit(folder, "manifest.csv", &line, &cells.join(","));
 }
@@ -117,8 +117,8 @@ fn two_splits(folder: &Path) {
     for (index, line) in lines.iter_mut().enumerate().skip(1) {
         line.push_str(if index % 2 == 0 { ",train" } else { ",test" });
     }
-    let patient = lines[1].split(',').nth(3).unwrap().to_owned();
-    let other = lines[2].split(',').nth(3).unwrap().to_owned();
+    let patient = lines[1].split(',').nth(4).unwrap().to_owned();
+    let other = lines[2].split(',').nth(4).unwrap().to_owned();
     lines[2] = lines[2].replacen(&other, &patient, 1);
     std::fs::write(folder.join("manifest.csv"), lines.join("\n")).unwrap();
 }
@@ -169,7 +169,7 @@ fn a_damaged_cohort_is_refused_with_file_row_and_column(
 #[case::method(&["benchmark", "--method", "erm,irn"], 2, "irn")]
 #[case::task(&["benchmark", "--task", "classify"], 2, "classification")]
 #[case::shift(&["benchmark", "--shift", "accquisition"], 2, "acquisition")]
-#[case::no_cell(&["benchmark", "--shift", "annotation"], 2, "annotation")]
+#[case::no_cell(&["benchmark", "--task", "reconstruction", "--shift", "annotation"], 2, "annotation")]
 #[case::suite(&["benchmark", "--suite", "fast"], 2, "quick")]
 #[case::suite_file(&["benchmark", "--suite", "/no/such/suite.toml"], 3, "suite.toml")]
 #[case::no_data(&["benchmark", "--suite", "real"], 2, "--data")]
@@ -180,7 +180,7 @@ fn a_damaged_cohort_is_refused_with_file_row_and_column(
 #[case::format(&["report", ".", "--format", "pdf"], 2, "html")]
 #[case::model(&["predict", "/no/such/model", "."], 3, "model.json")]
 #[case::vectors(&["conformance", "/no/such/folder"], 3, "/no/such/folder")]
-#[case::dial(&["data", "make", "/tmp/never-made", "--confounding", "2"], 2, "confounding")]
+#[case::dial(&["data", "make", "never-made", "--confounding", "2"], 2, "confounding")]
 #[case::perf_model(&["perf", "--model", "mlp,resnet"], 2, "resnet18")]
 #[case::perf_workload(&["perf", "--workload", "id"], 2, "identify_10_15")]
 #[case::perf_threads(&["perf", "--threads", "0"], 2, "--threads")]
@@ -210,16 +210,20 @@ fn a_mistake_gives_one_error_and_its_code(
 #[case::range("steps = 10\n", "steps = 0\n", "training.steps")]
 #[case::kind("steps = 10\n", "steps = \"many\"\n", "training.steps")]
 #[case::dial(
-    "images_per_site = 24\n",
-    "images_per_site = 24\nacquisition = 2.0\n",
-    "acquisition"
+    "patients_per_site = 24\n",
+    "patients_per_site = 24\nstrengths = [2.0]\n",
+    "strengths"
 )]
-#[case::empty("images_per_site = 24\n", "images_per_site = 0\n", "images_per_site")]
+#[case::empty(
+    "patients_per_site = 24\n",
+    "patients_per_site = 0\n",
+    "patients_per_site"
+)]
 #[case::shift("\"combined\"", "\"weather\"", "weather")]
 #[case::method("\"irm\"", "\"irn\"", "irn")]
 #[case::setting(
-    "[[chest]]",
-    "[settings.irm]\npenalty_weight = -1\n[[chest]]",
+    "[[simulated]]",
+    "[settings.irm]\npenalty_weight = -1\n[[simulated]]",
     "penalty_weight"
 )]
 #[case::syntax("schema = 1", "schema = = 1", "tiny.toml")]
@@ -321,7 +325,7 @@ fn images_of_one_pixel_train() {
     }
     std::fs::write(data.join("manifest.csv"), manifest).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    let chest = text.find("[[chest]]").unwrap();
+    let chest = text.find("[[simulated]]").unwrap();
     let folders = "[folders]\nprotocols = [\"leave-one-site-out\"]\nshift = \"combined\"\n";
     let text = format!("{}{folders}", &text[..chest]).replace("size = 20", "size = 1");
     std::fs::write(&path, text).unwrap();
@@ -370,7 +374,7 @@ fn json_goes_to_stdout_alone_and_models_apply_to_a_new_cohort() {
         33,
         "a header and four sites of eight images"
     );
-    assert!(text.starts_with("path,predicted,p(healthy),p(opacity)"));
+    assert!(text.starts_with("path,predicted,p(healthy),p(diseased)"));
 }
 
 /// Every file of a sweep, with its bytes unless it holds wall-clock time.

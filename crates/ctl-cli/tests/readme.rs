@@ -22,10 +22,10 @@ size = 20
 steps = 5
 batch_size = 4
 evaluate_every = 5
-[[chest]]
-name = "chest"
-shift = "combined"
-images_per_site = 24
+[[simulated]]
+tasks = ["classification"]
+shifts = ["combined"]
+patients_per_site = 24
 source_sites = 2
 "#;
 
@@ -60,7 +60,7 @@ fn prepare(folder: &Path) -> String {
             "data",
             "make",
             name,
-            "--images-per-site",
+            "--patients-per-site",
             "12",
             "--size",
             "24",

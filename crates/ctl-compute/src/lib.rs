@@ -25,6 +25,8 @@
 //! # Ok::<(), ctl_compute::ComputeError>(())
 //! ```
 
+#![warn(clippy::undocumented_unsafe_blocks)]
+
 pub mod allocator;
 mod error;
 // Vector instructions and disjoint writes from several threads need it; each block says why it holds.

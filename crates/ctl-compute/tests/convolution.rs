@@ -515,8 +515,82 @@ fn empty_batches_stay_empty() {
     assert_eq!(y.dims(), [0, 4, 4, 5]);
 }
 
+/// Batch 1, one pixel and odd sizes that the stride does not divide, at channels below, beside and
+/// above a vector's width.
+#[test]
+fn every_width_of_channels() {
+    let conv = ConvOptions::same([3; 3]).with_stride([2; 3]);
+    let back = ConvTransposeOptions::default()
+        .with_stride([2; 3])
+        .with_padding([1; 3]);
+    for channels in [1, 3, 17, 64] {
+        for [depth, height, width] in [[1, 1, 1], [3, 5, 7]] {
+            let volume = sample(&[1, depth, height, width, channels], "x");
+            let vars = [volume, sample(&[channels, channels, 3, 3, 3], "w")];
+            let act = Activation::Identity;
+            check(&|v| conv3d(&v[0], &v[1], None, act, &conv).unwrap(), &vars);
+            check(
+                &|v| conv_transpose3d(&v[0], &v[1], None, act, &back).unwrap(),
+                &vars,
+            );
+            let image = sample(&[1, height, width, channels], "x");
+            let vars = [image, sample(&[channels, channels, 3, 3], "w")];
+            let flat = ConvOptions::same([3; 2]).with_stride([2; 2]);
+            check(&|v| conv2d(&v[0], &v[1], None, act, &flat).unwrap(), &vars);
+            let flat = ConvTransposeOptions::default()
+                .with_stride([2; 2])
+                .with_padding([1; 2]);
+            check(
+                &|v| conv_transpose2d(&v[0], &v[1], None, act, &flat).unwrap(),
+                &vars,
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_volume(
+        sizes in prop::array::uniform3(1usize..5), groups in 1usize..3,
+        channels in (prop::sample::select(vec![1usize, 3]), prop::sample::select(vec![1usize, 2])),
+        kernel in prop::array::uniform3(1usize..4), stride in prop::array::uniform3(1usize..3),
+        padding in prop::array::uniform3(0usize..3), dilation in prop::array::uniform3(1usize..3),
+    ) {
+        let reach = |a: usize| (kernel[a] - 1) * dilation[a] + 1;
+        prop_assume!((0..3).all(|a| sizes[a] + 2 * padding[a] >= reach(a)));
+        let [d, h, w] = sizes;
+        let vars = [
+            sample(&[2, d, h, w, channels.0 * groups], "x"),
+            sample(&[channels.1 * groups, channels.0, kernel[0], kernel[1], kernel[2]], "w"),
+        ];
+        let options = ConvOptions { stride, padding, dilation, groups };
+        check(&|v| conv3d(&v[0], &v[1], None, Activation::Identity, &options).unwrap(), &vars);
+    }
+
+    #[test]
+    fn any_transposed_volume(
+        sizes in prop::array::uniform3(1usize..4), groups in 1usize..3,
+        channels in (prop::sample::select(vec![1usize, 3]), prop::sample::select(vec![1usize, 2])),
+        kernel in prop::array::uniform3(1usize..4), stride in prop::array::uniform3(1usize..4),
+        padding in prop::array::uniform3(0usize..3), dilation in prop::array::uniform3(1usize..3),
+        extra: bool,
+    ) {
+        let output_padding = stride.map(|s| usize::from(extra && s > 1));
+        let full = |a: usize| {
+            (sizes[a] - 1) * stride[a] + (kernel[a] - 1) * dilation[a] + 1 + output_padding[a]
+        };
+        prop_assume!((0..3).all(|a| full(a) > 2 * padding[a]));
+        let [d, h, w] = sizes;
+        let vars = [
+            sample(&[2, d, h, w, channels.0 * groups], "x"),
+            sample(&[channels.0 * groups, channels.1, kernel[0], kernel[1], kernel[2]], "w"),
+        ];
+        let options = ConvTransposeOptions { stride, padding, output_padding, dilation, groups };
+        let act = Activation::Identity;
+        check(&|v| conv_transpose3d(&v[0], &v[1], None, act, &options).unwrap(), &vars);
+    }
 
     #[test]
     fn any_geometry(

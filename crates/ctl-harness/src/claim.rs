@@ -111,9 +111,12 @@ fn refuse_foreign(
 
 /// Why two different runs cannot stand in one table.
 fn difference(stored: &RunSpec, planned: &RunSpec) -> Option<String> {
+    if stored.task != planned.task {
+        return None;
+    }
     let same_cohort = stored.cohort == planned.cohort;
     let same_data = match (&stored.data, &planned.data) {
-        (CohortSpec::Chest { spec: a }, CohortSpec::Chest { spec: b }) => {
+        (CohortSpec::Phantom { spec: a }, CohortSpec::Phantom { spec: b }) => {
             stored.seed != planned.seed || a == b
         }
         (a, b) => a == b,

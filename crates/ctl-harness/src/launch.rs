@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::claim;
-use crate::data::{CohortData, load_chest, load_folder, write_examples};
+use crate::data::{CohortData, load_folder, load_phantom, write_examples};
 use crate::plan::{Origin, Plan, PlannedRun};
 use crate::record::{Record, Status};
 use crate::run::{RunContext, execute};
@@ -118,7 +118,7 @@ pub fn sweep_info(suite: &crate::suite::Suite, plan: &Plan, command: &str) -> Sw
 /// Cohorts by content, loaded once by whoever needs them first.
 #[derive(Default)]
 struct CohortCache {
-    loaded: Mutex<VecDeque<(CohortSpec, Slot)>>,
+    loaded: Mutex<VecDeque<(String, Slot)>>,
 }
 
 /// A cohort that is loaded by one thread while others wait.
@@ -128,11 +128,12 @@ impl CohortCache {
     fn get(&self, run: &PlannedRun) -> Result<Arc<CohortData>> {
         let slot = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, slot)) = loaded.iter().find(|(spec, _)| *spec == run.spec.data) {
+            let content = content_of(run);
+            if let Some((_, slot)) = loaded.iter().find(|(known, _)| *known == content) {
                 slot.clone()
             } else {
                 let slot = Slot::default();
-                loaded.push_back((run.spec.data.clone(), slot.clone()));
+                loaded.push_back((content, slot.clone()));
                 if loaded.len() > COHORTS_IN_MEMORY {
                     loaded.pop_front();
                 }
@@ -162,8 +163,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn load(run: &PlannedRun) -> Result<CohortData> {
     match (&run.origin, &run.spec.data) {
-        (Origin::Folder(folder), _) => load_folder(folder, &run.spec.training),
-        (Origin::Simulated, CohortSpec::Chest { spec }) => load_chest(spec),
+        (Origin::Folder(folder), CohortSpec::Folder { environment, .. }) => {
+            let how = (&run.spec.training, environment.as_deref());
+            load_folder(folder, run.spec.task, how)
+        }
+        (_, CohortSpec::Phantom { spec }) => load_phantom(spec),
         (Origin::Simulated, CohortSpec::Folder { .. }) => Err(HarnessError::Config {
             origin: format!("cohort {}", run.spec.cohort),
             key: "data".into(),
@@ -184,16 +188,22 @@ fn write_pictures(layout: &Layout, plan: &Plan, cohorts: &CohortCache) -> Result
         let content = content_of(run);
         if examples.contents.get(name) != Some(&content) {
             let cohort = cohorts.get(run)?;
-            write_examples(layout, &mut examples, (name, &content), &cohort)?;
+            write_examples(
+                layout,
+                &mut examples,
+                (run.spec.task, name, &content),
+                &cohort,
+            )?;
         }
     }
     Ok(())
 }
 
-/// Hash of everything that the pictures of a run's cohort depend on.
+/// Hash of everything that a run's cohort, as it is loaded, depends on.
 fn content_of(run: &PlannedRun) -> String {
     let training = &run.spec.training;
-    let key = (&run.spec.data, training.size, training.colour);
+    let pixels = (training.size, training.colour, training.channel);
+    let key = (&run.spec.data, run.spec.task, pixels);
     // Numbers and names: they always serialise.
     let text = serde_json::to_string(&key).unwrap_or_default();
     blake3::hash(text.as_bytes()).to_hex().to_string()
@@ -242,7 +252,7 @@ fn summary_of(record: &Record) -> String {
     if record.status == Status::Diverged {
         return "diverged".into();
     }
-    let metric = crate::table::MAIN_METRIC;
+    let metric = crate::task::main_metric(record.spec.task);
     let chosen = record.selections.get(&Selector::TrainingDomain);
     let shown = |value: Option<&f64>| value.map_or("undefined".into(), |v| format!("{v:.3}"));
     let inside = shown(chosen.and_then(|s| s.in_distribution.get(metric)));

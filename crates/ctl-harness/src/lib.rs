@@ -18,6 +18,7 @@ pub mod store;
 pub mod suite;
 pub mod sweep;
 pub mod table;
+pub mod task;
 pub mod vocabulary;
 
 pub use error::{HarnessError, Result};

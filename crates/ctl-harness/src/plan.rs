@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ctl_imaging::discover;
+use ctl_imaging::{MaskRole, discover};
+use ctl_invariance::{LearnsFrom, MethodInfo};
+use ctl_phantom::{PhantomSpec, SiteRole};
 
-use crate::data::{CohortData, load_chest, load_folder};
-use crate::spec::{RunSpec, SPEC_SCHEMA};
-use crate::suite::Suite;
+use crate::data::{Arrangement, CohortData, load_folder, load_phantom, split};
+use crate::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
+use crate::suite::{FolderEntry, SimulatedCohort, Suite};
 use crate::vocabulary::{Protocol, Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
@@ -49,107 +51,53 @@ pub struct Plan {
     pub skipped: Vec<String>,
 }
 
-/// A cohort's name, source and shift while the plan is made.
+/// A cohort of one task while the plan is made.
 struct Entry<'a> {
     name: &'a str,
+    task: Task,
     shift: Shift,
     origin: Origin,
     cohort: Arc<CohortData>,
 }
 
 /// A way of using a cohort: protocol, sources, target.
-type Arrangement = (Protocol, Vec<String>, String);
+type Way = (Protocol, Vec<String>, String);
+
+/// What all parts of planning share.
+struct Planner<'a> {
+    suite: &'a Suite,
+    registry: &'a Registry,
+    plan: Plan,
+}
 
 /// Makes the plan of a suite; `data` is a cohort or a folder of cohorts.
 ///
 /// # Errors
 /// When the suite needs data and none is given or usable, or a method's settings are at fault.
 pub fn plan(suite: &Suite, registry: &Registry, data: Option<&Path>) -> Result<Plan> {
-    let mut plan = Plan::default();
-    for entry in &suite.chest {
-        for seed in 0..suite.seeds {
-            let spec = entry.spec(seed, suite.training.size);
-            // The plan needs the names of the sites, not their images.
-            let small = ctl_phantom::ChestSpec {
-                images_per_site: 1,
-                size: 16,
-                ..spec.clone()
-            };
-            let mut cohort = load_chest(&small)?;
-            cohort.spec = crate::spec::CohortSpec::Chest { spec };
-            let (target, sources) = named_target(&cohort);
-            let entry = Entry {
-                name: &entry.name,
-                shift: entry.shift,
-                origin: Origin::Simulated,
-                cohort: Arc::new(cohort),
-            };
-            let arrangement = (Protocol::NamedTarget, sources, target);
-            add_runs(
-                &mut plan,
-                suite,
-                registry,
-                &entry,
-                &[arrangement],
-                seed..seed + 1,
-            )?;
-        }
+    let mut planner = Planner {
+        suite,
+        registry,
+        plan: Plan::default(),
+    };
+    let cohorts = suite.cohorts()?;
+    for cohort in &cohorts {
+        planner.simulated(cohort)?;
     }
-    if suite.folders.is_some() {
-        plan_folders(&mut plan, suite, registry, data)?;
+    if let Some(folders) = &suite.folders {
+        planner.folders(folders, data, &cohorts)?;
     }
-    if plan.runs.is_empty() {
+    if planner.plan.runs.is_empty() {
         return Err(HarnessError::Config {
             origin: format!("suite {}", suite.name),
             key: "runs".into(),
-            message: format!("nothing to run; left out: {}", plan.skipped.join("; ")),
+            message: format!(
+                "nothing to run; left out: {}",
+                planner.plan.skipped.join("; ")
+            ),
         });
     }
-    Ok(plan)
-}
-
-fn named_target(cohort: &CohortData) -> (String, Vec<String>) {
-    let mut sources = cohort.sites.clone();
-    let target = sources.pop().unwrap_or_default();
-    (target, sources)
-}
-
-fn plan_folders(
-    plan: &mut Plan,
-    suite: &Suite,
-    registry: &Registry,
-    data: Option<&Path>,
-) -> Result<()> {
-    let Some(data) = data else {
-        return Err(HarnessError::Config {
-            origin: format!("suite {}", suite.name),
-            key: "folders".into(),
-            message: "this suite needs --data DIR: one cohort, or a folder of cohorts".into(),
-        });
-    };
-    let found = discover(data)?;
-    for (folder, reason) in found.skipped {
-        plan.skipped.push(format!("{}: {reason}", shown(&folder)));
-    }
-    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for folder in found.cohorts {
-        let opened = ctl_imaging::Cohort::open(&folder)?;
-        let chest = suite.chest.iter().any(|c| c.name == opened.name());
-        let twin = named.insert(opened.name().to_owned(), folder.clone());
-        if let Some(twin) = twin.or(chest.then(|| PathBuf::from("the suite"))) {
-            return Err(HarnessError::Data {
-                path: folder,
-                message: format!(
-                    "is named {:?} like {}; results are told apart by name, so set another \
-                     `name` in cohort.toml",
-                    opened.name(),
-                    twin.display()
-                ),
-            });
-        }
-        plan_folder(plan, suite, registry, (&folder, &opened))?;
-    }
-    Ok(())
+    Ok(planner.plan)
 }
 
 fn shown(folder: &Path) -> String {
@@ -157,145 +105,334 @@ fn shown(folder: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn plan_folder(
-    plan: &mut Plan,
-    suite: &Suite,
-    registry: &Registry,
-    (folder, opened): (&Path, &ctl_imaging::Cohort),
-) -> Result<()> {
-    let Some(folders) = &suite.folders else {
-        return Ok(());
-    };
-    if !opened.tasks().contains(&Task::Classification) {
-        let tasks: Vec<&str> = opened.tasks().iter().map(|t| t.as_str()).collect();
-        plan.skipped.push(format!(
-            "{}: its tasks are {}; this suite runs classification",
-            opened.name(),
-            tasks.join(", ")
-        ));
-        return Ok(());
-    }
-    let cohort = Arc::new(load_folder(folder, &suite.training)?);
-    let sites = usable_sites(&cohort, folders.min_per_class);
-    if sites.len() < 2 {
-        plan.skipped.push(format!(
-            "{}: {} of its {} sites have {} images of every class; two are needed to transfer",
-            opened.name(),
-            sites.len(),
-            cohort.sites.len(),
-            folders.min_per_class
-        ));
-    }
-    let arrangements: Vec<Arrangement> = match sites[..] {
-        [] => return Ok(()),
-        [site] => {
-            let name = cohort.sites[site].clone();
-            vec![(Protocol::SingleSite, vec![name.clone()], name)]
+impl Planner<'_> {
+    fn simulated(&mut self, cohort: &SimulatedCohort) -> Result<()> {
+        for seed in 0..self.suite.seeds {
+            let spec = PhantomSpec {
+                seed,
+                ..cohort.spec.clone()
+            };
+            // The plan needs the names of the sites, not their patients.
+            let mut data = load_phantom(&PhantomSpec {
+                patients_per_site: 1,
+                ..spec.clone()
+            })?;
+            data.spec = CohortSpec::Phantom { spec };
+            let named = |role: SiteRole| -> Vec<String> {
+                let sites = data.sites_for(role).into_iter();
+                sites.map(|site| data.sites[site].clone()).collect()
+            };
+            let target = named(SiteRole::Target).concat();
+            let way = (Protocol::NamedTarget, named(SiteRole::Source), target);
+            let entry = Entry {
+                name: &cohort.name,
+                task: cohort.task,
+                shift: cohort.shift,
+                origin: Origin::Simulated,
+                cohort: Arc::new(data),
+            };
+            self.add_runs(&entry, &[way], seed..seed + 1)?;
         }
-        _ => folders
-            .protocols
-            .iter()
-            .flat_map(|&protocol| arrange(protocol, &cohort, &sites))
-            .collect(),
-    };
-    let entry = Entry {
-        name: opened.name(),
-        shift: folders.shift,
-        origin: Origin::Folder(folder.to_path_buf()),
-        cohort,
-    };
-    add_runs(plan, suite, registry, &entry, &arrangements, 0..suite.seeds)
-}
-
-/// Sites with enough images of every class, the largest (by its rarest class) first.
-fn usable_sites(cohort: &CohortData, least: usize) -> Vec<usize> {
-    let rarest = |site: usize| cohort.class_counts(site).into_iter().min().unwrap_or(0);
-    let mut sites: Vec<usize> = (0..cohort.sites.len())
-        .filter(|&s| rarest(s) >= least)
-        .collect();
-    sites.sort_by_key(|&site| (std::cmp::Reverse(rarest(site)), site));
-    sites
-}
-
-fn arrange(protocol: Protocol, cohort: &CohortData, sites: &[usize]) -> Vec<Arrangement> {
-    let name = |site: usize| cohort.sites[site].clone();
-    if protocol == Protocol::SiteLabelMixture {
-        let [first, second] = [sites[0], sites[1]];
-        let pairs = [[first, second], [second, first]];
-        return pairs
-            .into_iter()
-            .flat_map(|pair| pair.map(|target| (protocol, pair.map(name).to_vec(), name(target))))
-            .collect();
+        Ok(())
     }
-    sites
-        .iter()
-        .map(|&target| {
-            let sources = sites
-                .iter()
-                .filter(|&&s| s != target)
-                .map(|&s| name(s))
-                .collect();
-            (protocol, sources, name(target))
-        })
-        .collect()
-}
 
-fn add_runs(
-    plan: &mut Plan,
-    suite: &Suite,
-    registry: &Registry,
-    entry: &Entry<'_>,
-    arrangements: &[Arrangement],
-    seeds: std::ops::Range<u64>,
-) -> Result<()> {
-    for id in &suite.methods {
-        let method = registry.get(id)?;
-        if method.info().needs.oracle_view && entry.origin != Origin::Simulated {
-            let note = format!("{id} on {}: no images without the shortcut", entry.name);
-            if !plan.skipped.contains(&note) {
-                plan.skipped.push(note);
+    fn folders(
+        &mut self,
+        folders: &FolderEntry,
+        data: Option<&Path>,
+        simulated: &[SimulatedCohort],
+    ) -> Result<()> {
+        let Some(data) = data else {
+            return Err(HarnessError::Config {
+                origin: format!("suite {}", self.suite.name),
+                key: "folders".into(),
+                message: "this suite needs --data DIR: one cohort, or a folder of cohorts".into(),
+            });
+        };
+        let found = discover(data)?;
+        for (folder, reason) in found.skipped {
+            self.skip(format!("{}: {reason}", shown(&folder)));
+        }
+        let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for folder in found.cohorts {
+            let opened = ctl_imaging::Cohort::open(&folder)?;
+            let taken = simulated.iter().any(|c| c.name == opened.name());
+            let twin = named.insert(opened.name().to_owned(), folder.clone());
+            if let Some(twin) = twin.or(taken.then(|| PathBuf::from("the suite"))) {
+                return Err(HarnessError::Data {
+                    path: folder,
+                    message: format!(
+                        "is named {:?} like {}; results are told apart by name, so set another \
+                         `name` in cohort.toml",
+                        opened.name(),
+                        twin.display()
+                    ),
+                });
             }
-            continue;
+            self.folder(folders, (&folder, &opened))?;
         }
-        for (protocol, sources, target) in arrangements {
-            for seed in seeds.clone() {
-                for draw in 0..suite.draws {
-                    let (settings, training) = drawn(suite, method, seed, draw)?;
-                    plan.runs.push(PlannedRun {
-                        origin: entry.origin.clone(),
-                        spec: RunSpec {
-                            schema: SPEC_SCHEMA,
-                            method: id.clone(),
-                            settings,
-                            task: Task::Classification,
-                            cohort: entry.name.to_owned(),
-                            data: entry.cohort.spec.clone(),
-                            shift: entry.shift,
-                            protocol: *protocol,
-                            sources: sources.clone(),
-                            target: target.clone(),
-                            seed,
-                            draw,
-                            training,
-                        },
-                    });
+        Ok(())
+    }
+
+    fn skip(&mut self, note: String) {
+        if !self.plan.skipped.contains(&note) {
+            self.plan.skipped.push(note);
+        }
+    }
+
+    /// Every task that the cohort has and the suite runs.
+    fn folder(
+        &mut self,
+        folders: &FolderEntry,
+        (folder, opened): (&Path, &ctl_imaging::Cohort),
+    ) -> Result<()> {
+        let mut some = false;
+        for &task in folders.tasks.iter().filter(|t| opened.tasks().contains(t)) {
+            some = true;
+            self.folder_task(folders, (folder, opened, None), task)?;
+            let columns = folders.environment_columns.iter();
+            for column in columns.filter(|column| opened.columns().contains(column)) {
+                self.folder_task(folders, (folder, opened, Some(column)), task)?;
+            }
+        }
+        if !some {
+            let list = |tasks: &[Task]| -> String {
+                let names: Vec<&str> = tasks.iter().map(|t| t.as_str()).collect();
+                names.join(", ")
+            };
+            self.skip(format!(
+                "{}: its tasks are {}; this suite runs {}",
+                opened.name(),
+                list(opened.tasks()),
+                list(&folders.tasks)
+            ));
+        }
+        Ok(())
+    }
+
+    fn folder_task(
+        &mut self,
+        folders: &FolderEntry,
+        (folder, opened, column): (&Path, &ctl_imaging::Cohort, Option<&String>),
+        task: Task,
+    ) -> Result<()> {
+        let name = match column {
+            Some(column) => format!("{} by {column}", opened.name()),
+            None => opened.name().to_owned(),
+        };
+        let training = self.suite.training_of(task);
+        let environment = column.map(String::as_str);
+        let cohort = match load_folder(folder, task, (&training, environment)) {
+            Ok(cohort) => Arc::new(cohort),
+            // Tasks are guessed from columns where a cohort does not name them.
+            Err(HarnessError::Data { message, .. }) => {
+                self.skip(format!("{name}: {message}"));
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let sites = usable_sites(&cohort, task, folders);
+        if sites.len() < 2 && column.is_none() {
+            let needed = match task {
+                Task::Classification | Task::Multimodal => {
+                    format!("{} images of every class", folders.min_per_class)
+                }
+                _ => format!("{} patients", folders.min_patients),
+            };
+            self.skip(format!(
+                "{name}, {}: {} of its {} sites have {needed}; two are needed to transfer",
+                task.as_str(),
+                sites.len(),
+                cohort.sites.len(),
+            ));
+        }
+        let ways: Vec<Way> = match sites[..] {
+            [] => return Ok(()),
+            [_] if column.is_some() => return Ok(()),
+            [site] => {
+                let name = cohort.sites[site].clone();
+                vec![(Protocol::SingleSite, vec![name.clone()], name)]
+            }
+            _ => folders
+                .protocols
+                .iter()
+                .flat_map(|&protocol| ways(protocol, task, &cohort, &sites))
+                .collect(),
+        };
+        for way in ways {
+            let shift = match way.0 {
+                Protocol::SecondObserver => Shift::Annotation,
+                _ if column.is_some() => Shift::Acquisition,
+                _ => folders.shift,
+            };
+            let entry = Entry {
+                name: &name,
+                task,
+                shift,
+                origin: Origin::Folder(folder.to_path_buf()),
+                cohort: Arc::clone(&cohort),
+            };
+            self.add_if_divisible(&entry, way)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the runs of a way of using a cohort, unless its patients cannot be divided so.
+    fn add_if_divisible(&mut self, entry: &Entry<'_>, way: Way) -> Result<()> {
+        for seed in 0..self.suite.seeds {
+            let arrangement = Arrangement {
+                task: entry.task,
+                protocol: way.0,
+                sources: &way.1,
+                target: &way.2,
+                seed,
+                learns_from: LearnsFrom::Sources,
+            };
+            if let Err(HarnessError::Config { message, .. }) = split(&entry.cohort, &arrangement) {
+                let (task, target) = (entry.task.as_str(), &way.2);
+                self.skip(format!(
+                    "{}, {task}, target {target}: {message}",
+                    entry.name
+                ));
+                return Ok(());
+            }
+        }
+        self.add_runs(entry, &[way], 0..self.suite.seeds)
+    }
+
+    fn add_runs(
+        &mut self,
+        entry: &Entry<'_>,
+        ways: &[Way],
+        seeds: std::ops::Range<u64>,
+    ) -> Result<()> {
+        let suite = self.suite;
+        let base = suite.training_of(entry.task);
+        for id in suite.methods_of(entry.task) {
+            let method = self.registry.get(id)?;
+            if let Some(why) = unsuited(method.info(), entry) {
+                self.skip(format!("{id} on {}: {why}", entry.name));
+                continue;
+            }
+            for (protocol, sources, target) in ways {
+                for seed in seeds.clone() {
+                    for draw in 0..suite.draws {
+                        let (settings, training) = drawn(suite, &base, method, (seed, draw))?;
+                        self.plan.runs.push(PlannedRun {
+                            origin: entry.origin.clone(),
+                            spec: RunSpec {
+                                schema: SPEC_SCHEMA,
+                                method: id.clone(),
+                                settings,
+                                task: entry.task,
+                                cohort: entry.name.to_owned(),
+                                data: entry.cohort.spec.clone(),
+                                shift: entry.shift,
+                                protocol: *protocol,
+                                sources: sources.clone(),
+                                target: target.clone(),
+                                seed,
+                                draw,
+                                training,
+                            },
+                        });
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Why a method cannot be run on a cohort, where it cannot.
+fn unsuited(info: &MethodInfo, entry: &Entry<'_>) -> Option<&'static str> {
+    let labels = matches!(entry.task, Task::Classification | Task::Multimodal);
+    let phantom = entry.cohort.spec.phantom();
+    let needs = info.needs;
+    match needs.learns_from {
+        _ if needs.class_probabilities && !labels => {
+            Some("it corrects class probabilities of images")
+        }
+        _ if needs.oracle_view && phantom.is_none() => Some("no images without the shortcut"),
+        LearnsFrom::TrueFactors if phantom.is_none() => Some("true factors are not known"),
+        LearnsFrom::TrueFactors if entry.task != Task::Classification => {
+            Some("the best predictor is known for labels from images alone")
+        }
+        LearnsFrom::UnconfoundedSources if phantom.is_none_or(|p| p.dials.confounding <= 0.0) => {
+            Some("nothing ties site and label together that could be cut")
+        }
+        _ => None,
+    }
+}
+
+/// Sites with enough images of every class, or enough patients, the largest first.
+fn usable_sites(cohort: &CohortData, task: Task, folders: &FolderEntry) -> Vec<usize> {
+    let size = |site: usize| match task {
+        Task::Classification | Task::Multimodal => {
+            cohort.class_counts(site).into_iter().min().unwrap_or(0)
+        }
+        _ => cohort.patients(site),
+    };
+    let least = match task {
+        Task::Classification | Task::Multimodal => folders.min_per_class,
+        _ => folders.min_patients,
+    };
+    let mut sites: Vec<usize> = (0..cohort.sites.len())
+        .filter(|&site| size(site) >= least)
+        .collect();
+    sites.sort_by_key(|&site| (std::cmp::Reverse(size(site)), site));
+    sites
+}
+
+/// The ways in which a protocol uses the sites of a cohort; none where it does not suit the task.
+fn ways(protocol: Protocol, task: Task, cohort: &CohortData, sites: &[usize]) -> Vec<Way> {
+    let name = |site: usize| cohort.sites[site].clone();
+    let labels = matches!(task, Task::Classification | Task::Multimodal);
+    match protocol {
+        Protocol::SiteLabelMixture if labels => {
+            let [first, second] = [sites[0], sites[1]];
+            let pairs = [[first, second], [second, first]];
+            pairs
+                .into_iter()
+                .flat_map(|pair| {
+                    pair.map(|target| (protocol, pair.map(name).to_vec(), name(target)))
+                })
+                .collect()
+        }
+        Protocol::SecondObserver if task == Task::Segmentation => {
+            let observed = |site: &&usize| {
+                let mut samples =
+                    (0..cohort.samples.len()).filter(|&s| cohort.samples[s].site == **site);
+                samples.any(|s| cohort.images.has_mask(s, MaskRole::SecondObserver))
+            };
+            let targets = sites.iter().filter(observed);
+            let all: Vec<String> = sites.iter().map(|&site| name(site)).collect();
+            targets
+                .map(|&site| (protocol, all.clone(), name(site)))
+                .collect()
+        }
+        Protocol::LeaveOneSiteOut => sites
+            .iter()
+            .map(|&target| {
+                let others = sites.iter().filter(|&&site| site != target);
+                let sources = others.map(|&site| name(site)).collect();
+                (protocol, sources, name(target))
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Settings of a draw: the suite's for draw 0; for later ones whatever the method's search space
 /// varies and the suite does not fix, each setting from a stream of its own.
 fn drawn(
     suite: &Suite,
+    base: &Training,
     method: &dyn ctl_invariance::Method,
-    seed: u64,
-    draw: u64,
-) -> Result<(serde_json::Value, crate::spec::Training)> {
+    (seed, draw): (u64, u64),
+) -> Result<(serde_json::Value, Training)> {
     let mut settings = suite.settings_of(method.info().id);
-    let mut training = suite.training.clone();
+    let mut training = base.clone();
     if draw > 0 {
         for dimension in method.search_space() {
             let value = dimension.sample(seed, method.info().id, draw);

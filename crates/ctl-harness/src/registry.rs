@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ctl_invariance::methods::bbse::BbseConfig;
 use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
+use ctl_invariance::methods::em::EmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
 use ctl_invariance::methods::irm::IrmConfig;
@@ -11,7 +13,9 @@ use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
-use ctl_invariance::methods::{coral, dann, erm, group_dro, irm, mixup, mm_rex, mmd, v_rex};
+use ctl_invariance::methods::{
+    bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+};
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
 
@@ -45,6 +49,9 @@ impl Registry {
         let methods: Vec<Box<dyn Method>> = vec![
             Box::new(Configured::<ErmConfig>::new(erm::INFO)),
             Box::new(Configured::<ErmConfig>::new(erm::ORACLE_INFO)),
+            Box::new(Configured::<ErmConfig>::new(reference::TARGET_INFO)),
+            Box::new(Configured::<ErmConfig>::new(reference::UNCONFOUNDED_INFO)),
+            Box::new(Configured::<ErmConfig>::new(reference::BAYES_INFO)),
             Box::new(Configured::<IrmConfig>::new(irm::INFO)),
             Box::new(Configured::<VRexConfig>::new(v_rex::INFO)),
             Box::new(Configured::<MmRexConfig>::new(mm_rex::INFO)),
@@ -55,6 +62,8 @@ impl Registry {
             Box::new(Configured::<DannConfig>::new(dann::INFO)),
             Box::new(Configured::<DannConfig>::new(dann::TARGET_INFO)),
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
+            Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
+            Box::new(Configured::<EmConfig>::new(em::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -120,6 +129,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 12);
+        assert_eq!(registry.iter().count(), 17);
     }
 }

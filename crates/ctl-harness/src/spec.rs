@@ -1,31 +1,44 @@
 //! The fully resolved description of one run.
 
 use ctl_nets::Architecture;
-use ctl_phantom::ChestSpec;
+use ctl_phantom::PhantomSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::vocabulary::{Protocol, Shift, Task};
 
 /// Version of the layout of `spec.json`.
-pub const SPEC_SCHEMA: u32 = 1;
+pub const SPEC_SCHEMA: u32 = 2;
 
 /// Where the images come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CohortSpec {
-    /// Simulated chest films.
-    Chest {
+    /// A simulated cohort.
+    Phantom {
         /// The simulator's settings, the size of the images among them.
-        spec: ChestSpec,
+        spec: PhantomSpec,
     },
     /// A cohort on disk; the path is not part of the specification, its content is.
     Folder {
         /// Hash of manifest, configuration and every file that the manifest names.
         hash: String,
+        /// The column whose values are the environments, where it is not `site`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment: Option<String>,
     },
 }
 
-/// How a network is trained; the same for every method of a suite.
+impl CohortSpec {
+    /// The simulator's settings, where the cohort is simulated.
+    pub fn phantom(&self) -> Option<&PhantomSpec> {
+        match self {
+            Self::Phantom { spec } => Some(spec),
+            Self::Folder { .. } => None,
+        }
+    }
+}
+
+/// How a network is trained; the same for every method of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Training {
@@ -35,6 +48,10 @@ pub struct Training {
     pub size: usize,
     /// Images in colour.
     pub colour: bool,
+    /// The one channel of coloured images that is used, 0 to 2; without it, grey images are made
+    /// of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<usize>,
     /// Steps, at least 1.
     pub steps: u64,
     /// Images per environment and step, at least 1.
@@ -49,6 +66,55 @@ pub struct Training {
     pub flip: bool,
     /// Largest shift of training images in pixels, random in both directions.
     pub translate: usize,
+    /// What reconstruction is given.
+    pub undersampling: Undersampling,
+    /// How anomalies are scored.
+    pub anomaly_score: AnomalyScore,
+    /// Share of training patients whose attributes are hidden, 0 to 1, so that a multimodal
+    /// network can do without them.
+    pub attribute_dropout: f64,
+}
+
+/// Which columns of k-space are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Undersampling {
+    /// Columns over measured columns, at least 1.
+    pub acceleration: f64,
+    /// Share of the columns that lie in the middle and are all measured, above 0, at most 1.
+    pub centre_fraction: f64,
+    /// How the other columns are chosen.
+    pub pattern: SamplingPattern,
+}
+
+impl Default for Undersampling {
+    fn default() -> Self {
+        Self {
+            acceleration: 4.0,
+            centre_fraction: 0.08,
+            pattern: SamplingPattern::Random,
+        }
+    }
+}
+
+/// How columns of k-space outside the middle are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SamplingPattern {
+    /// Each with the same probability.
+    Random,
+    /// At equal distances.
+    Equispaced,
+}
+
+/// What makes an image anomalous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnomalyScore {
+    /// It is reconstructed badly.
+    Residual,
+    /// Its features are unlikely among those of normal images, place by place.
+    FeatureDensity,
 }
 
 impl Default for Training {
@@ -57,6 +123,7 @@ impl Default for Training {
             network: Architecture::SmallCnn,
             size: 48,
             colour: false,
+            channel: None,
             steps: 300,
             batch_size: 32,
             learning_rate: 1e-3,
@@ -64,6 +131,9 @@ impl Default for Training {
             evaluate_every: 60,
             flip: false,
             translate: 0,
+            undersampling: Undersampling::default(),
+            anomaly_score: AnomalyScore::Residual,
+            attribute_dropout: 0.2,
         }
     }
 }
@@ -115,7 +185,8 @@ impl RunSpec {
 
     /// The cell of the table that the run belongs to.
     pub fn cell(&self) -> String {
-        format!("{} / {} / {}", self.cohort, self.protocol, self.target)
+        let (task, cohort) = (self.task.as_str(), &self.cohort);
+        format!("{task} / {cohort} / {} / {}", self.protocol, self.target)
     }
 
     /// The key of the random streams that all methods of a cell share: splits and batches do not

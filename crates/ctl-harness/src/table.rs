@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::record::{Metrics, Record, Selection, Status, number};
 use crate::registry::Registry;
-use crate::vocabulary::{Protocol, Selector, Shift, Task};
+use crate::task::{chance, main_metric};
+use crate::vocabulary::{Protocol, Selector, Shift, TASKS, Task};
 
 /// A mean over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -74,16 +75,17 @@ pub struct Line {
     pub in_distribution: BTreeMap<String, Estimate>,
     /// Metrics on the target's scored patients.
     pub target: BTreeMap<String, Estimate>,
-    /// Target metrics of the single seeds, in seed order, of the task's main metric.
+    /// Target figures of the single seeds, in seed order, by the task's main metric.
     pub target_by_seed: Vec<f64>,
     /// Runs that diverged.
     pub diverged: usize,
     /// Seeds without any checkpoint because every draw diverged before its first evaluation; each
-    /// enters the main metric as [`CHANCE`], since leaving it out would flatter the method. Other
+    /// enters the main metric as [`chance`], since leaving it out would flatter the method. Other
     /// metrics lack these seeds.
     pub at_chance: usize,
-    /// Some seed scores fewer than [`LEAST_PER_CLASS`] target samples of a class: the figures say
-    /// too little to enter means, tests and ranks over cells.
+    /// Some seed scores fewer than [`LEAST_PER_CLASS`] target samples of a class, or fewer than
+    /// [`LEAST_IMAGES`] in tasks without classes: the figures say too little to enter means, tests
+    /// and ranks over cells.
     pub few_samples: bool,
     /// What a reader must know.
     pub notes: Vec<String>,
@@ -91,28 +93,41 @@ pub struct Line {
     pub target_by_class: Vec<usize>,
     /// Main metric under the oracle minus under this selector (0 for the oracle itself).
     pub regret: Option<f64>,
+    /// Main metric of the reference that was trained on the target minus that of this method, mean
+    /// over the seeds of both; absent where there is no such reference.
+    pub gap_to_target_trained: Option<f64>,
+    /// The same to the Bayes predictor.
+    pub gap_to_bayes: Option<f64>,
+}
+
+impl Line {
+    /// The metric that the line is compared by.
+    pub fn main_metric(&self) -> &'static str {
+        main_metric(self.cell.task)
+    }
 }
 
 /// All lines of a sweep, by cell, method and selector.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
-    /// Name of the metric that lines are compared by.
-    pub main_metric: &'static str,
     /// The lines.
     pub lines: Vec<Line>,
 }
-
-/// The metric that the tasks so far are compared by.
-pub const MAIN_METRIC: &str = "auroc";
-
-/// What a ranking without information scores by the main metric.
-pub const CHANCE: f64 = 0.5;
 
 /// Fewest scored target samples of every class for a cell to enter means, tests and ranks.
 ///
 /// With fewer than ten of a class a single sample can move the AUROC by more than 0.1, which is
 /// more than most methods differ by.
 pub const LEAST_PER_CLASS: usize = 10;
+
+/// Fewest scored target images for a cell of a task without classes to enter means, tests and
+/// ranks.
+pub const LEAST_IMAGES: usize = 5;
+
+/// The reference that was trained on the target.
+const TARGET_TRAINED: &str = "erm-target";
+/// The reference that knows the true factors.
+const BAYES: &str = "bayes";
 
 type Key = (Cell, String);
 
@@ -132,20 +147,33 @@ impl Table {
             };
             let few_samples = few[cell];
             let oracle = chosen(records, Selector::TargetOracle);
+            let reference = |method: &str, selector| {
+                let key = (cell.clone(), method.to_owned());
+                groups.get(&key).map(|records| chosen(records, selector))
+            };
             for &selector in Selector::ALL {
                 let seeds = chosen(records, selector);
                 let mut line = line_of(cell, records, &seeds, selector);
                 line.family = entry.info().family;
                 line.role = entry.info().role;
-                line.regret = regret(&oracle, &seeds);
+                let metric = main_metric(cell.task);
+                line.regret = regret(metric, &oracle, &seeds);
+                let gap = |method: &str| {
+                    reference(method, selector).and_then(|best| regret(metric, &best, &seeds))
+                };
+                line.gap_to_target_trained = gap(TARGET_TRAINED);
+                line.gap_to_bayes = gap(BAYES);
                 line.few_samples = few_samples;
                 lines.push(line);
             }
         }
-        Self {
-            main_metric: MAIN_METRIC,
-            lines,
-        }
+        Self { lines }
+    }
+
+    /// The tasks that have lines, in the order of the documentation.
+    pub fn tasks(&self) -> Vec<Task> {
+        let has = |task: &Task| self.lines.iter().any(|line| line.cell.task == *task);
+        TASKS.into_iter().filter(has).collect()
     }
 
     /// The cells, in order.
@@ -187,28 +215,35 @@ fn cells_with_few_samples(records: &[Record]) -> BTreeMap<Cell, bool> {
     let mut few = BTreeMap::new();
     for record in records {
         let counts = &record.counts.target_by_class;
-        *few.entry(cell_of(record)).or_insert(false) |=
-            counts.iter().any(|&count| count < LEAST_PER_CLASS);
+        let is_few = match record.spec.task {
+            Task::Segmentation | Task::Reconstruction => record.counts.target < LEAST_IMAGES,
+            _ => counts.iter().any(|&count| count < LEAST_PER_CLASS),
+        };
+        *few.entry(cell_of(record)).or_insert(false) |= is_few;
     }
     few
 }
 
-/// What stands for a run that left no checkpoint.
-static WITHOUT_CHECKPOINT: LazyLock<Selection> = LazyLock::new(|| {
-    let chance = || Metrics::from([(MAIN_METRIC.to_owned(), CHANCE)]);
-    Selection {
-        step: 0,
-        score: f64::NEG_INFINITY,
-        in_distribution: chance(),
-        target: chance(),
-    }
+/// What stands for a run that left no checkpoint, by task.
+static WITHOUT_CHECKPOINT: LazyLock<BTreeMap<Task, Selection>> = LazyLock::new(|| {
+    let without = |task: Task| {
+        let at_chance = || Metrics::from([(main_metric(task).to_owned(), chance(task))]);
+        Selection {
+            step: 0,
+            score: f64::NEG_INFINITY,
+            in_distribution: at_chance(),
+            target: at_chance(),
+        }
+    };
+    TASKS.map(|task| (task, without(task))).into()
 });
 
 /// A record's selection; chance where the run diverged before its first evaluation.
 fn selection_of(record: &Record, selector: Selector) -> Option<&Selection> {
     let diverged = record.status == Status::Diverged && record.selections.is_empty();
     let kept = record.selections.get(&selector);
-    kept.or_else(|| diverged.then(|| &*WITHOUT_CHECKPOINT))
+    let without = || WITHOUT_CHECKPOINT.get(&record.spec.task);
+    kept.or_else(|| diverged.then(without).flatten())
 }
 
 /// By seed, the selection of the draw that the selector prefers; the first draw wins a tie.
@@ -237,12 +272,13 @@ fn chosen<'a>(records: &[&'a Record], selector: Selector) -> Chosen<'a> {
 
 type Chosen<'a> = BTreeMap<u64, &'a Selection>;
 
-fn regret(oracle: &Chosen<'_>, seeds: &Chosen<'_>) -> Option<f64> {
+/// Mean difference of the target's main metric over the seeds of both.
+fn regret(metric: &str, oracle: &Chosen<'_>, seeds: &Chosen<'_>) -> Option<f64> {
     let gaps: Vec<f64> = oracle
         .iter()
         .filter_map(|(seed, best)| {
-            let best = best.target.get(MAIN_METRIC)?;
-            Some(best - seeds.get(seed)?.target.get(MAIN_METRIC)?)
+            let best = best.target.get(metric)?;
+            Some(best - seeds.get(seed)?.target.get(metric)?)
         })
         .collect();
     Estimate::of(&gaps).map(|e| e.mean)
@@ -258,7 +294,7 @@ fn line_of(cell: &Cell, records: &[&Record], seeds: &Chosen<'_>, selector: Selec
         .count();
     let by_seed = seeds
         .values()
-        .filter_map(|s| s.target.get(MAIN_METRIC).copied());
+        .filter_map(|s| s.target.get(main_metric(cell.task)).copied());
     Line {
         cell: cell.clone(),
         method: records[0].spec.method.clone(),
@@ -271,12 +307,14 @@ fn line_of(cell: &Cell, records: &[&Record], seeds: &Chosen<'_>, selector: Selec
         diverged,
         at_chance: seeds
             .values()
-            .filter(|s| std::ptr::eq(**s, LazyLock::force(&WITHOUT_CHECKPOINT)))
+            .filter(|s| s.score == f64::NEG_INFINITY && s.step == 0)
             .count(),
         few_samples: false,
         notes,
         target_by_class: records[0].counts.target_by_class.clone(),
         regret: None,
+        gap_to_target_trained: None,
+        gap_to_bayes: None,
     }
 }
 

@@ -38,6 +38,9 @@ pub enum Protocol {
     SiteLabelMixture,
     /// The cohort has one usable site: other patients of it are the target, and nothing moves.
     SingleSite,
+    /// Training sees the first observer's masks; the target is other patients of a site, scored by
+    /// the second observer.
+    SecondObserver,
 }
 
 /// Which checkpoint and draw stand for a method.
@@ -94,6 +97,7 @@ named!(Shift, "shift", [
 named!(Protocol, "protocol", [
     NamedTarget => "named-target", LeaveOneSiteOut => "leave-one-site-out",
     SiteLabelMixture => "site-label-mixture", SingleSite => "single-site",
+    SecondObserver => "second-observer",
 ]);
 named!(Selector, "selector", [
     TrainingDomain => "training-domain", TargetOracle => "target-oracle",

@@ -9,12 +9,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ctl_harness::Registry;
-use ctl_harness::data::{CohortData, Part, Parts, load_folder, split};
+use ctl_harness::data::{Arrangement, CohortData, Part, Parts, load_folder, split};
 use ctl_harness::plan::plan;
 use ctl_harness::spec::Training;
 use ctl_harness::suite::Suite;
-use ctl_harness::vocabulary::Protocol;
+use ctl_harness::vocabulary::{Protocol, Task};
 use ctl_imaging::Raster;
+use ctl_invariance::LearnsFrom;
 
 const SITES: [&str; 3] = ["east", "north", "west"];
 const PATIENTS: usize = 40;
@@ -42,7 +43,12 @@ fn write_cohort(folder: &Path, name: &str, rows: &[Row]) {
 fn load(rows: &[Row]) -> CohortData {
     let folder = tempfile::tempdir().unwrap();
     write_cohort(folder.path(), "cohort", rows);
-    load_folder(folder.path(), &Training::default()).unwrap()
+    load_folder(
+        folder.path(),
+        Task::Classification,
+        (&Training::default(), None),
+    )
+    .unwrap()
 }
 
 /// Two images of every patient; the patients of a site, or the same people everywhere.
@@ -61,6 +67,23 @@ fn rows(same_people: bool, split: impl Fn(usize) -> &'static str) -> Vec<Row> {
         }
     }
     rows
+}
+
+fn divided(
+    cohort: &CohortData,
+    protocol: Protocol,
+    (sources, target): (&[String], &str),
+    seed: u64,
+) -> Parts {
+    let arrangement = Arrangement {
+        task: Task::Classification,
+        protocol,
+        sources,
+        target,
+        seed,
+        learns_from: LearnsFrom::Sources,
+    };
+    split(cohort, &arrangement).unwrap()
 }
 
 fn patients<'a>(
@@ -98,17 +121,21 @@ fn nobody_is_seen_and_scored_whoever_travels() {
         let cohort = load(&rows(same_people, |_| ""));
         for seed in 0..10 {
             let sources = names(&["east", "north"]);
-            let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", seed).unwrap();
+            let parts = divided(&cohort, Protocol::LeaveOneSiteOut, (&sources, "west"), seed);
             assert_apart(&cohort, &parts);
             assert!(parts.validation.iter().all(|part| !part.samples.is_empty()));
             assert_eq!(parts.notes.len(), usize::from(same_people));
             for target in ["east", "north"] {
-                let parts =
-                    split(&cohort, Protocol::SiteLabelMixture, &sources, target, seed).unwrap();
+                let parts = divided(
+                    &cohort,
+                    Protocol::SiteLabelMixture,
+                    (&sources, target),
+                    seed,
+                );
                 assert_apart(&cohort, &parts);
             }
             let own = names(&["east"]);
-            let parts = split(&cohort, Protocol::SingleSite, &own, "east", seed).unwrap();
+            let parts = divided(&cohort, Protocol::SingleSite, (&own, "east"), seed);
             assert_apart(&cohort, &parts);
         }
     }
@@ -120,7 +147,7 @@ fn nothing_is_left_out_of_a_source() {
     for same_people in [false, true] {
         let cohort = load(&rows(same_people, |_| ""));
         let sources = names(&["east", "north"]);
-        let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", 3).unwrap();
+        let parts = divided(&cohort, Protocol::LeaveOneSiteOut, (&sources, "west"), 3);
         let all = parts
             .train
             .iter()
@@ -142,7 +169,7 @@ fn a_prescribed_split_is_kept_and_what_it_lacks_is_cut_out_of_train() {
     };
     let cohort = load(&rows(false, fifths));
     let sources = names(&["east", "north"]);
-    let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", 0).unwrap();
+    let parts = divided(&cohort, Protocol::LeaveOneSiteOut, (&sources, "west"), 0);
     assert_apart(&cohort, &parts);
     for (part, site) in parts.in_distribution.iter().zip(["east", "north"]) {
         let expected: BTreeSet<String> = (0..PATIENTS)
@@ -162,7 +189,7 @@ fn a_whole_prescribed_split_is_kept_as_it_is() {
     let split_of = |patient: usize| ["train", "train", "val", "test"][patient % 4];
     let cohort = load(&rows(false, split_of));
     let sources = names(&["east"]);
-    let parts = split(&cohort, Protocol::LeaveOneSiteOut, &sources, "west", 0).unwrap();
+    let parts = divided(&cohort, Protocol::LeaveOneSiteOut, (&sources, "west"), 0);
     let count = |part: &Part| part.samples.len();
     let counts = [
         &parts.train[0],
@@ -230,9 +257,13 @@ fn an_exchanged_image_of_equal_length_is_other_data() {
     let folder = tempfile::tempdir().unwrap();
     write_cohort(folder.path(), "cohort", &rows(false, |_| ""));
     let spec = || {
-        load_folder(folder.path(), &Training::default())
-            .unwrap()
-            .spec
+        load_folder(
+            folder.path(),
+            Task::Classification,
+            (&Training::default(), None),
+        )
+        .unwrap()
+        .spec
     };
     let before = spec();
     let image = folder.path().join("0.png");

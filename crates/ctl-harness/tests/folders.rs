@@ -21,10 +21,10 @@ size = 20
 steps = 4
 batch_size = 4
 evaluate_every = 2
-[[chest]]
-name = "chest"
-shift = "combined"
-images_per_site = 24
+[[simulated]]
+tasks = ["classification"]
+shifts = ["combined"]
+patients_per_site = 24
 source_sites = 2
 "#;
 
@@ -68,8 +68,12 @@ fn a_narrower_command_keeps_what_a_wider_one_left() {
 
 #[rstest]
 #[case::training("steps = 4", "steps = 6", "training")]
-#[case::images("images_per_site = 24", "images_per_site = 30", "images")]
-#[case::settings("[[chest]]", "[settings.irm]\nanneal_steps = 1\n[[chest]]", "irm")]
+#[case::images("patients_per_site = 24", "patients_per_site = 30", "images")]
+#[case::settings(
+    "[[simulated]]",
+    "[settings.irm]\nanneal_steps = 1\n[[simulated]]",
+    "irm"
+)]
 #[case::suite("name = \"tiny\"", "name = \"other\"", "other")]
 fn another_sweep_is_refused_and_nothing_changes(
     #[case] old: &str,

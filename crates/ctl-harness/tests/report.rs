@@ -80,9 +80,8 @@ impl Made {
                     let mut spec = spec(method, cohort, target, seed);
                     spec.protocol = self.protocol;
                     if self.simulated {
-                        let spec_of_cohort = ctl_phantom::ChestSpec::default();
-                        spec.data = CohortSpec::Chest {
-                            spec: spec_of_cohort,
+                        spec.data = CohortSpec::Phantom {
+                            spec: ctl_phantom::PhantomSpec::default(),
                         };
                     }
                     let base = 0.70 - 0.04 * index as f64 + 0.01 * seed as f64;
@@ -197,6 +196,7 @@ fn spec(method: &str, cohort: &str, target: &str, seed: u64) -> RunSpec {
         cohort: cohort.into(),
         data: CohortSpec::Folder {
             hash: "0".repeat(64),
+            environment: None,
         },
         shift: if cohort == "films" {
             Shift::Acquisition
@@ -375,7 +375,7 @@ fn an_unfinished_sweep_says_what_is_missing() {
     assert!(html.contains("1 diverged."));
     let markdown = made.write(Format::Markdown);
     assert!(markdown.contains(&sentence));
-    assert!(markdown.contains("| MMD (`mmd`) | correlation |  | 0.500 | 0.500 | 0.500 | 0.000 | 1 | 1 | 1 (1 scored as 0.5) |"));
+    assert!(markdown.contains("| MMD (`mmd`) | correlation |  | 0.500 | 0.500 | 0.500 | 0.000 | – | 1 | 1 | 1 (1 scored as 0.5) |"));
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn a_sweep_without_records_has_a_report() {
 #[test]
 fn markdown_has_a_row_for_every_method_in_every_table() {
     let markdown = winner().write(Format::Markdown);
-    let overview = markdown.split("## Task").next().unwrap();
+    let overview = markdown.split("### Every cell").next().unwrap();
     for method in [
         "erm",
         "irm",
@@ -656,8 +656,8 @@ fn mixtures_are_averaged_by_themselves_and_labelled() {
     let rows: Vec<&str> = markdown.lines().filter(|l| l.starts_with(erm)).collect();
     assert_eq!(rows.len(), 2, "one row on either ground");
     assert!(rows[0].contains("| 0.690 ±") && rows[1].contains("| 0.410 ±"));
-    assert!(markdown.contains("| classification | acquisition | 2 |"));
-    assert!(markdown.contains("| classification | acquisition, mixture | 1 |"));
+    assert!(markdown.contains("| classification | AUROC | acquisition | 2 |"));
+    assert!(markdown.contains("| classification | AUROC | acquisition, mixture | 1 |"));
 }
 
 #[test]
@@ -698,7 +698,7 @@ fn cells_with_few_samples_are_marked_and_enter_no_mean() {
     let html = made.write(Format::Html);
     assert!(html.contains("0.690 on the target"));
     assert!(
-        html.contains("fewer than 10 target samples of a class: slides &#x2f; leave-one-site-out")
+        html.contains("fewer than 10 target samples of a class, or 5 where there are no classes: slides &#x2f; leave-one-site-out")
     );
     assert!(html.contains("<em class=\"mark\">few samples</em>"));
     assert!(

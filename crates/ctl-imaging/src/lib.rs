@@ -31,6 +31,7 @@
 //! |---|---|---|
 //! | PNG, JPEG, TIFF | content, not file name | unsigned integers divided by their type's maximum, floats kept |
 //! | `.npy`, `.npz` | name in the manifest, then content | the same |
+//! | `.npy` of `complex64`, by [`kspace::read_coils`] alone | content | as they are |
 //! | IDX (MNIST), plain or gzip | name in the manifest, then content | bytes divided by 255 |
 //!
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is
@@ -38,6 +39,7 @@
 //! pages gives its first.
 
 pub mod idx;
+pub mod kspace;
 pub mod npy;
 pub mod npz;
 

@@ -5,6 +5,7 @@ use crate::array;
 use crate::bounded;
 use crate::error::ImagingError;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
+use num_complex::Complex;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,6 +17,9 @@ const MAX_HEADER_BYTES: u64 = 10_000;
 
 /// Most elements that a shape may declare, empty axes not counted.
 const MAX_ELEMENTS: u64 = 1 << 40;
+
+/// Size of an element of `complex64`.
+const COMPLEX_BYTES: usize = 8;
 
 /// The elements of an array, by type.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,16 +157,47 @@ pub(crate) struct Layout {
 
 pub(crate) fn read_from(reader: &mut impl Read, path: &Path) -> Result<NpyArray> {
     let layout = read_layout(reader, path)?;
-    let count = bounded::array_bytes(&layout.shape, layout.item_bytes, path)?;
-    let mut bytes = bounded::read_exactly(reader, count, path)?;
-    if layout.order == Order::Fortran {
-        bytes = array::fortran_to_c(&bytes, &layout.shape, layout.item_bytes);
-    }
+    let bytes = read_elements(reader, &layout, path)?;
     let data = typed(bytes, &layout, path)?;
     Ok(NpyArray {
         shape: layout.shape,
         data,
     })
+}
+
+/// Shape and elements of an array of `complex64`, row-major.
+pub(crate) fn read_complex_from(
+    reader: &mut impl Read,
+    path: &Path,
+) -> Result<(Vec<usize>, Vec<Complex<f32>>)> {
+    let layout = read_layout(reader, path)?;
+    if (layout.kind, layout.item_bytes) != (TypeChar::Complex, COMPLEX_BYTES) {
+        let found = format!("type {}{}", layout.kind.to_str(), layout.item_bytes);
+        return Err(ImagingError::content(
+            path,
+            "elements of type complex64",
+            found,
+        ));
+    }
+    let bytes = read_elements(reader, &layout, path)?;
+    let parts = items(&bytes, layout.is_big_endian, f32::from_le_bytes);
+    let (pairs, _) = parts.as_chunks::<2>();
+    let values = pairs.iter().map(|&[re, im]| Complex::new(re, im)).collect();
+    Ok((layout.shape, values))
+}
+
+/// The bytes of all elements in C order.
+fn read_elements(reader: &mut impl Read, layout: &Layout, path: &Path) -> Result<Vec<u8>> {
+    let count = bounded::array_bytes(&layout.shape, layout.item_bytes, path)?;
+    let bytes = bounded::read_exactly(reader, count, path)?;
+    if layout.order == Order::Fortran {
+        return Ok(array::fortran_to_c(
+            &bytes,
+            &layout.shape,
+            layout.item_bytes,
+        ));
+    }
+    Ok(bytes)
 }
 
 pub(crate) fn read_layout(reader: &mut impl Read, path: &Path) -> Result<Layout> {

@@ -58,7 +58,7 @@ fn train(objective: &mut dyn Objective, sites: &[[Tensor; 2]]) -> Result<Mlp> {
     for number in 0..STEPS {
         let mut environments = Vec::new();
         for (index, [images, labels]) in sites.iter().enumerate() {
-            let out = network.forward(images, Mode::Train)?;
+            let out = network.forward(images.into(), Mode::Train)?;
             let labels = labels.clone();
             environments.push(EnvironmentOutputs::labelled(
                 index,
@@ -81,7 +81,10 @@ fn train(objective: &mut dyn Objective, sites: &[[Tensor; 2]]) -> Result<Mlp> {
 }
 
 fn accuracy(network: &Mlp, [images, labels]: &[Tensor; 2]) -> Result<f32> {
-    let positive = network.forward(images, Mode::Evaluate)?.outputs.gt(0f32)?;
+    let positive = network
+        .forward(images.into(), Mode::Evaluate)?
+        .outputs
+        .gt(0f32)?;
     let right = positive.to_dtype(labels.dtype())?.eq(labels)?;
     Ok(right.to_dtype(labels.dtype())?.mean_all()?.to_scalar()?)
 }

@@ -21,6 +21,9 @@ pub struct Batch {
     pub environment: usize,
     /// `[B, C, H, W]`
     pub images: Tensor,
+    /// What the network is given beside the images, `[B, …]`: attributes of the patients, the
+    /// sampled columns of k-space, noise; none for most tasks.
+    pub context: Option<Tensor>,
     /// Empty where the environment is unlabelled.
     pub targets: Vec<WeightedTarget>,
 }
@@ -46,6 +49,9 @@ pub struct EnvironmentOutputs {
     pub outputs: Tensor,
     /// Empty where the environment is unlabelled.
     pub targets: Vec<WeightedTarget>,
+    /// What the network itself adds to the loss of every sample, `[B]`, such as a divergence from
+    /// a prior; usually nothing.
+    pub penalty: Option<Tensor>,
 }
 
 impl EnvironmentOutputs {
@@ -61,7 +67,15 @@ impl EnvironmentOutputs {
             features,
             outputs,
             targets,
+            penalty: None,
         }
+    }
+
+    /// The same with what the network adds to the loss of every sample, `[B]`.
+    #[must_use]
+    pub fn with_penalty(mut self, penalty: Option<Tensor>) -> Self {
+        self.penalty = penalty;
+        self
     }
 
     /// Outputs with one target of weight 1.
@@ -83,7 +97,11 @@ impl EnvironmentOutputs {
     /// # Errors
     /// When targets are missing or do not fit the outputs.
     pub fn losses(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
-        self.weighted(|outputs, target| loss.per_sample(outputs, target))
+        let losses = self.weighted(|outputs, target| loss.per_sample(outputs, target))?;
+        Ok(match &self.penalty {
+            Some(penalty) => (losses + penalty)?,
+            None => losses,
+        })
     }
 
     /// Derivative of every sample's loss with respect to its outputs, shaped like the outputs.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::{Augmentation, ConfigError, MethodInfo, Objective, Result};
+use crate::methods::erm::Erm;
+use crate::{Adaptation, Augmentation, ConfigError, MethodInfo, Objective, Result};
 
 /// What a method may know when its parts are built.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ pub struct MethodParts {
     pub objective: Box<dyn Objective>,
     /// Changes to the batches before the network sees them, in order.
     pub augmentations: Vec<Box<dyn Augmentation>>,
+    /// What is done to the outputs at deployment.
+    pub adaptation: Option<Box<dyn Adaptation>>,
 }
 
 impl MethodParts {
@@ -39,6 +42,15 @@ impl MethodParts {
         Self {
             objective: Box::new(objective),
             augmentations: Vec::new(),
+            adaptation: None,
+        }
+    }
+
+    /// Plain training, and a correction of the outputs at deployment.
+    pub fn adaptation(adaptation: impl Adaptation + 'static) -> Self {
+        Self {
+            adaptation: Some(Box::new(adaptation)),
+            ..Self::objective(Erm::default())
         }
     }
 }

@@ -72,6 +72,24 @@ pub struct Needs {
     pub target_images: bool,
     /// The cohort's images without the shortcut.
     pub oracle_view: bool,
+    /// Class probabilities as outputs.
+    pub class_probabilities: bool,
+    /// Whom the method learns from.
+    pub learns_from: LearnsFrom,
+}
+
+/// Whose labelled images a method learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearnsFrom {
+    /// Patients of the sources, as every method that could be used.
+    Sources,
+    /// Other patients of the target, with their labels.
+    Target,
+    /// Patients of the sources as they would be if site and label were not tied together.
+    UnconfoundedSources,
+    /// Nobody: the causes that made an image are known.
+    TrueFactors,
 }
 
 impl Needs {
@@ -80,6 +98,8 @@ impl Needs {
         environments: 1,
         target_images: false,
         oracle_view: false,
+        class_probabilities: false,
+        learns_from: LearnsFrom::Sources,
     };
     /// At least two source environments.
     pub const ENVIRONMENTS: Self = Self {
@@ -113,6 +133,16 @@ pub enum Assumption {
     LinearBetweenSamples,
     /// The shortcut is known and can be taken out of the image.
     KnownShortcut,
+    /// P(X given Y) is the same everywhere: only the frequency of the labels moves.
+    InvariantImageGivenLabel,
+    /// The predictor tells the classes apart: its confusion matrix can be inverted.
+    InvertibleConfusion,
+    /// The predictor's probabilities are calibrated on the sources.
+    CalibratedOnSources,
+    /// Labels of the target are known.
+    TargetLabels,
+    /// The mechanisms of the sources can be changed, as in a simulation.
+    KnownMechanisms,
 }
 
 /// Everything the registry and the report say about a method.

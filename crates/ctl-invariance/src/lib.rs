@@ -2,7 +2,7 @@
 //!
 //! A method is composed of independent parts: an [`Objective`] turns the outputs of every
 //! environment into one number to minimise, an [`Augmentation`] changes the batches before the
-//! network sees them.
+//! network sees them, an [`Adaptation`] corrects what a trained network says of the target.
 //! Each lives in a file of its own under [`methods`], beside its settings, its documentation and
 //! its tests; the harness lists them in one registry.
 //!
@@ -35,6 +35,7 @@
 //! # Ok::<(), ctl_invariance::ObjectiveError>(())
 //! ```
 
+mod adaptation;
 mod batch;
 mod config;
 pub mod conformance;
@@ -42,10 +43,12 @@ mod discrepancy;
 mod discriminator;
 mod error;
 mod info;
+pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
 
+pub use adaptation::{Adaptation, Deployment, OutputCorrection};
 pub use batch::{Augmentation, Batch, EnvironmentOutputs, WeightedTarget};
 pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
@@ -54,6 +57,9 @@ pub use config::{
 pub use discrepancy::{coral_distance, mmd_distance, pairwise_mean};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use error::{ConfigError, ObjectiveError, Result};
-pub use info::{Assumption, Family, MethodInfo, Needs, Role, Status};
-pub use loss::{BinaryLogistic, PixelCrossEntropy, SampleLoss, SoftmaxCrossEntropy, SquaredError};
+pub use info::{Assumption, Family, LearnsFrom, MethodInfo, Needs, Role, Status};
+pub use loss::{
+    BinaryLogistic, PixelCrossEntropy, SampleLoss, SegmentationLoss, SoftmaxCrossEntropy,
+    SquaredError,
+};
 pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk, pooled_risk};

@@ -1,4 +1,5 @@
-//! Metrics for transfer across sites: discrimination, calibration, worst group, resampling.
+//! Metrics for transfer across sites: discrimination, calibration, masks, images, worst group,
+//! resampling.
 //!
 //! Every function takes plain slices and answers with a number or a typed [`MetricError`]; no
 //! metric returns `NaN`. Positive is `true`, class labels count from zero, matrices `[N, K]` are
@@ -12,6 +13,12 @@
 //! | [`groups`] | tables per site or subgroup, worst group, gaps, fairness differences |
 //! | [`rank`] | paired tests, Friedman and Nemenyi, corrections for multiplicity |
 //! | [`regression`] | errors and correlations of real-valued predictions |
+//! | [`segmentation`] | overlap and surface distances of masks |
+//! | [`image_quality`] | errors, PSNR and SSIM of images |
+//! | [`anomaly`] | AUROC, best F1 and per-region overlap of anomaly maps |
+//! | [`conformal`] | prediction sets with a chosen coverage |
+//! | [`survival`] | concordance of risks with censored times |
+//! | [`grid`], [`distance_transform`], [`components`] | lattices with spacing, distances to a mask, its regions |
 //! | [`conformance`] | runs published test vectors through this crate |
 //!
 //! # Examples
@@ -30,16 +37,24 @@
 //! # Ok::<(), ctl_metrics::MetricError>(())
 //! ```
 
+pub mod anomaly;
 pub mod calibration;
+pub mod components;
+pub mod conformal;
 pub mod conformance;
 mod direction;
 pub mod discrimination;
+pub mod distance_transform;
 mod distribution;
 mod error;
+pub mod grid;
 pub mod groups;
+pub mod image_quality;
 pub mod interval;
 pub mod rank;
 pub mod regression;
+pub mod segmentation;
+pub mod survival;
 mod validate;
 
 pub use direction::Direction;

@@ -4,6 +4,9 @@ use crate::{MetricError, rank::tied};
 
 type Checked = Result<(), MetricError>;
 
+/// Values and ranges beyond this bound would overflow products of squares.
+pub(crate) const LARGEST_VALUE: f64 = 1e60;
+
 pub(crate) fn non_empty(subject: &'static str, len: usize) -> Checked {
     if len == 0 {
         Err(MetricError::Empty { subject })
@@ -36,25 +39,26 @@ pub(crate) fn at_least(subject: &'static str, expected: usize, found: usize) -> 
     }
 }
 
-fn all_values(
+/// Values of any real type, each of which must be allowed.
+pub(crate) fn all_values<T: Copy + Into<f64>>(
     subject: &'static str,
-    values: &[f64],
+    values: &[T],
     expected: &'static str,
     allowed: impl Fn(f64) -> bool,
 ) -> Checked {
-    match values.iter().position(|&value| !allowed(value)) {
+    match values.iter().position(|&value| !allowed(value.into())) {
         Some(index) => Err(MetricError::InvalidValue {
             subject,
             index,
             expected,
-            found: values[index],
+            found: values[index].into(),
         }),
         None => Ok(()),
     }
 }
 
 /// Infinities are allowed where only the order of the values matters.
-pub(crate) fn not_nan(subject: &'static str, values: &[f64]) -> Checked {
+pub(crate) fn not_nan<T: Copy + Into<f64>>(subject: &'static str, values: &[T]) -> Checked {
     all_values(subject, values, "a number", |value| !value.is_nan())
 }
 
@@ -146,4 +150,38 @@ pub(crate) fn class_rows(
 /// Tells whether all values are equal, so that none of them varies.
 pub(crate) fn is_constant(values: &[f64]) -> bool {
     values.iter().all(|&value| tied(value, values[0]))
+}
+
+/// Class labels of any unsigned type.
+pub(crate) fn labels<L: Copy + Into<usize>>(
+    subject: &'static str,
+    labels: &[L],
+    expected: usize,
+) -> Checked {
+    match labels.iter().position(|&label| label.into() >= expected) {
+        Some(index) => Err(MetricError::IndexOutOfRange {
+            subject,
+            index,
+            expected,
+            found: labels[index].into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Values of any real type whose magnitude does not exceed `1e60`.
+pub(crate) fn within_magnitude<T: Copy + Into<f64>>(
+    subject: &'static str,
+    values: &[T],
+) -> Checked {
+    all_values(subject, values, "a magnitude of at most 1e60", |value| {
+        value.abs() <= LARGEST_VALUE
+    })
+}
+
+/// Weights: finite and not negative.
+pub(crate) fn weights(subject: &'static str, values: &[f64]) -> Checked {
+    all_values(subject, values, "a finite number from 0 on", |value| {
+        value >= 0.0 && value.is_finite()
+    })
 }

@@ -1,5 +1,6 @@
 //! Golden numbers from `SciPy` and scikit-learn; `golden/make_metrics.py` made them, and
 //! `golden/make_clustered_auroc.py` those of the clustered AUROC, from its definition in fractions.
+//! `golden/make_images.py` made those of masks, images and anomaly maps, in the form of vectors.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use ctl_metrics::calibration::{
     Binning, ReliabilityTable, binary_top_predictions, brier, log_loss, log_loss_multiclass,
     softmax_rows,
 };
+use ctl_metrics::conformance::{Outcome, run_case};
 use ctl_metrics::discrimination::{
     BinaryConfusion, ConfusionMatrix, KappaWeights, auroc, auroc_ovr_macro, average_precision,
     predicted_classes, top_k_accuracy,
@@ -263,4 +265,15 @@ fn clustered_auroc_agrees_with_its_definition() {
             (found.auroc - reach).max(0.0),
         );
     }
+}
+
+#[test]
+fn masks_images_and_anomaly_maps_agree_with_other_programs() {
+    let text = include_str!("golden/images.json");
+    let file: serde_json::Value = serde_json::from_str(text).unwrap();
+    let cases = file["cases"].as_array().unwrap();
+    for case in cases {
+        assert_eq!(run_case(case), Outcome::Passed, "{}", case["id"]);
+    }
+    assert!(cases.len() >= 10, "only {} cases", cases.len());
 }

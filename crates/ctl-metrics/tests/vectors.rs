@@ -6,11 +6,14 @@ use ctl_metrics::conformance::{Outcome, run_case};
 use serde_json::Value;
 
 /// Families that the vectors hold and this crate computes.
-const IMPLEMENTED: [&str; 12] = [
+const IMPLEMENTED: [&str; 18] = [
+    "anomaly",
     "binary",
     "bootstrap",
+    "conformal",
     "fairness",
     "friedman_nemenyi",
+    "image_quality",
     "mcnemar",
     "multiclass",
     "multiplicity",
@@ -18,6 +21,9 @@ const IMPLEMENTED: [&str; 12] = [
     "paired_permutation",
     "paired_t",
     "regression",
+    "segmentation",
+    "segmentation_multiclass",
+    "survival",
     "wilcoxon_signed_rank",
 ];
 

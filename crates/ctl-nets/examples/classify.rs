@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         height: 16,
         width: 16,
         outputs: 2,
+        attributes: 0,
     };
     let network = spec.build(0, "example")?;
     let mut adam = Adam::new(network.parameters().trained(), AdamParams::default())?;
@@ -26,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             0.1,
         )?;
         let brightness = Tensor::new(&[-1f32, 1.0], &Device::Cpu)?.reshape((2, 1, 1, 1))?;
-        let out = network.forward(&noise.broadcast_add(&brightness)?, Mode::Train)?;
+        let images = noise.broadcast_add(&brightness)?;
+        let out = network.forward((&images).into(), Mode::Train)?;
         let loss = log_softmax(&out.outputs, 1)?
             .mul(&labels)?
             .sum_all()?

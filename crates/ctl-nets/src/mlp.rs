@@ -2,7 +2,9 @@
 
 use candle_core::Tensor;
 
-use crate::{Initialiser, Linear, Mode, NetError, Network, NetworkOutput, Parameters, Result};
+use crate::{
+    Initialiser, Linear, Mode, NetError, Network, NetworkInput, NetworkOutput, Parameters, Result,
+};
 
 /// Sizes of an [`Mlp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub struct Mlp {
     hidden: [Linear; 2],
     head: Linear,
     inputs: usize,
+    width: usize,
 }
 
 impl Mlp {
@@ -68,22 +71,41 @@ impl Mlp {
             hidden,
             head,
             inputs: spec.inputs,
+            width: spec.hidden,
+        })
+    }
+}
+
+impl Mlp {
+    fn flattened(&self, images: &Tensor) -> Result<Tensor> {
+        let batch = images.dims().first().copied().unwrap_or(0);
+        if images.elem_count() == batch * self.inputs {
+            return Ok(images.reshape((batch, self.inputs))?);
+        }
+        Err(NetError::Size {
+            architecture: "mlp",
+            key: "images",
+            expected: "as many values as the network has inputs",
+            found: format!("{:?} for {} inputs", images.dims(), self.inputs),
         })
     }
 }
 
 impl Network for Mlp {
-    fn forward(&self, images: &Tensor, _mode: Mode) -> Result<NetworkOutput> {
-        let batch = images.elem_count() / self.inputs;
-        let flat = images.reshape((batch, self.inputs))?;
+    fn forward(&self, input: NetworkInput<'_>, _mode: Mode) -> Result<NetworkOutput> {
+        let flat = self.flattened(input.images)?;
         let first = self.hidden[0].forward_relu(&flat)?;
         let features = self.hidden[1].forward_relu(&first)?;
         let outputs = self.head.forward(&features)?;
-        Ok(NetworkOutput { features, outputs })
+        Ok(NetworkOutput::new(features, outputs))
     }
 
-    fn head(&self) -> &Linear {
-        &self.head
+    fn feature_width(&self) -> usize {
+        self.width
+    }
+
+    fn head(&self) -> Option<&Linear> {
+        Some(&self.head)
     }
 
     fn parameters(&self) -> &Parameters {

@@ -5,7 +5,7 @@ use ctl_compute::ops::global_average_pool;
 
 use crate::axes::max_pool;
 use crate::layers::{ConvNorm, ConvSize, to_channels_last};
-use crate::{Linear, Mode, Network, NetworkOutput, Parameters, Result};
+use crate::{Linear, Mode, Network, NetworkInput, NetworkOutput, Parameters, Result};
 
 /// Images of at least this side get the 7×7 stride-2 stem with 2×2 pooling; smaller ones a 3×3
 /// stem that keeps the size, as is usual for 28 and 32 pixels.
@@ -112,8 +112,8 @@ impl ResNet18 {
 }
 
 impl Network for ResNet18 {
-    fn forward(&self, images: &Tensor, mode: Mode) -> Result<NetworkOutput> {
-        let images = to_channels_last(images)?;
+    fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
+        let images = to_channels_last(input.images)?;
         let mut hidden = self.stem.forward_relu(&images, None, mode)?;
         if self.pooled {
             hidden = max_pool(&hidden, 2)?;
@@ -123,11 +123,15 @@ impl Network for ResNet18 {
         }
         let features = global_average_pool(&hidden)?;
         let outputs = self.head.forward(&features)?;
-        Ok(NetworkOutput { features, outputs })
+        Ok(NetworkOutput::new(features, outputs))
     }
 
-    fn head(&self) -> &Linear {
-        &self.head
+    fn feature_width(&self) -> usize {
+        WIDTHS[WIDTHS.len() - 1]
+    }
+
+    fn head(&self) -> Option<&Linear> {
+        Some(&self.head)
     }
 
     fn parameters(&self) -> &Parameters {

@@ -1,42 +1,13 @@
-//! The common face of all networks, and their description in a run's specification.
+//! Networks as data, in a run's specification.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Linear, Mlp, MlpSpec, MnistCnn, NetError, Parameters, ResNet18, Result, SmallCnn};
-
-/// Whether layers that behave differently in training do so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Batch statistics are used and recorded.
-    Train,
-    /// Running statistics are used and stay.
-    Evaluate,
-}
-
-/// What a network computes.
-#[derive(Clone, Debug)]
-pub struct NetworkOutput {
-    /// Input of the head, `[B, F]`.
-    pub features: Tensor,
-    /// Output of the head, `[B, K]`: logits in classification.
-    pub outputs: Tensor,
-}
-
-/// A network with a linear head on features.
-pub trait Network {
-    /// `[B, C, H, W]` to features and outputs.
-    ///
-    /// # Errors
-    /// When the images do not fit the network.
-    fn forward(&self, images: &Tensor, mode: Mode) -> Result<NetworkOutput>;
-
-    /// The head.
-    fn head(&self) -> &Linear;
-
-    /// All weights.
-    fn parameters(&self) -> &Parameters;
-}
+use crate::recon::COMPLEX;
+use crate::{
+    Autoencoder, AutoencoderSpec, ConvVae, FusionSpec, IntermediateFusion, LateFusion, Mlp,
+    MlpSpec, MnistCnn, NetError, Network, Parameters, ReconUNet, ResNet18, Result, SmallCnn, UNet,
+    UNetSpec, Unrolled, UnrolledSpec,
+};
 
 /// The architectures that a specification can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,32 +22,142 @@ pub enum Architecture {
     /// ResNet-18 with a stem for small images.
     #[serde(rename = "resnet18")]
     ResNet18,
+    /// A U-Net of five resolutions, for segmentation.
+    #[serde(rename = "unet")]
+    UNet,
+    /// A U-Net of three narrow resolutions, for segmentation on one core.
+    #[serde(rename = "small-unet")]
+    SmallUNet,
+    /// A small CNN and an attribute network, their logits averaged.
+    FusionLate,
+    /// A small CNN and an attribute network that meet before the head.
+    FusionIntermediate,
+    /// A residual U-Net of three resolutions on zero-filled complex images.
+    #[serde(rename = "recon-unet")]
+    ReconUNet,
+    /// The same, followed by consistency with the measured frequencies.
+    #[serde(rename = "recon-unet-consistent")]
+    ReconUNetConsistent,
+    /// Small CNNs alternating with consistency with the measured frequencies.
+    Unrolled,
+    /// A convolutional autoencoder, for anomaly detection.
+    Autoencoder,
+    /// A convolutional variational autoencoder, for anomaly detection.
+    Vae,
+}
+
+impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Mlp,
+        Self::SmallCnn,
+        Self::MnistCnn,
+        Self::ResNet18,
+        Self::UNet,
+        Self::SmallUNet,
+        Self::FusionLate,
+        Self::FusionIntermediate,
+        Self::ReconUNet,
+        Self::ReconUNetConsistent,
+        Self::Unrolled,
+        Self::Autoencoder,
+        Self::Vae,
+    ];
+
+    /// The name in specifications.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mlp => "mlp",
+            Self::SmallCnn => "small-cnn",
+            Self::MnistCnn => "mnist-cnn",
+            Self::ResNet18 => "resnet18",
+            Self::UNet => "unet",
+            Self::SmallUNet => "small-unet",
+            Self::FusionLate => "fusion-late",
+            Self::FusionIntermediate => "fusion-intermediate",
+            Self::ReconUNet => "recon-unet",
+            Self::ReconUNetConsistent => "recon-unet-consistent",
+            Self::Unrolled => "unrolled",
+            Self::Autoencoder => "autoencoder",
+            Self::Vae => "vae",
+        }
+    }
+
+    /// Whether images and outputs are complex, two channels each.
+    const fn is_complex(self) -> bool {
+        matches!(
+            self,
+            Self::ReconUNet | Self::ReconUNetConsistent | Self::Unrolled
+        )
+    }
+
+    /// Whether outputs are the images again.
+    const fn is_autoencoder(self) -> bool {
+        matches!(self, Self::Autoencoder | Self::Vae)
+    }
+
+    /// What height and width must be a multiple of, in pixels.
+    pub const fn granularity(self) -> usize {
+        match self {
+            Self::Mlp
+            | Self::SmallCnn
+            | Self::MnistCnn
+            | Self::ResNet18
+            | Self::FusionLate
+            | Self::FusionIntermediate
+            | Self::Unrolled => 1,
+            Self::SmallUNet | Self::ReconUNet | Self::ReconUNetConsistent => 4,
+            Self::UNet | Self::Autoencoder | Self::Vae => 16,
+        }
+    }
 }
 
 /// A network as data.
+///
+/// # Examples
+/// ```
+/// use ctl_nets::{Architecture, NetworkSpec};
+///
+/// let spec = NetworkSpec {
+///     architecture: Architecture::SmallUNet,
+///     channels: 1,
+///     height: 30,
+///     width: 32,
+///     outputs: 2,
+///     attributes: 0,
+/// };
+/// let refused = spec.build(0, "docs").err().map(|error| error.to_string());
+/// let expected = "network small-unet: height must be a multiple of 4, at least 4, found 30";
+/// assert_eq!(refused.as_deref(), Some(expected));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
     /// Which architecture.
     pub architecture: Architecture,
-    /// Channels of an image, at least 1.
+    /// Channels of an image, at least 1; 2 for complex images.
     pub channels: usize,
-    /// Height of an image in pixels, at least 1.
+    /// Height of an image in pixels, a positive multiple of [`Architecture::granularity`].
     pub height: usize,
-    /// Width of an image in pixels, at least 1.
+    /// Width of an image in pixels, a positive multiple of [`Architecture::granularity`].
     pub width: usize,
-    /// Number of outputs, at least 1.
+    /// Number of outputs, at least 1; as many as channels where images are reconstructed.
     pub outputs: usize,
+    /// Number of attributes beside the image; networks of images alone pass it over.
+    #[serde(default)]
+    pub attributes: usize,
 }
 
 /// Width of the hidden layers where a specification names the MLP.
 const MLP_HIDDEN: usize = 256;
+/// Channels at each resolution where a specification names the U-Net for reconstruction.
+const RECON_WIDTHS: [usize; 3] = [16, 32, 64];
 
 impl NetworkSpec {
     /// Builds the network with weights drawn for `(seed, run)`.
     ///
     /// # Errors
-    /// When a size is 0.
+    /// When a size is out of range.
     pub fn build(&self, seed: u64, run: &str) -> Result<Box<dyn Network>> {
         self.build_from(Parameters::new(seed, run))
     }
@@ -84,24 +165,10 @@ impl NetworkSpec {
     /// The same with weights that are added to `parameters`, an empty set.
     ///
     /// # Errors
-    /// When a size is 0.
-    pub fn build_from(&self, parameters: Parameters) -> Result<Box<dyn Network>> {
-        for (key, size) in [
-            ("channels", self.channels),
-            ("height", self.height),
-            ("width", self.width),
-            ("outputs", self.outputs),
-        ] {
-            if size == 0 {
-                return Err(NetError::Size {
-                    architecture: "specification",
-                    key,
-                    expected: "at least 1",
-                    found: "0".into(),
-                });
-            }
-        }
-        let (channels, outputs, p) = (self.channels, self.outputs, parameters);
+    /// When a size is out of range.
+    pub fn build_from(&self, p: Parameters) -> Result<Box<dyn Network>> {
+        self.validate()?;
+        let (channels, outputs) = (self.channels, self.outputs);
         Ok(match self.architecture {
             Architecture::Mlp => {
                 let spec = MlpSpec {
@@ -117,6 +184,85 @@ impl NetworkSpec {
                 let side = self.height.min(self.width);
                 Box::new(ResNet18::from_parameters(p, [channels, side, outputs])?)
             }
+            Architecture::UNet => {
+                let spec = UNetSpec::images(channels, outputs);
+                Box::new(UNet::from_parameters(p, &spec)?)
+            }
+            Architecture::SmallUNet => {
+                let spec = UNetSpec::small(channels, outputs);
+                Box::new(UNet::from_parameters(p, &spec)?)
+            }
+            Architecture::FusionLate => Box::new(LateFusion::from_parameters(p, &self.fusion())?),
+            Architecture::FusionIntermediate => {
+                Box::new(IntermediateFusion::from_parameters(p, &self.fusion())?)
+            }
+            Architecture::ReconUNet => {
+                Box::new(ReconUNet::from_parameters(p, &RECON_WIDTHS, false)?)
+            }
+            Architecture::ReconUNetConsistent => {
+                Box::new(ReconUNet::from_parameters(p, &RECON_WIDTHS, true)?)
+            }
+            Architecture::Unrolled => {
+                Box::new(Unrolled::from_parameters(p, &UnrolledSpec::default())?)
+            }
+            Architecture::Autoencoder => {
+                Box::new(Autoencoder::from_parameters(p, &self.autoencoder())?)
+            }
+            Architecture::Vae => Box::new(ConvVae::from_parameters(p, &self.autoencoder())?),
+        })
+    }
+
+    fn fusion(&self) -> FusionSpec {
+        FusionSpec {
+            channels: self.channels,
+            attributes: self.attributes,
+            outputs: self.outputs,
+        }
+    }
+
+    fn autoencoder(&self) -> AutoencoderSpec {
+        AutoencoderSpec::small(self.channels, [self.height, self.width])
+    }
+
+    fn validate(&self) -> Result<()> {
+        for (key, size) in [("channels", self.channels), ("outputs", self.outputs)] {
+            self.require(key, size, size > 0, "at least 1")?;
+            if self.architecture.is_complex() {
+                let expected = "2, the parts of a complex image";
+                self.require(key, size, size == COMPLEX, expected)?;
+            }
+        }
+        if self.architecture.is_autoencoder() {
+            let fits = self.outputs == self.channels;
+            self.require("outputs", self.outputs, fits, "the number of channels")?;
+        }
+        let granularity = self.architecture.granularity();
+        let expected = match granularity {
+            1 => "at least 1",
+            4 => "a multiple of 4, at least 4",
+            _ => "a multiple of 16, at least 16",
+        };
+        for (key, side) in [("height", self.height), ("width", self.width)] {
+            self.require(key, side, side > 0 && side % granularity == 0, expected)?;
+        }
+        Ok(())
+    }
+
+    fn require(
+        &self,
+        key: &'static str,
+        found: usize,
+        fits: bool,
+        expected: &'static str,
+    ) -> Result<()> {
+        if fits {
+            return Ok(());
+        }
+        Err(NetError::Size {
+            architecture: self.architecture.name(),
+            key,
+            expected,
+            found: found.to_string(),
         })
     }
 }

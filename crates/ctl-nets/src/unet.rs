@@ -2,13 +2,13 @@
 
 use candle_core::Tensor;
 use ctl_compute::ops::Activation;
-use ctl_compute::ops::concat_channels;
+use ctl_compute::ops::{concat_channels, global_average_pool};
 
 use crate::axes::max_pool;
 use crate::layers::{
     Conv, ConvNorm, ConvSize, TransposedConv, to_channels_first, to_channels_last,
 };
-use crate::{Mode, NetError, Parameters, Result};
+use crate::{Linear, Mode, NetError, Network, NetworkInput, NetworkOutput, Parameters, Result};
 
 /// Sizes of a [`UNet`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ impl UNetSpec {
             channels,
             outputs,
             widths: vec![16, 32, 64, 128, 256],
+        }
+    }
+
+    /// Three resolutions of 12, 24 and 48 channels: a network for small images that trains on one
+    /// core.
+    pub fn small(channels: usize, outputs: usize) -> Self {
+        Self {
+            widths: vec![12, 24, 48],
+            ..Self::images(channels, outputs)
         }
     }
 
@@ -196,7 +205,12 @@ impl UNet {
     /// # Errors
     /// When the images have other channels, or sides that are not multiples of
     /// [`UNetSpec::granularity`].
-    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+    pub fn logits(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        Ok(self.run(images, mode)?.1)
+    }
+
+    /// The innermost map `[B, h, w, width]` and the logits `[B, K, H, W]`.
+    fn run(&self, images: &Tensor, mode: Mode) -> Result<(Tensor, Tensor)> {
         self.check(images)?;
         let mut skips: Vec<Tensor> = Vec::new();
         let mut hidden = to_channels_last(images)?;
@@ -208,10 +222,12 @@ impl UNet {
             skips.push(hidden.clone());
         }
         skips.pop();
+        let bottleneck = hidden.clone();
         for (up, skip) in self.ups.iter().zip(skips.iter().rev()) {
             hidden = up.forward(&hidden, skip, mode)?;
         }
-        to_channels_first(&self.head.forward(&hidden)?)
+        let logits = to_channels_first(&self.head.forward(&hidden)?)?;
+        Ok((bottleneck, logits))
     }
 
     fn check(&self, images: &Tensor) -> Result<()> {
@@ -234,6 +250,29 @@ impl UNet {
 
     /// All weights.
     pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+}
+
+/// Features are the means over pixels of the innermost map; logits are the outputs.
+impl Network for UNet {
+    fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
+        let (bottleneck, logits) = self.run(input.images, mode)?;
+        Ok(NetworkOutput::new(
+            global_average_pool(&bottleneck)?,
+            logits,
+        ))
+    }
+
+    fn feature_width(&self) -> usize {
+        self.spec.widths.last().copied().unwrap_or(0)
+    }
+
+    fn head(&self) -> Option<&Linear> {
+        None
+    }
+
+    fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 }

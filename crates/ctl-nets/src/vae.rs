@@ -1,68 +1,10 @@
 //! The convolutional variational autoencoder.
 
 use candle_core::Tensor;
-use ctl_compute::ops::Activation;
 
-use crate::layers::{Conv, ConvSize, Linear, TransposedConv, to_channels_first, to_channels_last};
-use crate::{NetError, Parameters, Result};
-
-/// Sizes of a [`ConvVae`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConvVaeSpec {
-    /// Channels of an image, at least 1.
-    pub channels: usize,
-    /// Side of the square images in pixels, a multiple of 2 to the number of widths.
-    pub side: usize,
-    /// Channels after each halving of the side, at least one of them.
-    pub widths: Vec<usize>,
-    /// Number of latent variables, at least 1.
-    pub latent: usize,
-}
-
-impl ConvVaeSpec {
-    /// 64 × 64 grey images, widths 32, 64, 128, 256, 64 latent variables.
-    pub fn grey_64() -> Self {
-        Self {
-            channels: 1,
-            side: 64,
-            widths: vec![32, 64, 128, 256],
-            latent: 64,
-        }
-    }
-
-    /// Side of the innermost feature map.
-    fn inner_side(&self) -> usize {
-        self.side >> self.widths.len()
-    }
-
-    fn validate(&self) -> Result<usize> {
-        let fault = |key, expected, found: String| {
-            Err(NetError::Size {
-                architecture: "conv-vae",
-                key,
-                expected,
-                found,
-            })
-        };
-        if self.channels == 0 || self.latent == 0 {
-            let found = format!("{} and {}", self.channels, self.latent);
-            return fault("channels and latent", "at least 1", found);
-        }
-        let Some(&width) = self.widths.last().filter(|_| !self.widths.contains(&0)) else {
-            let found = format!("{:?}", self.widths);
-            return fault("widths", "at least one size of at least 1", found);
-        };
-        let inner = u32::try_from(self.widths.len())
-            .ok()
-            .and_then(|halvings| self.side.checked_shr(halvings))
-            .unwrap_or(0);
-        if inner == 0 || inner << self.widths.len() != self.side {
-            let expected = "a multiple of 2 to the number of widths";
-            return fault("side", expected, self.side.to_string());
-        }
-        Ok(width)
-    }
-}
+use crate::coder::{AutoencoderSpec, Coder};
+use crate::layers::to_channels_first;
+use crate::{Linear, Mode, Network, NetworkInput, NetworkOutput, Parameters, Result};
 
 /// What a [`ConvVae`] says about images.
 #[derive(Clone, Debug)]
@@ -86,24 +28,38 @@ impl VaeOutput {
     pub fn loss(&self, images: &Tensor) -> Result<Tensor> {
         let batch = images.dims().first().copied().unwrap_or(1).max(1) as f64;
         let error = (&self.reconstruction - images)?.sqr()?.sum_all()?;
-        let spread = (self.mean.sqr()? + self.log_variance.exp()?)?;
-        let kl = ((&self.log_variance - spread)? + 1.0)?.sum_all()?;
-        Ok(((error - (kl * 0.5)?)? / batch)?)
+        let kl = divergence(&self.mean, &self.log_variance)?.sum_all()?;
+        Ok(((error + kl)? / batch)?)
     }
 }
 
+/// `−½ Σ (1 + log σ² − μ² − σ²)` of each image, `[B]`.
+fn divergence(mean: &Tensor, log_variance: &Tensor) -> Result<Tensor> {
+    let spread = (mean.sqr()? + log_variance.exp()?)?;
+    let terms = ((log_variance - spread)? + 1.0)?;
+    Ok((terms.sum(1)? * -0.5)?)
+}
+
+/// Variance of an image value around the decoder's mean where a specification builds the network:
+/// a standard deviation of 0.22 on images from 0 to 1.
+const DECODER_VARIANCE: f64 = 0.05;
+
 /// Strided 4×4 convolutions to a Gaussian over latent variables, and their mirror image back.
+///
+/// As a [`Network`], its features are the latent means, its outputs the reconstruction, its feature
+/// map the encoder's at a quarter of the sides.
+/// The latent variables are at their mean, but with noise `[B, Z]` as context in training at
+/// `μ + σ ε`.
+/// The penalty is `2 v KL / n`, with `v = 0.05` the variance of the decoder and `n` the number of
+/// image values: added to the mean squared error of an image it makes `2 v / n` times its negative
+/// evidence lower bound, up to a constant.
 ///
 /// # References
 /// Kingma & Welling 2014, section 3; the convolutions are those of Higgins et al. 2017 (β-VAE),
 /// appendix A.1, with wider layers and no second linear layer.
 pub struct ConvVae {
     parameters: Parameters,
-    spec: ConvVaeSpec,
-    encoder: Vec<Conv>,
-    latent: Linear,
-    expand: Linear,
-    decoder: Vec<TransposedConv>,
+    coder: Coder,
 }
 
 impl ConvVae {
@@ -111,7 +67,7 @@ impl ConvVae {
     ///
     /// # Errors
     /// When a size is out of range.
-    pub fn new(spec: &ConvVaeSpec, seed: u64, run: &str) -> Result<Self> {
+    pub fn new(spec: &AutoencoderSpec, seed: u64, run: &str) -> Result<Self> {
         Self::from_parameters(Parameters::new(seed, run), spec)
     }
 
@@ -119,42 +75,9 @@ impl ConvVae {
     ///
     /// # Errors
     /// When a size is out of range.
-    pub fn from_parameters(mut parameters: Parameters, spec: &ConvVaeSpec) -> Result<Self> {
-        let width = spec.validate()?;
-        let p = &mut parameters;
-        let halving = |inputs: usize, outputs: usize| ConvSize {
-            dimensions: 2,
-            inputs,
-            outputs,
-            kernel: 4,
-            stride: 2,
-            padding: 1,
-        };
-        let mut encoder = Vec::new();
-        let mut inputs = spec.channels;
-        for (index, &outputs) in spec.widths.iter().enumerate() {
-            let name = format!("encoder{index}");
-            encoder.push(Conv::biased(p, &name, halving(inputs, outputs))?);
-            inputs = outputs;
-        }
-        let flat = width * spec.inner_side().pow(2);
-        let latent = Linear::new(p, "latent", flat, 2 * spec.latent)?;
-        let expand = Linear::new(p, "expand", spec.latent, flat)?;
-        let mut decoder = Vec::new();
-        let narrower = spec.widths.iter().rev().skip(1).copied();
-        for (index, outputs) in narrower.chain([spec.channels]).enumerate() {
-            let name = format!("decoder{index}");
-            decoder.push(TransposedConv::new(p, &name, halving(inputs, outputs))?);
-            inputs = outputs;
-        }
-        Ok(Self {
-            parameters,
-            spec: spec.clone(),
-            encoder,
-            latent,
-            expand,
-            decoder,
-        })
+    pub fn from_parameters(mut parameters: Parameters, spec: &AutoencoderSpec) -> Result<Self> {
+        let coder = Coder::new(&mut parameters, spec, "vae", ("latent", 2))?;
+        Ok(Self { parameters, coder })
     }
 
     /// `[B, C, H, W]` to mean and log variance of the latent variables, each `[B, Z]`.
@@ -162,23 +85,12 @@ impl ConvVae {
     /// # Errors
     /// When the images have another size.
     pub fn encode(&self, images: &Tensor) -> Result<(Tensor, Tensor)> {
-        let expected = [self.spec.channels, self.spec.side, self.spec.side];
-        if images.rank() != 4 || images.dims()[1..] != expected {
-            return Err(NetError::Size {
-                architecture: "conv-vae",
-                key: "images",
-                expected: "[B, C, side, side]",
-                found: format!("{:?} for {:?}", images.dims(), self.spec),
-            });
-        }
-        let mut hidden = to_channels_last(images)?;
-        for layer in &self.encoder {
-            hidden = layer.forward_with(&hidden, Activation::Relu)?;
-        }
-        let flat = to_channels_first(&hidden)?.flatten_from(1)?;
-        let both = self.latent.forward(&flat)?;
-        let latent = self.spec.latent;
-        let part = |start| -> Result<Tensor> { Ok(both.narrow(1, start, latent)?.contiguous()?) };
+        self.halves(&self.coder.encode(images)?.0)
+    }
+
+    fn halves(&self, codes: &Tensor) -> Result<(Tensor, Tensor)> {
+        let latent = self.coder.spec().latent;
+        let part = |start| -> Result<Tensor> { Ok(codes.narrow(1, start, latent)?.contiguous()?) };
         Ok((part(0)?, part(latent)?))
     }
 
@@ -187,29 +99,16 @@ impl ConvVae {
     /// # Errors
     /// When the number of latent variables differs.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let flat = self.expand.forward_relu(latents)?;
-        let side = self.spec.inner_side();
-        let width = flat.elem_count() / (flat.dims()[0] * side * side).max(1);
-        let mut hidden = to_channels_last(&flat.reshape((flat.dims()[0], width, side, side))?)?;
-        for (index, layer) in self.decoder.iter().enumerate() {
-            let last = index + 1 == self.decoder.len();
-            let activation = if last {
-                Activation::Identity
-            } else {
-                Activation::Relu
-            };
-            hidden = layer.forward_with(&hidden, activation)?;
-        }
-        to_channels_first(&hidden)
+        self.coder.decode(latents)
     }
 
     /// Encodes, draws `μ + σ ε` with the given standard normal `noise` `[B, Z]`, decodes.
     ///
     /// # Errors
     /// When images or noise have another shape.
-    pub fn forward(&self, images: &Tensor, noise: &Tensor) -> Result<VaeOutput> {
+    pub fn reconstruct(&self, images: &Tensor, noise: &Tensor) -> Result<VaeOutput> {
         let (mean, log_variance) = self.encode(images)?;
-        let drawn = (&mean + (&log_variance * 0.5)?.exp()?.mul(noise)?)?;
+        let drawn = draw(&mean, &log_variance, noise)?;
         Ok(VaeOutput {
             reconstruction: self.decode(&drawn)?,
             mean,
@@ -218,12 +117,52 @@ impl ConvVae {
     }
 
     /// Sizes of the network.
-    pub fn spec(&self) -> &ConvVaeSpec {
-        &self.spec
+    pub fn spec(&self) -> &AutoencoderSpec {
+        self.coder.spec()
     }
 
     /// All weights.
     pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+}
+
+/// `μ + σ ε`
+fn draw(mean: &Tensor, log_variance: &Tensor, noise: &Tensor) -> Result<Tensor> {
+    Ok((mean + (log_variance * 0.5)?.exp()?.mul(noise)?)?)
+}
+
+impl Network for ConvVae {
+    fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
+        let (codes, map) = self.coder.encode(input.images)?;
+        let (mean, log_variance) = self.halves(&codes)?;
+        let latents = if mode == Mode::Train && input.context.is_some() {
+            let expected = "[B, Z], standard normal noise, or none";
+            let noise = input.context_of("vae", (self.feature_width(), expected))?;
+            draw(&mean, &log_variance, noise)?
+        } else {
+            mean.clone()
+        };
+        let [height, width] = self.spec().sides;
+        let values = (self.spec().channels * height * width) as f64;
+        let penalty = (divergence(&mean, &log_variance)? * (2.0 * DECODER_VARIANCE / values))?;
+        Ok(NetworkOutput {
+            features: mean,
+            outputs: self.decode(&latents)?,
+            feature_map: Some(to_channels_first(&map)?),
+            penalty: Some(penalty),
+        })
+    }
+
+    fn feature_width(&self) -> usize {
+        self.spec().latent
+    }
+
+    fn head(&self) -> Option<&Linear> {
+        None
+    }
+
+    fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 }

@@ -21,6 +21,7 @@ fn spec(architecture: Architecture, side: usize) -> NetworkSpec {
         height: side,
         width: side,
         outputs: 3,
+        attributes: 0,
     }
 }
 
@@ -58,7 +59,9 @@ fn every_network_takes_any_image_size_down_to_one_pixel() {
     for architecture in ALL {
         for side in [1, 2, 5, 28, 48] {
             let network = spec(architecture, side).build(0, "t").unwrap();
-            let out = network.forward(&images(2, side), Mode::Train).unwrap();
+            let out = network
+                .forward((&images(2, side)).into(), Mode::Train)
+                .unwrap();
             assert_eq!(out.outputs.dims(), [2, 3], "{architecture:?} at {side}");
             let finite = numbers(&out.outputs).iter().all(|v| v.is_finite());
             assert!(finite, "{architecture:?} at {side}");
@@ -89,7 +92,10 @@ fn gradient_of_every_network_along_itself() {
         let input = images(4, 9);
         let c = normal(&mut stream(4, "networks", "c"), (4, 3), 0.0, 1.0).unwrap();
         let loss = || {
-            let out = network.forward(&input, Mode::Train).unwrap().outputs;
+            let out = network
+                .forward((&input).into(), Mode::Train)
+                .unwrap()
+                .outputs;
             out.tanh().unwrap().mul(&c).unwrap().sum_all().unwrap()
         };
         let grads = loss().backward().unwrap();
@@ -129,22 +135,32 @@ fn gradient_of_every_network_along_itself() {
 fn batch_norm_keeps_running_statistics() {
     let network = spec(Architecture::ResNet18, 8).build(0, "t").unwrap();
     let input = images(6, 8);
-    let before = numbers(&network.forward(&input, Mode::Evaluate).unwrap().outputs);
+    let before = numbers(
+        &network
+            .forward((&input).into(), Mode::Evaluate)
+            .unwrap()
+            .outputs,
+    );
     let read = || {
         let snapshot = network.parameters().snapshot().unwrap();
         let mean = snapshot["stem.norm.running_mean"].clone();
         (mean, snapshot["stem.norm.running_var"].clone())
     };
-    network.forward(&input, Mode::Train).unwrap();
+    network.forward((&input).into(), Mode::Train).unwrap();
     let (mean_1, variance_1) = read();
-    network.forward(&input, Mode::Train).unwrap();
+    network.forward((&input).into(), Mode::Train).unwrap();
     let (mean_2, variance_2) = read();
     for c in 0..64 {
         assert!((mean_2[c] - 1.9 * mean_1[c]).abs() < 1e-5);
         let expected = 0.81 + 1.9 * (variance_1[c] - 0.9);
         assert!((variance_2[c] - expected).abs() < 1e-4 * expected.abs());
     }
-    let after = numbers(&network.forward(&input, Mode::Evaluate).unwrap().outputs);
+    let after = numbers(
+        &network
+            .forward((&input).into(), Mode::Evaluate)
+            .unwrap()
+            .outputs,
+    );
     assert_ne!(before, after);
     assert_eq!(read().0, mean_2, "evaluation leaves the statistics alone");
 }
@@ -163,8 +179,18 @@ fn weights_survive_a_round_trip_and_foreign_files_are_refused() {
         let other = spec(architecture, 8).build(2, "t").unwrap();
         other.parameters().load(&path).unwrap();
         let input = images(2, 8);
-        let a = numbers(&network.forward(&input, Mode::Evaluate).unwrap().outputs);
-        let b = numbers(&other.forward(&input, Mode::Evaluate).unwrap().outputs);
+        let a = numbers(
+            &network
+                .forward((&input).into(), Mode::Evaluate)
+                .unwrap()
+                .outputs,
+        );
+        let b = numbers(
+            &other
+                .forward((&input).into(), Mode::Evaluate)
+                .unwrap()
+                .outputs,
+        );
         assert_eq!(a, b, "{architecture:?}");
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(matches!(
@@ -204,5 +230,5 @@ fn ill_sizes_are_errors() {
     }
     let network = spec(Architecture::SmallCnn, 8).build(0, "t").unwrap();
     let grey = Tensor::zeros((1, 1, 8, 8), DType::F32, &Device::Cpu).unwrap();
-    assert!(network.forward(&grey, Mode::Evaluate).is_err());
+    assert!(network.forward((&grey).into(), Mode::Evaluate).is_err());
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use ctl_compute::ops::log_softmax;
 use ctl_nets::{
-    Architecture, ConvVae, ConvVaeSpec, Hvae, HvaeSpec, Mode, NetworkSpec, Parameters, UNet,
+    Architecture, AutoencoderSpec, ConvVae, Hvae, HvaeSpec, Mode, NetworkSpec, Parameters, UNet,
     UNetSpec,
 };
 use serde::Deserialize;
@@ -134,11 +134,15 @@ fn classifiers() {
             height,
             width: height,
             outputs: classes,
+            attributes: 0,
         };
         let network = spec.build_from(double()).unwrap();
         fill(network.parameters());
         let images = input(0, &[3, 2, height, height]);
-        let outputs = network.forward(&images, Mode::Train).unwrap().outputs;
+        let outputs = network
+            .forward((&images).into(), Mode::Train)
+            .unwrap()
+            .outputs;
         let loss = cross_entropy(&outputs);
         compare(name, network.parameters(), &outputs, &loss);
     }
@@ -172,7 +176,7 @@ fn u_nets() {
         fill(network.parameters());
         let images = input(0, &shape);
         let masks = images.narrow(1, 0, 1).unwrap().gt(0.0).unwrap();
-        let outputs = network.forward(&images, Mode::Train).unwrap();
+        let outputs = network.logits(&images, Mode::Train).unwrap();
         let loss = binary_cross_entropy(&outputs, &masks.to_dtype(DType::F64).unwrap());
         compare(name, network.parameters(), &outputs, &loss);
     }
@@ -180,16 +184,16 @@ fn u_nets() {
 
 #[test]
 fn convolutional_vae() {
-    let spec = ConvVaeSpec {
+    let spec = AutoencoderSpec {
         channels: 1,
-        side: 16,
+        sides: [16, 16],
         widths: vec![6, 8],
         latent: 5,
     };
     let network = ConvVae::from_parameters(double(), &spec).unwrap();
     fill(network.parameters());
     let images = input(0, &[2, 1, 16, 16]);
-    let out = network.forward(&images, &input(1, &[2, 5])).unwrap();
+    let out = network.reconstruct(&images, &input(1, &[2, 5])).unwrap();
     let loss = out.loss(&images).unwrap();
     compare("conv-vae", network.parameters(), &out.reconstruction, &loss);
 }

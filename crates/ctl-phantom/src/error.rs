@@ -32,6 +32,41 @@ pub enum PhantomError {
         /// Number of sites, the target included.
         count: usize,
     },
+    /// A node is not in the cohort's model.
+    #[error("node `{node}` does not exist, the model has {known}")]
+    NoSuchNode {
+        /// The name that was asked for.
+        node: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A node cannot take a value.
+    #[error("node `{node}` cannot be {value}, allowed is {allowed}")]
+    InvalidState {
+        /// The node.
+        node: String,
+        /// The value that was given.
+        value: f64,
+        /// The values that are allowed.
+        allowed: String,
+    },
+    /// Of many candidates for a place none was selected.
+    #[error("site `{site}` selected none of {candidates} candidates")]
+    NobodyEnters {
+        /// The site.
+        site: String,
+        /// How many were looked at.
+        candidates: u32,
+    },
+    /// The causal model cannot be built or followed.
+    #[error("the causal model cannot be used")]
+    Model(#[from] ctl_graph::model::ModelError),
+    /// A diagram cannot be made.
+    #[error("the causal diagram cannot be used")]
+    Graph(#[from] ctl_graph::GraphError),
+    /// A specification could not be put into words.
+    #[error("cannot describe the specification")]
+    Description(#[from] serde_json::Error),
     /// The folder that is to be written holds something already.
     #[error("{} exists and is not empty", path.display())]
     NotEmpty {

@@ -5,47 +5,55 @@
 //! function of recorded exogenous noises, so that counterfactuals are exact and the strength of
 //! every shift is a dial.
 //!
-//! The first cohort stands for frontal chest films ([`simulate_chest`]). Its causal diagram is
+//! There are brain MR slices and frontal chest films ([`Anatomy`]). A site decides who comes, how
+//! often they are ill, how the disease shows, how images are taken, who annotates them and who
+//! enters the data; each of these mechanisms has a dial of its own ([`Dials`]), and a seventh ties
+//! site, disease and device together in the sources. With all dials at 0 every site has the same
+//! law.
 //!
-//! ```text
-//! site ─► age, disease, acquisition, device      disease  ─► severity, device
-//! age  ─► disease, anatomy                       sex      ─► anatomy
-//! anatomy, severity, acquisition, device ─► image
-//! ```
-//!
-//! where acquisition is gain, gamma, noise and blur, and device is a tube or a marker that lies on
-//! the film and is no part of the disease.
-//!
-//! Three dials, each from 0 to 1, move it: [`ChestSpec::confounding`] ties site, disease and tube
-//! together in the sources (and ties tube and disease the other way round in the target),
-//! [`ChestSpec::acquisition`] moves the target's scanner away from every source, and
-//! [`ChestSpec::prevalence`] makes the disease rarer in the target. With all dials at 0 the target
-//! has the distribution of a source site.
+//! A cohort carries its causal diagram, its structural causal model and, for each patient, the
+//! exogenous noises, so that any counterfactual is rendered exactly; it also has fresh patients for
+//! upper references ([`SiteRole`]) and the best possible predictor ([`PhantomCohort::bayes`]).
 //!
 //! # Examples
 //!
 //! ```
-//! use ctl_phantom::{ChestIntervention, ChestSpec, simulate_chest};
+//! use ctl_phantom::{Anatomy, PhantomSpec, SiteRole, simulate};
 //!
-//! let spec = ChestSpec { size: 32, images_per_site: 4, seed: 7, ..ChestSpec::default() };
-//! let cohort = simulate_chest(&spec)?;
-//! assert_eq!(cohort.samples.len(), 16); // three source sites and the target
-//! assert_eq!(cohort.sites[3].name, "target");
+//! let spec = PhantomSpec {
+//!     anatomy: Anatomy::Brain,
+//!     size: 32,
+//!     patients_per_site: 4,
+//!     seed: 7,
+//!     ..PhantomSpec::default()
+//! };
+//! let cohort = simulate(&spec)?;
+//! let target = cohort.sites().iter().find(|site| site.role == SiteRole::Target);
+//! assert_eq!(target.map(|site| site.samples.len()), Some(4));
+//! assert_eq!(cohort.image(0).len(), 32 * 32);
 //!
-//! // Exact counterfactuals: the same patient, had the tube been placed.
-//! let with_tube = ChestIntervention { tube: Some(true), ..ChestIntervention::default() };
-//! let twin = cohort.counterfactual(0, &with_tube)?;
-//! assert!(twin.acquisition.tube);
-//! assert_eq!(twin.label, cohort.samples[0].label);
+//! // Exact counterfactuals: the same patient without the disease.
+//! let well = cohort.counterfactual(0, &[("disease", 0.0)])?;
+//! assert_eq!(well.true_label, 0);
 //! # Ok::<(), ctl_phantom::PhantomError>(())
 //! ```
 
+mod body;
+mod brain;
 mod chest;
+mod cohort;
+pub mod digits;
+mod distance;
 mod error;
-mod stream;
+mod key;
+mod model;
+mod sample;
+mod site;
+mod spec;
 
-pub use chest::{
-    ChestAcquisition, ChestAnatomy, ChestAttributes, ChestCohort, ChestIntervention, ChestNoise,
-    ChestSample, ChestSpec, Opacity, OpacityNoise, ScannerMechanism, Sex, Site, simulate_chest,
-};
+pub use cohort::{PhantomCohort, simulate};
+pub use ctl_graph::graph::CausalDirection;
 pub use error::PhantomError;
+pub use sample::PhantomSample;
+pub use site::{PhantomSite, SiteRole};
+pub use spec::{Anatomy, Dials, MrContrast, PhantomSpec};

@@ -18,12 +18,13 @@
 //! Three simulated source sites, and a target whose scanner lies outside all of theirs:
 //! ```
 //! # #[cfg(feature = "phantom")] {
-//! use ctl::phantom::{ChestSpec, simulate_chest};
+//! use ctl::phantom::{Dials, PhantomSpec, SiteRole, simulate};
 //!
-//! let spec = ChestSpec { size: 32, images_per_site: 8, acquisition: 1.0, ..ChestSpec::default() };
-//! let cohort = simulate_chest(&spec)?;
-//! assert_eq!(cohort.samples.len(), 4 * 8); // three sources and the target
-//! assert_eq!(cohort.sites.last().map(|site| site.name.as_str()), Some("target"));
+//! let dials = Dials { acquisition: 1.0, ..Dials::default() };
+//! let spec = PhantomSpec { size: 32, patients_per_site: 8, dials, ..PhantomSpec::default() };
+//! let cohort = simulate(&spec)?;
+//! let sources = cohort.sites().iter().filter(|site| site.role == SiteRole::Source);
+//! assert_eq!(sources.count(), 3);
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -30,11 +30,11 @@ evaluate_every = 10
 [settings.worst-case]
 sharpness = 10.0
 
-[[chest]]
-name = "chest"
-shift = "combined"
-images_per_site = 40
-confounding = 0.8
+[[simulated]]
+tasks = ["classification"]
+shifts = ["combined"]
+strengths = [0.8]
+patients_per_site = 40
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -63,10 +63,13 @@ fn provenance() -> BTreeMap<String, String> {
 
 fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: usize) {
     progress.say(&format!(
-        "suite {}: {} runs of {} steps, {jobs} at once",
+        "suite {}: {} runs, {} training steps, {jobs} at once",
         suite.name,
         plan.runs.len(),
-        suite.training.steps
+        plan.runs
+            .iter()
+            .map(|run| run.spec.training.steps)
+            .sum::<u64>()
     ));
     for text in &plan.skipped {
         progress.say(&format!("left out: {text}"));

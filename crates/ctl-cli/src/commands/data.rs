@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use ctl_harness::HarnessError;
 use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
-use ctl_phantom::{ChestSpec, simulate_chest};
+use ctl_phantom::{Anatomy, CausalDirection, Dials, PhantomSpec, simulate};
 use serde::Serialize;
 
 use super::print_json;
-use crate::arguments::Data;
+use crate::arguments::{Data, Make};
 use crate::exit;
 
 /// Faults shown per cohort in the terminal.
@@ -23,31 +23,40 @@ pub(crate) fn run(action: &Data) -> anyhow::Result<ExitCode> {
             decode,
             json,
         } => check(folder, *decode, *json),
-        Data::Make {
-            folder,
-            size,
-            images_per_site,
-            source_sites,
-            seed,
-            confounding,
-            acquisition,
-            prevalence,
-        } => {
-            let spec = ChestSpec {
-                size: *size,
-                images_per_site: *images_per_site,
-                source_sites: *source_sites,
-                seed: *seed,
-                confounding: *confounding,
-                acquisition: *acquisition,
-                prevalence: *prevalence,
-                ..ChestSpec::default()
-            };
-            simulate_chest(&spec)?.write(folder)?;
-            println!("cohort: {}", folder.display());
-            Ok(ExitCode::SUCCESS)
-        }
+        Data::Make(options) => make(options),
     }
+}
+
+fn make(options: &Make) -> anyhow::Result<ExitCode> {
+    let spec = PhantomSpec {
+        anatomy: if options.anatomy == "brain" {
+            Anatomy::Brain
+        } else {
+            Anatomy::Chest
+        },
+        direction: if options.direction == "causal" {
+            CausalDirection::Causal
+        } else {
+            CausalDirection::Anticausal
+        },
+        size: options.size,
+        patients_per_site: options.patients_per_site,
+        source_sites: options.source_sites,
+        seed: options.seed,
+        dials: Dials {
+            population: options.population,
+            prevalence: options.prevalence,
+            acquisition: options.acquisition,
+            annotation: options.annotation,
+            manifestation: options.manifestation,
+            selection: options.selection,
+            confounding: options.confounding,
+        },
+        ..PhantomSpec::default()
+    };
+    simulate(&spec)?.write(&options.folder)?;
+    println!("cohort: {}", options.folder.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Serialize)]

@@ -1,8 +1,10 @@
 //! `ctl predict`
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use ctl_harness::run::{ModelCard, Predicted, load_model, predict};
+use anyhow::Context;
+use ctl_harness::run::{Predictions, load_model, predict};
 use ctl_harness::store::write_atomically;
 
 use super::print_json;
@@ -11,11 +13,14 @@ use crate::arguments::Predict;
 pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     let (card, network) = load_model(&options.model)?;
     let predictions = predict(&card, network.as_ref(), &options.cohort)?;
+    if let Some(folder) = &options.pictures {
+        write_pictures(folder, &predictions)?;
+    }
     if options.json {
-        print_json(&predictions)?;
+        print_json(&to_json(&predictions))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let text = to_csv(&card, &predictions)?;
+    let text = to_csv(&predictions)?;
     match &options.out {
         Some(path) => {
             write_atomically(path, &text)?;
@@ -26,17 +31,52 @@ pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn to_csv(card: &ModelCard, predictions: &[Predicted]) -> anyhow::Result<Vec<u8>> {
+/// One object for each image: its path and every value by name.
+fn to_json(predictions: &Predictions) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    let images = predictions.images.iter();
+    images
+        .map(|image| {
+            let path = Some(("path".to_owned(), image.path.clone().into()));
+            let class = image.predicted.clone();
+            let class = class.map(|class| ("predicted".to_owned(), class.into()));
+            let named = predictions.columns.iter().zip(&image.values);
+            let values = named.map(|(name, &value)| (name.clone(), value.into()));
+            path.into_iter().chain(class).chain(values).collect()
+        })
+        .collect()
+}
+
+fn to_csv(predictions: &Predictions) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header = vec!["path".to_owned(), "predicted".to_owned()];
-    header.extend(card.classes.iter().map(|class| format!("p({class})")));
+    let labels = predictions.images.iter().any(|i| i.predicted.is_some());
+    let mut header = vec!["path".to_owned()];
+    header.extend(labels.then(|| "predicted".to_owned()));
+    header.extend(predictions.columns.iter().cloned());
     writer.write_record(&header)?;
-    for prediction in predictions {
-        let p = &prediction.probabilities;
-        let best = (0..p.len()).fold(0, |best, k| if p[k] > p[best] { k } else { best });
-        let mut row = vec![prediction.path.clone(), card.classes[best].clone()];
-        row.extend(p.iter().map(|p| format!("{p:.6}")));
+    for image in &predictions.images {
+        let mut row = vec![image.path.clone()];
+        row.extend(image.predicted.clone());
+        row.extend(image.values.iter().map(|value| format!("{value:.6}")));
         writer.write_record(&row)?;
     }
     Ok(writer.into_inner()?)
+}
+
+/// One PNG for each image that has a picture, numbered as the rows are.
+fn write_pictures(folder: &Path, predictions: &Predictions) -> anyhow::Result<()> {
+    if predictions
+        .images
+        .iter()
+        .all(|image| image.picture.is_none())
+    {
+        anyhow::bail!("this model gives labels and no pictures; leave --pictures out");
+    }
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for (row, image) in predictions.images.iter().enumerate() {
+        if let Some(picture) = &image.picture {
+            picture.write_png(&folder.join(format!("{row:06}.png")))?;
+        }
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(options: &Suites) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for suite in suites {
-        let cohorts = suite.chest.len();
+        let cohorts = suite.cohorts()?.len();
         let data = if suite.folders.is_some() {
             ", and the cohorts of --data"
         } else {
@@ -24,10 +24,9 @@ pub(crate) fn run(options: &Suites) -> anyhow::Result<ExitCode> {
         println!("{}: {}", suite.name, suite.title);
         println!("    {}", suite.description);
         println!(
-            "    {} methods, {} seeds, {} steps, {cohorts} simulated cohorts{data}",
+            "    {} methods, {} seeds, {cohorts} simulated cohorts{data}",
             suite.methods.len(),
-            suite.seeds,
-            suite.training.steps
+            suite.seeds
         );
     }
     Ok(ExitCode::SUCCESS)

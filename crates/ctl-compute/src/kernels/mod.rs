@@ -14,6 +14,7 @@ pub(crate) mod buffer;
 pub(crate) mod columns;
 pub mod conv;
 pub(crate) mod float;
+pub(crate) mod fourier;
 pub(crate) mod gaussian;
 pub mod level;
 pub(crate) mod math;

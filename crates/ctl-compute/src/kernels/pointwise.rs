@@ -26,7 +26,7 @@ pub enum Function {
     GeluTanh,
 }
 
-const GELU_CUBE: f64 = 0.044_715;
+pub(crate) const GELU_CUBE: f64 = 0.044_715;
 
 /// `tanh u` and the first and second derivative of `u = √(2/π) (x + 0.044715 x³)`.
 #[inline(always)]

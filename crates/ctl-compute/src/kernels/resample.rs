@@ -58,6 +58,17 @@ impl Sparse {
         self.rows() == self.columns && (0..self.rows()).all(own)
     }
 
+    /// All entries, row by row.
+    pub(crate) fn dense(&self) -> Vec<f64> {
+        let mut dense = vec![0.0; self.rows() * self.columns];
+        for (i, row) in dense.chunks_exact_mut(self.columns).enumerate() {
+            for &(column, weight) in self.row(i) {
+                row[column] += weight;
+            }
+        }
+        dense
+    }
+
     /// `[outer, columns, inner] -> [outer, rows, inner]`
     pub(crate) fn apply<T: Float>(&self, inner: usize, x: &[T]) -> Vec<T> {
         let (rows, from) = (self.rows(), self.columns * inner);

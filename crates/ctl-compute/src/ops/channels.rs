@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
+use super::composite::has_kernels;
 use super::custom::{by_dtype, check_floats};
 use super::storage::slice;
 use crate::kernels::pointwise;
@@ -10,7 +11,7 @@ use crate::{ComputeError, Result};
 /// The channels (last axis) from `first` on.
 ///
 /// # Errors
-/// When there is no such channel, or the values are not floats on the CPU.
+/// When there is no such channel, or the values are not floats on a served device.
 ///
 /// # Examples
 /// ```
@@ -30,6 +31,9 @@ pub fn channels_from(input: &Tensor, first: usize) -> Result<Tensor> {
         return Err(ComputeError::shape(OP, expected, input.shape()));
     }
     let len = channels - first;
+    if !has_kernels(input) {
+        return Ok(input.narrow(input.rank() - 1, first, len)?.contiguous()?);
+    }
     Ok(input.contiguous()?.apply_op1(Part { first, len })?)
 }
 
@@ -71,6 +75,9 @@ pub fn concat_channels(inputs: &[&Tensor]) -> Result<Tensor> {
             let expected = format!("the sizes of {a:?} but for the last");
             return Err(ComputeError::shape(OP, expected, next.shape()));
         }
+    }
+    if !has_kernels(first) {
+        return Ok(Tensor::cat(inputs, first.rank() - 1)?);
     }
     // Three at a time: what is joined in between is kept for the backward pass.
     let mut joined = first.contiguous()?;

@@ -38,6 +38,13 @@ pub(super) fn not_a_float(storage: &CpuStorage) -> candle_core::Error {
     dtype_fault("custom operator", found).into()
 }
 
+/// Devices that operands may lie on, all on the same.
+const DEVICES: &str = if cfg!(feature = "cuda") {
+    "the CPU or one CUDA device, the same for all operands"
+} else {
+    "the CPU (other devices need the feature `cuda`)"
+};
+
 fn dtype_fault(op: &'static str, found: String) -> ComputeError {
     ComputeError::Option {
         op,
@@ -71,7 +78,7 @@ pub(super) fn operands<const N: usize>(tensors: [&Tensor; N]) -> [Tensor; N] {
     })
 }
 
-/// Refuses operands that are not floats of one type on the CPU.
+/// Refuses operands that are not floats of one type on one device.
 pub(super) fn check_floats(op: &'static str, operands: &[&Tensor]) -> Result<()> {
     let Some(first) = operands.first() else {
         return Ok(());
@@ -81,12 +88,25 @@ pub(super) fn check_floats(op: &'static str, operands: &[&Tensor]) -> Result<()>
             let names: Vec<_> = operands.iter().map(|t| t.dtype().as_str()).collect();
             return Err(dtype_fault(op, names.join(", ")));
         }
-        if !operand.device().is_cpu() {
+    }
+    check_device(op, operands)
+}
+
+/// Refuses operands on several devices, or on one that this build has no operators for.
+pub(super) fn check_device(op: &'static str, operands: &[&Tensor]) -> Result<()> {
+    let Some(first) = operands.first() else {
+        return Ok(());
+    };
+    for operand in operands {
+        let device = operand.device();
+        let served = device.is_cpu() || (cfg!(feature = "cuda") && device.is_cuda());
+        if !served || !device.same_device(first.device()) {
+            let locations: Vec<_> = operands.iter().map(|t| t.device().location()).collect();
             return Err(ComputeError::Option {
                 op,
                 key: "device",
-                expected: "the CPU",
-                found: format!("{:?}", operand.device().location()),
+                expected: DEVICES,
+                found: format!("{locations:?}"),
             });
         }
     }

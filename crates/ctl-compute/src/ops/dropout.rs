@@ -1,9 +1,10 @@
 //! Dropout whose mask is drawn again from its key where it is needed.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::composite::has_kernels;
 use super::custom::{Element, by_dtype, check_floats};
 use super::storage::slice;
 use crate::kernels::buffer::PIECE;
@@ -20,7 +21,7 @@ use crate::{ComputeError, Result};
 /// - `probability`: of a value to be dropped, in `[0, 1)`
 ///
 /// # Errors
-/// When the probability is out of range or the values are not floats on the CPU.
+/// When the probability is out of range or the values are not floats on a served device.
 ///
 /// # References
 /// Srivastava et al. 2014, scaled during training instead of after it.
@@ -48,7 +49,13 @@ pub fn dropout(input: &Tensor, probability: f64, rng: &mut ChaCha8Rng) -> Result
     }
     let mut key = [0; 32];
     rng.fill_bytes(&mut key);
-    Ok(input.contiguous()?.apply_op1(Mask { key, probability })?)
+    let mask = Mask { key, probability };
+    if has_kernels(input) {
+        return Ok(input.contiguous()?.apply_op1(mask)?);
+    }
+    // The same mask as on the CPU.
+    let kept = Tensor::ones(input.shape(), input.dtype(), &Device::Cpu)?.apply_op1(mask)?;
+    Ok((input * kept.to_device(input.device())?)?)
 }
 
 /// Multiplication with a diagonal matrix: its own transpose.

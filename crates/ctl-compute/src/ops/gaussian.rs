@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
+use super::composite::{has_kernels, laws};
 use super::custom::{Element, by_dtype, check_floats};
 use super::storage::slice;
 use crate::kernels::gaussian::{self as kernels, Law, Rows};
@@ -43,6 +44,9 @@ pub fn gaussian_draw(law: &Tensor, noise: &Tensor) -> Result<Tensor> {
         return Err(ComputeError::shape(OP, expected, noise.shape()));
     }
     let noise = noise.detach().contiguous()?;
+    if !has_kernels(law) {
+        return Ok(laws::draw(law, &noise, latent)?);
+    }
     Ok(law.contiguous()?.apply_op2(&noise, Draw { latent })?)
 }
 
@@ -80,6 +84,9 @@ pub fn gaussian_divergence(q: &Tensor, p: &Tensor, latent: usize) -> Result<Tens
     if q.dims()[..q.rank() - 1] != p.dims()[..p.rank() - 1] {
         let expected = format!("{:?} but for the last axis", q.dims());
         return Err(ComputeError::shape(OP, expected, p.shape()));
+    }
+    if !has_kernels(q) {
+        return Ok(laws::divergence(q, p, latent)?);
     }
     let op = Divergence { latent };
     Ok(q.contiguous()?.apply_op2(&p.contiguous()?, op)?)

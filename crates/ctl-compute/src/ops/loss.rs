@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor};
 
+use super::composite::{has_kernels, laws};
 use super::custom::{by_dtype, check_floats};
 use super::pointwise::sigmoid;
 use super::softmax::softmax;
@@ -69,14 +70,22 @@ pub fn cross_entropy(logits: &Tensor, classes: &Tensor, reduction: Reduction) ->
             found: format!("{class} of {n}"),
         });
     }
-    let op = CrossEntropy {
-        n,
-        classes: Arc::new(classes),
+    let losses = if has_kernels(logits) {
+        let op = CrossEntropy {
+            n,
+            classes: Arc::new(classes),
+        };
+        logits.contiguous()?.apply_op1(op)?
+    } else {
+        laws::cross_entropy(logits, &classes)?
     };
-    let losses = logits.contiguous()?.apply_op1(op)?;
+    reduced(&losses, reduction)
+}
+
+fn reduced(losses: &Tensor, reduction: Reduction) -> Result<Tensor> {
     match reduction {
         Reduction::Mean => Ok(losses.mean_all()?),
-        Reduction::None => Ok(losses),
+        Reduction::None => Ok(losses.clone()),
     }
 }
 
@@ -166,6 +175,9 @@ pub fn binary_cross_entropy(
     if logits.shape() != targets.shape() || logits.elem_count() == 0 {
         let expected = format!("targets {:?}, not empty", logits.dims());
         return Err(ComputeError::shape(OP, expected, targets.shape()));
+    }
+    if !has_kernels(logits) {
+        return reduced(&laws::binary_cross_entropy(logits, targets)?, reduction);
     }
     let op = BinaryCrossEntropy(reduction);
     Ok(logits.contiguous()?.apply_op2(&targets.contiguous()?, op)?)

@@ -4,13 +4,18 @@
 //! Images and volumes have their channels last: `[B, H, W, C]` and `[B, D, H, W, C]`; values may
 //! be `f32` or `f64`. Backward passes are made of operators that have one themselves, and every
 //! result is the same bytes on any number of threads.
+//!
+//! The CPU is served, and CUDA devices with the feature `cuda`: operators are made of candle's own
+//! there ([`without_kernels`] does the same on the CPU).
 
 mod activation;
 mod channels;
+mod composite;
 mod convolution;
 mod custom;
 mod dense;
 mod dropout;
+pub mod fourier;
 mod gaussian;
 mod loss;
 mod normalisation;
@@ -22,6 +27,8 @@ mod storage;
 
 pub use activation::Activation;
 pub use channels::{channels_from, concat_channels};
+pub(crate) use composite::has_kernels;
+pub use composite::without_kernels;
 pub use convolution::{
     ConvOptions, ConvTransposeOptions, conv_transpose2d, conv_transpose3d, conv2d, conv2d_after,
     conv3d,

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
+use super::composite::{has_kernels, pointwise as composite};
 use super::custom::{by_dtype, check_floats, operands};
 use super::normalisation::Rectifier;
 use super::storage::slice;
@@ -16,7 +17,7 @@ pub use crate::kernels::pointwise::Function;
 /// and the normal law within 1.5e-7.
 ///
 /// # Errors
-/// When the values are not floats on the CPU.
+/// When the values are not floats on a served device.
 ///
 /// # Examples
 /// ```
@@ -30,6 +31,9 @@ pub use crate::kernels::pointwise::Function;
 /// ```
 pub fn activate(input: &Tensor, function: Function) -> Result<Tensor> {
     check_floats("activate", &[input])?;
+    if !has_kernels(input) {
+        return Ok(composite::activate(input, function)?);
+    }
     Ok(input.contiguous()?.apply_op1(Activate(function))?)
 }
 
@@ -38,7 +42,7 @@ macro_rules! activation {
         $(#[$meta])*
         ///
         /// # Errors
-        /// When the values are not floats on the CPU.
+        /// When the values are not floats on a served device.
         pub fn $name(input: &Tensor) -> Result<Tensor> {
             activate(input, Function::$function)
         }
@@ -135,7 +139,7 @@ impl CustomOp2 for Derivative {
 /// `max(x, 0)`, with gradient 0 at 0.
 ///
 /// # Errors
-/// When the values are not floats on the CPU.
+/// When the values are not floats on a served device.
 pub fn relu(input: &Tensor) -> Result<Tensor> {
     rectified("relu", input, Rectifier::Relu)
 }
@@ -143,7 +147,7 @@ pub fn relu(input: &Tensor) -> Result<Tensor> {
 /// `x` where positive, else `slope · x`, the slope in `(0, 1)`.
 ///
 /// # Errors
-/// When the values are not floats on the CPU or the slope is out of range.
+/// When the values are not floats on a served device or the slope is out of range.
 pub fn leaky_relu(input: &Tensor, slope: f64) -> Result<Tensor> {
     rectified("leaky_relu", input, Rectifier::Leaky { slope })
 }
@@ -151,6 +155,9 @@ pub fn leaky_relu(input: &Tensor, slope: f64) -> Result<Tensor> {
 fn rectified(op: &'static str, input: &Tensor, rectifier: Rectifier) -> Result<Tensor> {
     check_floats(op, &[input])?;
     rectifier.validate(op)?;
+    if !has_kernels(input) {
+        return Ok(composite::rectify(input, rectifier.slope())?);
+    }
     Ok(input.contiguous()?.apply_op1(Bend(rectifier.slope()))?)
 }
 
@@ -220,13 +227,20 @@ impl CustomOp2 for Gate {
 /// `a(x + y)` for two tensors of one shape.
 ///
 /// # Errors
-/// When the shapes differ, the values are not floats on the CPU, or the slope is out of range.
+/// When the shapes differ, the values are not floats on a served device, or the slope is out of range.
 pub fn add_activated(x: &Tensor, y: &Tensor, activation: Rectifier) -> Result<Tensor> {
     check_floats("add_activated", &[x, y])?;
     activation.validate("add_activated")?;
     if x.shape() != y.shape() {
         let expected = format!("{:?}", x.dims());
         return Err(ComputeError::shape("add_activated", expected, y.shape()));
+    }
+    if !has_kernels(x) {
+        let sum = (x + y)?;
+        return match activation {
+            Rectifier::Identity => Ok(sum),
+            _ => Ok(composite::rectify(&sum, activation.slope())?),
+        };
     }
     let op = Add(activation.slope());
     Ok(x.contiguous()?.apply_op2(&y.contiguous()?, op)?)
@@ -286,6 +300,10 @@ pub fn add_all(terms: &[&Tensor]) -> Result<Tensor> {
         return Err(ComputeError::shape(OP, expected, other.shape()));
     }
     match *terms {
+        [a, ref rest @ ..] if (1..=2).contains(&rest.len()) && !has_kernels(a) => {
+            let sum = rest.iter().try_fold(a.clone(), |sum, &term| sum + term);
+            Ok(sum?)
+        }
         [a, b] => Ok(a.contiguous()?.apply_op2(&b.contiguous()?, Add(1.0))?),
         [a, b, c] => {
             let (b, c) = (b.contiguous()?, c.contiguous()?);

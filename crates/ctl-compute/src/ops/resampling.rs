@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
+use super::composite::{has_kernels, windows};
 use super::custom::{by_dtype, check_floats};
 use super::storage::slice;
 use crate::kernels::resample::Sparse;
@@ -38,7 +39,7 @@ pub enum Interpolation {
 ///
 /// # Errors
 /// When the rank and the number of sizes do not fit, a size is 0, or the values are not floats on
-/// the CPU.
+/// a served device.
 ///
 /// # Examples
 /// ```
@@ -62,7 +63,7 @@ pub fn resize(input: &Tensor, size: &[usize], interpolation: Interpolation) -> R
 ///
 /// # Errors
 /// When the rank and the number of factors do not fit, a factor is not positive, a new size is 0,
-/// or the values are not floats on the CPU.
+/// or the values are not floats on a served device.
 pub fn rescale(input: &Tensor, factors: &[f64], interpolation: Interpolation) -> Result<Tensor> {
     let largest = LARGEST_AXIS / input.dims().iter().copied().max().unwrap_or(1) as f64;
     if let Some(factor) = factors.iter().find(|&&f| !(f > 0.0 && f < largest)) {
@@ -114,15 +115,20 @@ fn resample(
     let mut out = input.contiguous()?;
     for (axis, &(size, step)) in targets.iter().enumerate() {
         let matrix = matrix(dims[axis + 1], size, step, interpolation);
-        if !matrix.is_identity() {
+        if matrix.is_identity() {
+            continue;
+        }
+        out = if has_kernels(input) {
             let transpose = matrix.transposed();
             let op = AlongAxis {
                 axis: axis + 1,
                 matrices: Arc::new([matrix, transpose]),
                 transposed: false,
             };
-            out = out.apply_op1(op)?;
-        }
+            out.apply_op1(op)?
+        } else {
+            windows::along_axis(&out, axis + 1, &matrix)?
+        };
     }
     Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 
+use super::composite::{has_kernels, laws};
 use super::custom::{by_dtype, check_floats};
 use super::storage::slice;
 use crate::kernels::softmax::{self, Axis};
@@ -10,7 +11,7 @@ use crate::{ComputeError, Result};
 /// `softmax(z)` along the axis `dim`, shifted by the maximum so that nothing overflows.
 ///
 /// # Errors
-/// When `dim` is not an axis of `logits`, or the values are not floats on the CPU.
+/// When `dim` is not an axis of `logits`, or the values are not floats on a served device.
 ///
 /// # Examples
 /// ```
@@ -28,7 +29,7 @@ pub fn softmax(logits: &Tensor, dim: usize) -> Result<Tensor> {
 /// `log softmax(z)` along the axis `dim`, shifted by the maximum so that nothing overflows.
 ///
 /// # Errors
-/// When `dim` is not an axis of `logits`, or the values are not floats on the CPU.
+/// When `dim` is not an axis of `logits`, or the values are not floats on a served device.
 pub fn log_softmax(logits: &Tensor, dim: usize) -> Result<Tensor> {
     apply("log_softmax", logits, dim, true)
 }
@@ -39,6 +40,9 @@ fn apply(op: &'static str, logits: &Tensor, dim: usize, logarithm: bool) -> Resu
     if dim >= dims.len() || dims.contains(&0) {
         let expected = format!("an axis {dim}, and no size of 0");
         return Err(ComputeError::shape(op, expected, logits.shape()));
+    }
+    if !has_kernels(logits) {
+        return Ok(laws::softmax(logits, dim, logarithm)?);
     }
     let op = Softmax {
         axis: Axis {

@@ -13,10 +13,11 @@ pub(super) fn slice<'a, T: WithDType>(
     Ok(&storage.as_slice::<T>()?[start..end])
 }
 
-/// Evaluates `body` on the values of a tensor that has been checked to hold floats on the CPU.
+/// Evaluates `body` on the values of a tensor that has been checked to hold floats, or on a copy
+/// where it is on another device.
 macro_rules! with_values {
     ($tensor:expr, |$values:ident| $body:expr) => {{
-        let tensor = $tensor.contiguous()?;
+        let tensor = $tensor.to_device(&candle_core::Device::Cpu)?.contiguous()?;
         let (storage, layout) = tensor.storage_and_layout();
         let candle_core::Storage::Cpu(storage) = &*storage else {
             return Err(candle_core::Error::Msg("values are not on the CPU".into()).into());
@@ -37,12 +38,12 @@ macro_rules! with_values {
 pub(super) use with_values;
 
 /// Runs `read` on the values of a tensor where they lie, or on a copy where they are not
-/// contiguous.
+/// contiguous or on another device.
 pub(crate) fn values<R>(
     tensor: &candle_core::Tensor,
     read: impl FnOnce(&[f32]) -> R,
 ) -> crate::Result<R> {
-    let tensor = tensor.contiguous()?;
+    let tensor = tensor.to_device(&candle_core::Device::Cpu)?.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     let candle_core::Storage::Cpu(storage) = &*storage else {
         return Err(candle_core::Error::Msg("values are not on the CPU".into()).into());

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Tensor, Var};
 
+use crate::ops::has_kernels;
+
 /// Applies `update(parameters, gradient, state)` to the values of `variable` where they lie.
 pub(super) fn update_in_place<S>(
     variable: &Var,
@@ -11,6 +13,10 @@ pub(super) fn update_in_place<S>(
     state: &mut S,
     update: impl Fn(&mut [f32], &[f32], &mut S),
 ) -> candle_core::Result<()> {
+    if !has_kernels(variable) {
+        let gradient = host(gradient)?;
+        return change_copy(variable, |theta| update(theta, &gradient, state));
+    }
     let op = Update(RefCell::new(state), update);
     variable.inplace_op2(&gradient.contiguous()?, &op)
 }
@@ -21,7 +27,26 @@ pub(super) fn change_in_place(
     state: &mut [f32],
     change: impl Fn(&mut [f32], &mut [f32]),
 ) -> candle_core::Result<()> {
+    if !has_kernels(variable) {
+        return change_copy(variable, |theta| change(theta, state));
+    }
     variable.inplace_op1(&Change(RefCell::new(state), change))
+}
+
+/// A tensor's values in the memory that the optimisers' state lies in.
+fn host(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.flatten_all()?.to_vec1()
+}
+
+/// Changes the values of a variable on a device without kernels.
+fn change_copy(variable: &Var, change: impl FnOnce(&mut [f32])) -> candle_core::Result<()> {
+    let mut theta = host(variable)?;
+    change(&mut theta);
+    variable.set(&Tensor::from_vec(
+        theta,
+        variable.shape(),
+        variable.device(),
+    )?)
 }
 
 fn parameters<'a>(

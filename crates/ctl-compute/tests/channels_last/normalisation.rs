@@ -179,6 +179,26 @@ fn same_bits_on_levels_and_threads() {
     }
 }
 
+/// Gradients in single precision against those in double, on one pixel and on odd sizes.
+#[test]
+fn every_width_of_channels() {
+    const RELU: Rectifier = Rectifier::Relu;
+    for channels in [1, 3, 17, 64] {
+        for shape in [
+            [1, 1, 1, channels],
+            [1, 5, 7, channels],
+            [3, 2, 3, channels],
+        ] {
+            let vars = operands(&shape);
+            let vars = &vars[..3];
+            same_everywhere(|v| batch_norm(&v[0], &params(v, RELU)).unwrap().0, vars);
+            same_everywhere(|v| instance_norm(&v[0], &params(v, RELU)).unwrap(), vars);
+            same_everywhere(|v| group_norm(&v[0], 1, &params(v, RELU)).unwrap(), vars);
+            same_everywhere(|v| layer_norm(&v[0], &params(v, RELU)).unwrap(), vars);
+        }
+    }
+}
+
 /// A million values 1000 deviations from 0: sums of squares in single precision would lose them.
 #[test]
 fn large_images_far_from_zero() {

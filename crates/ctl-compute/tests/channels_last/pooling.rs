@@ -98,6 +98,8 @@ proptest! {
         let vars = [sample(&[2, depth, height, width, 2], "x")];
         first_order(&|v| max_pool3d(&v[0], &w).unwrap(), &vars);
         first_order(&|v| average_pool3d(&v[0], &w, count).unwrap(), &vars);
+        second_order(&|v| max_pool3d(&v[0], &w).unwrap(), &vars);
+        second_order(&|v| average_pool3d(&v[0], &w, count).unwrap(), &vars);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Checks that every operator passes.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor, Var};
 use ctl_compute::kernels::level::{self, Level};
@@ -77,16 +77,24 @@ pub(crate) fn first_order(f: Op, vars: &[Var]) {
 
 /// The gradient of a weighted sum of all gradients against central differences of that sum.
 pub(crate) fn second_order(f: Op, vars: &[Var]) {
-    let of_gradients = |args: &[Tensor]| {
-        let loss = weighted_sum(&f(args).sqr().unwrap(), "first order");
-        let grads = loss.backward().unwrap();
-        let parts = args.iter().enumerate().map(|(i, arg)| {
-            let gradient = grads.get(arg).unwrap();
-            weighted_sum(gradient, &format!("second order {i}"))
-        });
-        parts.reduce(|a, b| (a + b).unwrap()).unwrap()
-    };
-    differences_agree(&of_gradients, vars);
+    differences_agree(&|args| sum_of_gradients(f, args), vars);
+}
+
+fn sum_of_gradients(f: Op, args: &[Tensor]) -> Tensor {
+    let loss = weighted_sum(&f(args).sqr().unwrap(), "first order");
+    let grads = loss.backward().unwrap();
+    let parts = args.iter().enumerate().map(|(i, arg)| {
+        let gradient = grads.get(arg).unwrap();
+        weighted_sum(gradient, &format!("second order {i}"))
+    });
+    parts.reduce(|a, b| (a + b).unwrap()).unwrap()
+}
+
+/// The gradient of a weighted sum of all gradients, of each variable.
+pub(crate) fn twice(f: Op, vars: &[Var]) -> Vec<Tensor> {
+    let sum = sum_of_gradients(f, &tensors(vars));
+    let grads = sum.backward().unwrap();
+    vars.iter().map(|v| grads.get(v).unwrap().clone()).collect()
 }
 
 /// Values and gradients as `[output, gradient of each variable]`, in the type of `vars`.
@@ -121,6 +129,9 @@ pub(crate) fn distance(found: &Tensor, expected: &[f64]) -> f64 {
 /// The same bits from every level of instructions and from one and two threads, in `f32`; and
 /// gradients in `f32` near those in `f64`.
 pub(crate) fn same_everywhere(f: fn(&[Tensor]) -> Tensor, vars: &[Var]) {
+    // The level is the whole process's: one test at a time chooses it.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let narrow = single(vars);
     let wide = pass(&f, vars);
     let reference = pass(&f, &narrow);
@@ -149,7 +160,7 @@ pub(crate) fn same_everywhere(f: fn(&[Tensor]) -> Tensor, vars: &[Var]) {
     }
 }
 
-fn bits(tensor: &Tensor) -> Vec<u32> {
+pub(crate) fn bits(tensor: &Tensor) -> Vec<u32> {
     let flat = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     flat.into_iter().map(f32::to_bits).collect()
 }

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::equivalence::expected_cpdag;
 use super::independence::table;
-use super::input::{Problem, boolean, list, string, words};
-use super::{Outcome, each_case};
+use super::input::{Problem, boolean, diagram, list, string, words};
+use super::{Outcome, differs, each_case};
 use crate::discovery::{
     ColliderConflict, DagmaOptions, DirectLingamOptions, DiscoveryError, FciOptions, GaussianBic,
-    GesOptions, IcpOptions, PcOptions, WeightedDag, dagma, direct_lingam, fci, ges,
-    invariant_prediction, pc,
+    GesOptions, IcpOptions, InvariantPrediction, LocalScore, PcOptions, SeparationOracle,
+    WeightedDag, dagma, direct_lingam, fci, ges, invariant_prediction, pc,
 };
 use crate::graph::MarkedGraph;
 use crate::stats::{Contingency, CountStatistic, FisherZ, IndependenceTest, Table};
+use crate::{NodeId, NodeSet};
 
 /// Marks by which a graph may differ where the order of colliders decides.
 const MARKS: usize = 4;
@@ -120,7 +122,10 @@ fn stable(
 fn gaussian(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
     let key = "pc_stable_fisherz_alpha005";
     let mut differences = stable(key, &FisherZ::new(table)?, &case[key])?;
-    let found = ges(&GaussianBic::new(table, 0.5)?, &GesOptions::default())?;
+    let score = GaussianBic::new(table, 0.5)?;
+    differences.extend(true_score(case, table, &score)?);
+    differences.extend(true_class(case)?);
+    let found = ges(&score, &GesOptions::default())?;
     let peers = ["ges_bic", "ges_gamella"].map(|peer| case[peer]["bic"].as_f64());
     let best = peers
         .into_iter()
@@ -136,15 +141,51 @@ fn gaussian(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
     Ok(differences)
 }
 
+/// The score of the true diagram, by which the peers' scores are known to be defined as ours.
+fn true_score(case: &Value, table: &Table, score: &GaussianBic) -> Result<Option<String>, Problem> {
+    let Some(expected) = case["bic_true_dag"].as_f64() else {
+        return Ok(None);
+    };
+    let mut parents = vec![NodeSet::new(); table.columns()];
+    for (from, to) in truth(case, table)? {
+        parents[to].insert(NodeId::new(from));
+    }
+    let mut found = 0.0;
+    for (node, parents) in parents.iter().enumerate() {
+        found += score.local(NodeId::new(node), parents)?;
+    }
+    let apart = (found - expected).abs() > SCORE * expected.abs();
+    Ok(apart.then(|| format!("bic_true_dag: expected {expected}, found {found}")))
+}
+
+/// What PC finds when the separations of the true diagram take the place of tests.
+fn true_class(case: &Value) -> Result<Option<String>, Problem> {
+    if case["true_cpdag"].is_null() {
+        return Ok(None);
+    }
+    let dag = diagram(&case["true_dag"])?;
+    let expected = expected_cpdag(&dag, &case["true_cpdag"])?;
+    let found = pc(&SeparationOracle::new(&dag), &PcOptions::default())?;
+    Ok(differs("true_cpdag", &found.graph, &expected))
+}
+
 fn latent(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
     let key = "fci_fisherz_alpha005";
     let found = fci(&FisherZ::new(table)?, &FciOptions::default())?;
-    compare(key, &found.graph, &case[key], 0)
+    let mut differences = compare(key, &found.graph, &case[key], 0)?;
+    let key = "fci_oracle_causal_learn";
+    if !case[key].is_null() {
+        let dag = diagram(&case["true_dag_with_latents"])?;
+        let found = fci(&SeparationOracle::new(&dag), &FciOptions::default())?;
+        let expected = json!({ "edges": case[key] });
+        differences.extend(compare(key, &found.graph, &expected, 0)?);
+    }
+    Ok(differences)
 }
 
 fn discrete(case: &Value, table: Table) -> Result<Vec<String>, Problem> {
     let table = table.all_categories();
-    let mut differences = Vec::new();
+    let mut differences = Vec::from_iter(true_class(case)?);
     for (key, statistic) in [
         ("pc_stable_chisq_alpha005", CountStatistic::Pearson),
         ("pc_stable_gsq_alpha005", CountStatistic::LikelihoodRatio),
@@ -174,17 +215,20 @@ fn distance(truth: &BTreeSet<(usize, usize)>, found: &WeightedDag) -> usize {
 }
 
 fn optimised(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
-    let peer = &case["dagma_l2_lambda0.02_thr0.3"]["raw"]["shd"];
-    let Some(peer) = peer.as_u64() else {
+    let keys = ["dagma_l2_lambda0.02_thr0.3", "notears_l2_lambda0.1_thr0.3"];
+    let peers = keys.map(|key| (key, case[key]["raw"]["shd"].as_u64()));
+    if peers.iter().all(|(_, peer)| peer.is_none()) {
         return Ok(Vec::new());
-    };
+    }
     let found = dagma(table, &DagmaOptions::default())?;
     let apart = distance(&truth(case, table)?, &found);
-    Ok(if apart > peer as usize + EDGES {
-        vec![format!("dagma: distance {apart}, the peer's is {peer}")]
-    } else {
-        Vec::new()
-    })
+    let known = peers
+        .iter()
+        .filter_map(|&(key, peer)| Some((key, usize::try_from(peer?).ok()?)));
+    Ok(known
+        .filter(|&(_, peer)| apart > peer + EDGES)
+        .map(|(key, peer)| format!("{key}: distance {apart}, the peer's is {peer}"))
+        .collect())
 }
 
 fn lingam(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
@@ -214,36 +258,74 @@ fn lingam(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
 }
 
 fn prediction(case: &Value, table: &Table) -> Result<Vec<String>, Problem> {
-    let options = IcpOptions::default();
-    let found = invariant_prediction(table, "env", string(case, "target")?, &options)?;
-    let names = |set: &[usize]| -> BTreeSet<String> {
-        set.iter().map(|&v| table.names()[v].clone()).collect()
+    let target = string(case, "target")?;
+    let at = |alpha| {
+        let options = IcpOptions {
+            alpha,
+            ..IcpOptions::default()
+        };
+        Ok::<_, Problem>(invariant_prediction(table, "env", target, &options)?)
     };
-    let wanted = &case["causalicp_alpha005"];
-    let strings = |set: &Value| -> Result<BTreeSet<String>, Problem> {
-        Ok(words(set)?.into_iter().map(str::to_owned).collect())
-    };
-    let sets = list(wanted, "accepted_sets")?.iter().map(strings);
-    let expected: BTreeSet<_> = sets.collect::<Result<_, _>>()?;
-    let ours: BTreeSet<_> = found
-        .accepted
-        .iter()
-        .map(|set| names(&set.predictors))
-        .collect();
+    let level = IcpOptions::default().alpha;
+    let found = at(level)?;
+    let expected = list(&case["causalicp_alpha005"], "accepted_sets")?;
+    let expected: BTreeSet<_> = expected.iter().map(strings).collect::<Result<_, _>>()?;
+    // A set whose p-value is this near to the level may be accepted or not.
+    let (surely, perhaps) = (at(level + OPEN)?, at(level - OPEN)?);
+    let (surely, perhaps) = (accepted(&surely, table), accepted(&perhaps, table));
     let mut differences = Vec::new();
-    for set in ours.difference(&expected) {
-        let p_value = found.accepted.iter().find(|a| names(&a.predictors) == *set);
-        if p_value.is_none_or(|a| (a.p_value - options.alpha).abs() > OPEN) {
-            differences.push(format!("accepted {set:?}, which the peer rejects"));
-        }
+    for set in surely.difference(&expected) {
+        differences.push(format!("accepted {set:?}, which the peer rejects"));
     }
-    for set in expected.difference(&ours) {
+    for set in expected.difference(&perhaps) {
         differences.push(format!("rejected {set:?}, which the peer accepts"));
     }
+    if accepted(&found, table) == expected {
+        differences.extend(p_values(case, table, &found)?);
+    }
     let parents = strings(&case["true_parents"])?;
-    let causes = found.causes.as_deref().map(names);
+    let causes = found.causes.map(|causes| names(&causes, table));
     if boolean(case, "coverage_ok")? && causes.is_some_and(|causes| !causes.is_subset(&parents)) {
         differences.push("causes beyond the true parents".to_owned());
+    }
+    Ok(differences)
+}
+
+fn strings(set: &Value) -> Result<BTreeSet<String>, Problem> {
+    Ok(words(set)?.into_iter().map(str::to_owned).collect())
+}
+
+fn names(set: &[usize], table: &Table) -> BTreeSet<String> {
+    set.iter().map(|&v| table.names()[v].clone()).collect()
+}
+
+fn accepted(found: &InvariantPrediction, table: &Table) -> BTreeSet<BTreeSet<String>> {
+    let sets = found.accepted.iter();
+    sets.map(|set| names(&set.predictors, table)).collect()
+}
+
+/// Compares the variables' p-values, which follow from those of all sets.
+fn p_values(
+    case: &Value,
+    table: &Table,
+    found: &InvariantPrediction,
+) -> Result<Vec<String>, Problem> {
+    let mut differences = Vec::new();
+    for (name, expected) in case["causalicp_alpha005"]["pvalues"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        let found = found.p_values[table.position(name)?];
+        let agree = match (found, expected.as_f64()) {
+            (Some(found), Some(expected)) => (found - expected).abs() <= OPEN,
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        if !agree {
+            differences.push(format!(
+                "pvalues.{name}: expected {expected}, found {found:?}"
+            ));
+        }
     }
     Ok(differences)
 }

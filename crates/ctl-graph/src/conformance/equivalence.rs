@@ -69,7 +69,8 @@ fn check_cpdag(case: &Value) -> Result<Vec<String>, Problem> {
     Ok(lines)
 }
 
-fn expected_cpdag(dag: &Diagram, value: &Value) -> Result<MarkedGraph, Problem> {
+/// A class as lists of `directed` and `undirected` edges, over the nodes of a member.
+pub(super) fn expected_cpdag(dag: &Diagram, value: &Value) -> Result<MarkedGraph, Problem> {
     let names: Vec<&str> = dag.ids().map(|node| dag.name(node)).collect();
     let mut graph = MarkedGraph::new(&names)?;
     for (a, b) in pairs(&value["directed"])? {

@@ -48,3 +48,21 @@ fn replaced(text: &str) -> String {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[\\[{]?[NaIinfty\"\\\\é1:,. -]{0,30}[}\\]]?") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn arbitrary_text_does_not_panic(text in any::<String>()) {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -5,6 +5,9 @@ use crate::{Diagram, GraphError, NodeId, NodeSet};
 
 /// Directs every undirected edge whose direction follows from the others, by Meek's four rules.
 ///
+/// An edge whose direction would close a directed cycle stays undirected. That happens only where
+/// the given directions contradict each other, as those found in data may.
+///
 /// # Arguments
 /// - `graph`: directed and undirected edges; others are left alone.
 ///
@@ -25,22 +28,19 @@ use crate::{Diagram, GraphError, NodeId, NodeSet};
 /// # Ok::<(), ctl_graph::GraphError>(())
 /// ```
 pub fn close_under_meek(graph: &mut MarkedGraph) {
-    let mut view = Partial::of(graph);
-    let mut open: Vec<(NodeId, NodeId)> = view.undirected_pairs();
-    let mut changed = true;
-    while changed {
-        changed = false;
-        open.retain(|&(a, b)| {
-            for (from, to) in [(a, b), (b, a)] {
-                if view.follows(from, to) {
-                    view.direct(from, to);
-                    graph.join_directed(from, to);
-                    changed = true;
-                    return false;
-                }
-            }
-            true
-        });
+    let mut partial = Partial::of(graph);
+    loop {
+        let before = partial.made.len();
+        partial.away_from_parents();
+        partial.along_paths();
+        partial.by(Partial::has_two_ways);
+        partial.by(Partial::has_a_long_way);
+        if partial.made.len() == before {
+            break;
+        }
+    }
+    for (from, to) in partial.made {
+        graph.join_directed(from, to);
     }
 }
 
@@ -50,62 +50,99 @@ struct Partial {
     children: Vec<NodeSet>,
     neighbours: Vec<NodeSet>,
     adjacent: Vec<NodeSet>,
+    /// The edges that were directed, in that order.
+    made: Vec<(NodeId, NodeId)>,
 }
 
 impl Partial {
     fn of(graph: &MarkedGraph) -> Self {
+        let adjacent = |node| graph.adjacent(node).clone();
         Self {
             parents: graph.ids().map(|node| graph.parents(node)).collect(),
             children: graph.ids().map(|node| graph.children(node)).collect(),
             neighbours: graph.ids().map(|node| graph.neighbours(node)).collect(),
-            adjacent: graph
-                .ids()
-                .map(|node| graph.adjacent(node).clone())
-                .collect(),
+            adjacent: graph.ids().map(adjacent).collect(),
+            made: Vec::new(),
         }
     }
 
-    fn undirected_pairs(&self) -> Vec<(NodeId, NodeId)> {
-        let nodes = (0..self.neighbours.len()).map(NodeId::new);
-        let pairs = nodes.flat_map(|a| self.neighbours[a.index()].iter().map(move |b| (a, b)));
-        pairs.filter(|(a, b)| a < b).collect()
-    }
-
+    /// Makes `from - to` into `from -> to`, unless that closes a cycle.
     fn direct(&mut self, from: NodeId, to: NodeId) {
+        if !self.neighbours[from.index()].contains(to) || self.leads(to, from) {
+            return;
+        }
         self.neighbours[from.index()].remove(to);
         self.neighbours[to.index()].remove(from);
         self.children[from.index()].insert(to);
         self.parents[to.index()].insert(from);
+        self.made.push((from, to));
     }
 
-    /// Tells whether some rule directs `from - to` to `from -> to`.
-    fn follows(&self, from: NodeId, to: NodeId) -> bool {
-        let (a, b) = (from.index(), to.index());
-        let beside_b = |node: NodeId| self.adjacent[b].contains(node);
-        // Rule 1: c -> a - b, c and b apart.
-        if self.parents[a].iter().any(|c| !beside_b(c)) {
-            return true;
+    /// Tells whether a directed path leads from one node to another.
+    fn leads(&self, from: NodeId, to: NodeId) -> bool {
+        let (mut seen, mut open) = (NodeSet::single(from), vec![from]);
+        while let Some(node) = open.pop() {
+            if node == to {
+                return true;
+            }
+            let children = self.children[node.index()].iter();
+            open.extend(children.filter(|&child| seen.insert(child)));
         }
-        // Rule 2: a -> c -> b.
-        if !self.children[a].is_disjoint(&self.parents[b]) {
-            return true;
+        false
+    }
+
+    /// Rule 1: `b - c` behind `a -> b`, `a` and `c` apart, becomes `b -> c`.
+    fn away_from_parents(&mut self) {
+        for a in 0..self.adjacent.len() {
+            for b in &self.adjacent[a].clone() {
+                // Asked for each, since children are added on the way.
+                if self.children[a].contains(b) {
+                    let apart = self.neighbours[b.index()].difference(&self.adjacent[a]);
+                    apart.iter().for_each(|c| self.direct(b, c));
+                }
+            }
         }
-        // Rule 3: a - c -> b and a - d -> b, c and d apart.
+    }
+
+    /// Rule 2: `a - c` beside `a -> b -> c` becomes `a -> c`.
+    fn along_paths(&mut self) {
+        for a in 0..self.adjacent.len() {
+            for b in &self.adjacent[a].clone() {
+                if self.children[a].contains(b) {
+                    let ends = self.children[b.index()].intersection(&self.neighbours[a]);
+                    ends.iter().for_each(|c| self.direct(NodeId::new(a), c));
+                }
+            }
+        }
+    }
+
+    /// Directs the edges for which a rule holds.
+    fn by(&mut self, rule: fn(&Self, usize, usize) -> bool) {
+        for a in 0..self.adjacent.len() {
+            for b in &self.neighbours[a].clone() {
+                if rule(self, a, b.index()) {
+                    self.direct(NodeId::new(a), b);
+                }
+            }
+        }
+    }
+
+    /// Rule 3: `a - c -> b` and `a - d -> b`, c and d apart.
+    fn has_two_ways(&self, a: usize, b: usize) -> bool {
         let into_b = self.neighbours[a].intersection(&self.parents[b]);
-        if into_b.iter().any(|c| !self.within_adjacent(&into_b, c)) {
-            return true;
-        }
-        // Rule 4: a - d -> c -> b, a and c joined, d and b apart.
-        let last = self.parents[b].intersection(&self.adjacent[a]);
-        last.iter().any(|c| {
-            let before = self.parents[c.index()].intersection(&self.neighbours[a]);
-            before.iter().any(|d| !beside_b(d))
+        into_b.iter().any(|c| {
+            let beside = |d: NodeId| d == c || self.adjacent[c.index()].contains(d);
+            !into_b.iter().all(beside)
         })
     }
 
-    fn within_adjacent(&self, set: &NodeSet, node: NodeId) -> bool {
-        set.iter()
-            .all(|other| other == node || self.adjacent[node.index()].contains(other))
+    /// Rule 4: `a - d -> c -> b`, a and c joined, d and b apart.
+    fn has_a_long_way(&self, a: usize, b: usize) -> bool {
+        let last = self.parents[b].intersection(&self.adjacent[a]);
+        last.iter().any(|c| {
+            let before = self.parents[c.index()].intersection(&self.neighbours[a]);
+            !before.is_subset(&self.adjacent[b])
+        })
     }
 }
 
@@ -204,4 +241,33 @@ pub(super) fn to_dag(graph: &MarkedGraph) -> Result<Diagram, GraphError> {
         builder.add_directed(graph.name(from), graph.name(to))?;
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_direction_closes_a_cycle() {
+        // Behind a -> b the edge b - c had to leave b, but c -> d -> a -> b leads back to it.
+        let mut graph = MarkedGraph::parse("a --> b; b --- c; c --> d; d --> a").unwrap();
+        let before = graph.clone();
+        close_under_meek(&mut graph);
+        assert_eq!(graph, before);
+    }
+
+    #[test]
+    fn each_rule_directs_an_edge() {
+        for (text, from, to) in [
+            ("c --> a; a --- b", "a", "b"),
+            ("a --> c; c --> b; a --- b", "a", "b"),
+            ("a --- c; c --> b; a --- d; d --> b; a --- b", "a", "b"),
+            ("a --- d; d --> c; c --> b; a --- c; a --- b", "a", "b"),
+        ] {
+            let mut graph = MarkedGraph::parse(text).unwrap();
+            close_under_meek(&mut graph);
+            let (from, to) = (graph.node(from).unwrap(), graph.node(to).unwrap());
+            assert!(graph.is_directed(from, to), "{text}: {graph}");
+        }
+    }
 }

@@ -133,7 +133,35 @@ impl<'de> Deserialize<'de> for MarkedGraph {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
+
+    const STUDY: &str = r#"{"nodes":["a","b","c"],"latent":["c"],"directed":[["a","b"],["c","b"]],"bidirected":[["a","b"]]}"#;
+    const MARKED: &str =
+        r#"{"nodes":["a","b"],"edges":[{"a":"a","at_a":"tail","at_b":"circle","b":"b"}]}"#;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = serde_json::from_str::<Diagram>(&text);
+            let _ = serde_json::from_str::<MarkedGraph>(&text);
+        }
+
+        /// A changed byte leads to an error or to a sound graph.
+        #[test]
+        fn no_damaged_text_panics(at in 0..STUDY.len(), new in "[a-d\\[\\],:{}\"]") {
+            for text in [STUDY, MARKED] {
+                let at = at % text.len();
+                let text = format!("{}{new}{}", &text[..at], &text[at + 1..]);
+                if let Ok(diagram) = serde_json::from_str::<Diagram>(&text) {
+                    prop_assert_eq!(diagram.topological_order().len(), diagram.len());
+                }
+                if let Ok(graph) = serde_json::from_str::<MarkedGraph>(&text) {
+                    prop_assert!(graph.edges().all(|edge| edge.a < edge.b));
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_written_is_read() {

@@ -1,5 +1,7 @@
 //! Data in named columns.
 
+use std::collections::HashMap;
+
 use super::StatsError;
 
 /// One column: real numbers, or codes of categories.
@@ -340,11 +342,14 @@ fn typed(fields: &[String]) -> Column {
         return Column::Real(values);
     }
     let mut levels: Vec<String> = Vec::new();
+    // Only looked up, never iterated.
+    let mut known: HashMap<&str, u32> = HashMap::new();
     let mut codes = Vec::with_capacity(fields.len());
     for field in fields {
-        let known = levels.iter().position(|level| level == field);
-        codes.push(known.unwrap_or(levels.len()) as u32);
-        if known.is_none() {
+        let next = levels.len() as u32;
+        let code = *known.entry(field).or_insert(next);
+        codes.push(code);
+        if code == next {
             levels.push(field.clone());
         }
     }
@@ -352,7 +357,10 @@ fn typed(fields: &[String]) -> Column {
 }
 
 fn categorised(values: &[f64]) -> Column {
-    let mut distinct = values.to_vec();
+    // Adding zero makes the negative zero the positive one: they are one number, but the total
+    // order tells them apart.
+    let values: Vec<f64> = values.iter().map(|value| value + 0.0).collect();
+    let mut distinct = values.clone();
     distinct.sort_by(f64::total_cmp);
     distinct.dedup();
     // Every value is among the distinct ones, so that both results of the search are positions.
@@ -390,6 +398,7 @@ fn check(name: &str, column: &Column) -> Result<(), StatsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ill_formed_tables_are_errors() {
@@ -409,6 +418,41 @@ mod tests {
             levels: vec!["x".into()],
         };
         assert!(Table::new(vec![("a".into(), column)]).is_err());
+    }
+
+    #[test]
+    fn both_zeros_are_one_category() {
+        let table = Table::parse_csv("a\n-0\n0\n1\n").unwrap();
+        let table = table.all_categories();
+        assert_eq!(table.category("a").unwrap(), ([0, 0, 1].as_slice(), 2));
+    }
+
+    #[test]
+    fn categories_are_numbered_as_they_appear() {
+        let table = Table::parse_csv("a\ny\nx\ny\nz\nx\n").unwrap();
+        assert_eq!(
+            table.category("a").unwrap(),
+            ([0, 1, 0, 2, 1].as_slice(), 3)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[ab01.,\"\n\r -]{0,40}") {
+            if let Ok(table) = Table::parse_csv(&text) {
+                let table = table.all_categories();
+                for column in 0..table.columns() {
+                    let (codes, levels) = table.category_at(column).unwrap();
+                    prop_assert_eq!(codes.len(), table.rows());
+                    prop_assert!(codes.iter().all(|&code| (code as usize) < levels));
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_text_does_not_panic(text in any::<String>()) {
+            let _ = Table::parse_csv(&text);
+        }
     }
 
     #[test]

@@ -3,18 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ctl_imaging::{Cohort, Colour, HashDepth, ImageRequest, ImageStore, Split, data_hash};
-use ctl_phantom::{ChestSpec, simulate_chest};
+use ctl_graph::DiagramFile;
+use ctl_imaging::{
+    AttributeKind, AttributeValue, Cohort, Colour, HashDepth, ImageRequest, ImageStore, Record,
+    Split, data_hash,
+};
+use ctl_phantom::{PhantomSpec, SiteRole, simulate};
 
 use super::images::ImageBank;
 use crate::spec::{CohortSpec, Training};
+use crate::vocabulary::Task;
 use crate::{HarnessError, Result};
 
-/// Decoded images up to this size stay in memory.
-const CACHE_BYTES: usize = 2 << 30;
+/// Decoded or rendered images up to this size stay in memory.
+const CACHE_BYTES: usize = 1 << 30;
 
-/// One labelled image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One image.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Name in `predictions.csv`: the path in the manifest, or the simulated id.
     pub id: String,
@@ -22,21 +27,33 @@ pub struct Sample {
     pub site: usize,
     /// Patient; all images of one stay together.
     pub patient: String,
-    /// Class index.
+    /// Class index; 0 where the task needs none and the cohort has none.
     pub label: usize,
     /// Part of the data that the cohort itself prescribes.
     pub split: Option<Split>,
+    /// One value for each of [`CohortData::attributes`]; `None` where it is not known.
+    pub attributes: Vec<Option<f64>>,
 }
 
-/// A cohort in the form that runs use.
+/// A cohort in the form that runs of one task use.
 pub struct CohortData {
     /// What determines its content.
     pub spec: CohortSpec,
     /// Names of the sites.
     pub sites: Vec<String>,
-    /// Names of the classes, at least two.
+    /// What each site is for.
+    pub roles: Vec<SiteRole>,
+    /// Names of the classes of the images; one where the task needs none and the cohort has none.
     pub classes: Vec<String>,
-    /// The labelled images.
+    /// Names of the classes of the pixels, background first; empty without masks.
+    pub mask_classes: Vec<String>,
+    /// Names of the attributes that a model may be given; a category has one for each level.
+    pub attributes: Vec<String>,
+    /// Side of a pixel in millimetres, where it is known.
+    pub pixel_mm: Option<f64>,
+    /// What is known of causes.
+    pub diagram: Option<DiagramFile>,
+    /// The images of the task.
     pub samples: Vec<Sample>,
     /// Their pixels.
     pub images: ImageBank,
@@ -50,6 +67,15 @@ impl CohortData {
             counts[sample.label] += 1;
         }
         counts
+    }
+
+    /// Number of patients at a site.
+    pub fn patients(&self, site: usize) -> usize {
+        let of_site = self.samples.iter().filter(|s| s.site == site);
+        let mut patients: Vec<&str> = of_site.map(|s| s.patient.as_str()).collect();
+        patients.sort_unstable();
+        patients.dedup();
+        patients.len()
     }
 
     /// Index of a site by name.
@@ -66,66 +92,79 @@ impl CohortData {
                 known: self.sites.clone(),
             })
     }
+
+    /// Sites of a role, in order.
+    pub fn sites_for(&self, role: SiteRole) -> Vec<usize> {
+        (0..self.sites.len())
+            .filter(|&site| self.roles[site] == role)
+            .collect()
+    }
 }
 
-/// Simulates a cohort of chest films.
+/// Simulates a cohort; images are rendered when they are needed.
 ///
 /// # Errors
 /// When a setting of the simulator is out of range.
-pub fn load_chest(spec: &ChestSpec) -> Result<CohortData> {
-    let cohort = simulate_chest(spec)?;
-    let samples = cohort.samples.iter().map(|s| Sample {
+pub fn load_phantom(spec: &PhantomSpec) -> Result<CohortData> {
+    let cohort = simulate(spec)?;
+    let samples = cohort.samples().iter().map(|s| Sample {
         id: s.id.clone(),
         site: s.site,
         patient: s.patient.clone(),
-        label: usize::from(s.label),
+        label: s.label,
         split: None,
+        attributes: s.attributes.clone(),
     });
     Ok(CohortData {
-        spec: CohortSpec::Chest { spec: spec.clone() },
-        sites: cohort.sites.iter().map(|site| site.name.clone()).collect(),
-        classes: vec!["healthy".into(), "opacity".into()],
+        spec: CohortSpec::Phantom { spec: spec.clone() },
+        sites: cohort.sites().iter().map(|s| s.name.clone()).collect(),
+        roles: cohort.sites().iter().map(|s| s.role).collect(),
+        classes: vec!["healthy".into(), "diseased".into()],
+        mask_classes: vec!["background".into(), "lesion".into()],
+        attributes: cohort.attributes().iter().map(|&a| a.to_owned()).collect(),
+        pixel_mm: Some(cohort.pixel_mm()),
+        diagram: Some(cohort.diagram().clone()),
         samples: samples.collect(),
-        images: ImageBank::of_chest(&cohort),
+        images: ImageBank::of_phantom(cohort, CACHE_BYTES),
     })
 }
 
-/// Opens a cohort on disk for classification; images without a label are left out.
+/// Opens a cohort on disk for a task, with the values of a column as its environments where that is
+/// not `site`; images that the task cannot use are left out: those without
+/// a label in classification and multimodal prediction, without a mask in segmentation, without
+/// either in anomaly detection.
 ///
 /// # Errors
-/// When manifest or configuration are at fault, or fewer than two classes have labels.
-pub fn load_folder(folder: &Path, training: &Training) -> Result<CohortData> {
+/// When manifest or configuration are at fault, or no image is left, or fewer than two classes.
+pub fn load_folder(
+    folder: &Path,
+    task: Task,
+    (training, environment): (&Training, Option<&str>),
+) -> Result<CohortData> {
     let cohort = Arc::new(Cohort::open(folder)?);
-    let mut samples = Vec::new();
-    let mut records = Vec::new();
+    let environments = Environments::of(&cohort, environment);
+    let columns = Columns::of(&cohort);
+    let (mut samples, mut records) = (Vec::new(), Vec::new());
     for (index, record) in cohort.records().iter().enumerate() {
-        let Some(label) = record.label else {
+        let Some(label) = label_for(task, record) else {
             continue;
         };
         records.push(index);
         samples.push(Sample {
             id: record.path.clone(),
-            site: record.site,
+            site: environments.of_record[index],
             patient: record.patient.clone(),
             label,
             split: record.split,
+            attributes: columns.values(record),
         });
     }
-    if cohort.classes().len() < 2 || samples.is_empty() {
-        return Err(HarnessError::Data {
-            path: folder.join("manifest.csv"),
-            message: format!(
-                "classification needs at least two classes with labels, found classes {:?} and {} \
-                 labelled images",
-                cohort.classes(),
-                samples.len()
-            ),
-        });
-    }
+    let classes = classes_for(task, &cohort);
+    check(folder, task, &classes, samples.len())?;
     let request = ImageRequest {
         height: training.size,
         width: training.size,
-        colour: if training.colour {
+        colour: if training.colour || training.channel.is_some() {
             Colour::Rgb
         } else {
             Colour::Grey
@@ -134,13 +173,149 @@ pub fn load_folder(folder: &Path, training: &Training) -> Result<CohortData> {
     Ok(CohortData {
         spec: CohortSpec::Folder {
             hash: data_hash(&cohort, HashDepth::Contents)?,
+            environment: environment.map(str::to_owned),
         },
-        sites: cohort.sites().to_vec(),
-        classes: cohort.classes().to_vec(),
+        roles: vec![SiteRole::Source; environments.names.len()],
+        sites: environments.names,
+        classes,
+        mask_classes: cohort.mask().map(|m| m.classes.clone()).unwrap_or_default(),
+        attributes: columns.names,
+        pixel_mm: None,
+        diagram: None,
         samples,
         images: ImageBank::Store {
             store: Box::new(ImageStore::new(cohort, request, CACHE_BYTES)),
             records,
+            channel: training.channel,
         },
     })
+}
+
+/// Opens a cohort whose labels and masks nobody needs: every image, in manifest order, in class 0.
+///
+/// # Errors
+/// When manifest or configuration are at fault, or there is no image.
+pub fn load_unlabelled(
+    folder: &Path,
+    (classes, mask_classes): (&[String], &[String]),
+    training: &Training,
+) -> Result<CohortData> {
+    let mut data = load_folder(folder, Task::Reconstruction, (training, None))?;
+    for sample in &mut data.samples {
+        sample.label = 0;
+    }
+    data.classes = classes.to_vec();
+    data.mask_classes = mask_classes.to_vec();
+    Ok(data)
+}
+
+/// The environments of a cohort: its sites, or the values of another column, sorted.
+struct Environments {
+    names: Vec<String>,
+    of_record: Vec<usize>,
+}
+
+impl Environments {
+    fn of(cohort: &Cohort, column: Option<&str>) -> Self {
+        let Some(column) = column else {
+            return Self {
+                names: cohort.sites().to_vec(),
+                of_record: cohort.records().iter().map(|r| r.site).collect(),
+            };
+        };
+        let value = |index: usize| cohort.cell(index, column).unwrap_or_default();
+        let mut names: Vec<String> = (0..cohort.len()).map(|i| value(i).to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let place = |index| names.iter().position(|name| name == value(index));
+        Self {
+            // Every value is among the names, which were made of them.
+            of_record: (0..cohort.len()).map(|i| place(i).unwrap_or(0)).collect(),
+            names,
+        }
+    }
+}
+
+/// The class of a record for a task; `None` where the task cannot use it.
+fn label_for(task: Task, record: &Record) -> Option<usize> {
+    match task {
+        Task::Segmentation => {
+            record.mask_path.as_ref()?;
+            Some(record.label.unwrap_or(0))
+        }
+        Task::Reconstruction => Some(record.label.unwrap_or(0)),
+        Task::Anomaly => record
+            .anomalous
+            .or_else(|| record.label.map(|label| label > 0))
+            .map(usize::from),
+        _ => record.label,
+    }
+}
+
+fn classes_for(task: Task, cohort: &Cohort) -> Vec<String> {
+    match task {
+        Task::Anomaly => vec!["normal".into(), "anomalous".into()],
+        _ if cohort.classes().is_empty() => vec!["all".into()],
+        _ => cohort.classes().to_vec(),
+    }
+}
+
+fn check(folder: &Path, task: Task, classes: &[String], images: usize) -> Result<()> {
+    let labelled = matches!(
+        task,
+        Task::Classification | Task::Multimodal | Task::Anomaly
+    );
+    if images > 0 && (classes.len() > 1 || !labelled) {
+        return Ok(());
+    }
+    let needs = match task {
+        Task::Segmentation => "images with a mask",
+        Task::Reconstruction => "images",
+        Task::Anomaly => "images that are labelled, or marked as anomalous or not",
+        _ => "labelled images of at least two classes",
+    };
+    Err(HarnessError::Data {
+        path: folder.join("manifest.csv"),
+        message: format!(
+            "{} needs {needs}, found {images} such images and classes {classes:?}",
+            task.as_str()
+        ),
+    })
+}
+
+/// The attribute columns of a cohort as numbers: a category is one column for each level.
+struct Columns {
+    names: Vec<String>,
+    levels: Vec<Option<usize>>,
+}
+
+impl Columns {
+    fn of(cohort: &Cohort) -> Self {
+        let (mut names, mut levels) = (Vec::new(), Vec::new());
+        for input in cohort.attribute_inputs() {
+            if let AttributeKind::Categorical { levels: words } = &input.kind {
+                names.extend(words.iter().map(|word| format!("{}={word}", input.name)));
+                levels.push(Some(words.len()));
+            } else {
+                names.push(input.name.clone());
+                levels.push(None);
+            }
+        }
+        Self { names, levels }
+    }
+
+    fn values(&self, record: &Record) -> Vec<Option<f64>> {
+        let mut values = Vec::with_capacity(self.names.len());
+        for (value, levels) in record.attributes.iter().zip(&self.levels) {
+            match (value, levels) {
+                (AttributeValue::Level(level), Some(count)) => {
+                    values.extend((0..*count).map(|i| Some(f64::from(i == *level))));
+                }
+                (_, Some(count)) => values.extend(std::iter::repeat_n(None, *count)),
+                (AttributeValue::Number(number), None) => values.push(Some(*number)),
+                (_, None) => values.push(None),
+            }
+        }
+        values
+    }
 }

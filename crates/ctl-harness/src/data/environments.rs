@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ctl_imaging::{Split, split_patients};
+use ctl_imaging::{MaskRole, Split, split_patients};
+use ctl_invariance::LearnsFrom;
+use ctl_phantom::SiteRole;
 
 use super::cohort::CohortData;
-use crate::vocabulary::Protocol;
+use crate::vocabulary::{Protocol, Task};
 use crate::{HarnessError, Result};
 
 /// Shares of a source site, in the order of [`SOURCE_ROLES`].
@@ -35,6 +37,27 @@ enum Role {
     Scored,
 }
 
+/// Shares of patients that an upper reference learns from, in the order of [`REFERENCE_ROLES`].
+const REFERENCE_SHARES: [f64; 2] = [0.8, 0.2];
+const REFERENCE_ROLES: [Role; 2] = [Role::Train, Role::Validation];
+
+/// What decides how a cohort is divided for a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrangement<'a> {
+    /// The task; anomaly detection trains on normal images only.
+    pub task: Task,
+    /// How sources and target are made.
+    pub protocol: Protocol,
+    /// Source sites.
+    pub sources: &'a [String],
+    /// The target site.
+    pub target: &'a str,
+    /// Seed of the division.
+    pub seed: u64,
+    /// Whose labelled images the method learns from.
+    pub learns_from: LearnsFrom,
+}
+
 /// One use of samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
@@ -46,7 +69,7 @@ pub struct Part {
 ///
 /// Nobody whose images are scored, on the target or in distribution, has images in a part that is
 /// learnt from or chosen by, at whichever site they were taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
     /// Training samples by source environment.
     pub train: Vec<Part>,
@@ -58,6 +81,8 @@ pub struct Parts {
     pub adaptation: Part,
     /// Target samples that are scored.
     pub target: Part,
+    /// Whose masks the target is scored by, and the oracle chooses by.
+    pub target_observer: MaskRole,
     /// What a reader of the results should know of the division.
     pub notes: Vec<String>,
 }
@@ -73,25 +98,25 @@ pub struct Parts {
 ///
 /// # Errors
 /// When a site does not exist or leaves a needed part empty.
-pub fn split(
-    cohort: &CohortData,
-    protocol: Protocol,
-    sources: &[String],
-    target: &str,
-    seed: u64,
-) -> Result<Parts> {
+pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts> {
     let division = Division {
         cohort,
-        seed,
+        seed: arrangement.seed,
         roles: BTreeMap::new(),
         at_several: BTreeSet::new(),
         notes: Vec::new(),
     };
-    let parts = match protocol {
+    let (sources, target) = (arrangement.sources, arrangement.target);
+    let mut parts = match arrangement.protocol {
         Protocol::NamedTarget | Protocol::LeaveOneSiteOut => division.hold_out(sources, target)?,
         Protocol::SiteLabelMixture => division.mixture(sources, target)?,
         Protocol::SingleSite => division.single_site(target)?,
+        Protocol::SecondObserver => division.second_observer(sources, target)?,
     };
+    learn_from(cohort, arrangement, &mut parts)?;
+    if arrangement.task == Task::Anomaly {
+        keep_normal(cohort, &mut parts);
+    }
     let empty = |part: &Part| part.samples.is_empty();
     if parts.train.iter().any(empty) || empty(&parts.target) || empty(&parts.adaptation) {
         return Err(HarnessError::Config {
@@ -103,6 +128,68 @@ pub fn split(
         });
     }
     Ok(parts)
+}
+
+/// Gives an upper reference what it learns from.
+///
+/// On a simulated cohort there are patients for it alone; else it learns from the target's patients
+/// that are open to adaptation, and chooses among them.
+fn learn_from(cohort: &CohortData, arrangement: &Arrangement<'_>, parts: &mut Parts) -> Result<()> {
+    let role = match arrangement.learns_from {
+        LearnsFrom::Sources | LearnsFrom::TrueFactors => return Ok(()),
+        LearnsFrom::Target => SiteRole::TargetReference,
+        LearnsFrom::UnconfoundedSources => SiteRole::InterventionalReference,
+    };
+    let sites = cohort.sites_for(role);
+    let groups: Vec<Vec<usize>> = if sites.is_empty() {
+        vec![parts.adaptation.samples.clone()]
+    } else {
+        let of_site = |&site: &usize| samples_of(cohort, site).collect();
+        sites.iter().map(of_site).collect()
+    };
+    (parts.train, parts.validation) = (Vec::new(), Vec::new());
+    for samples in groups {
+        let [train, validation] = reference_parts(cohort, &samples, arrangement.seed)?;
+        parts.train.push(train);
+        parts.validation.push(validation);
+    }
+    Ok(())
+}
+
+fn reference_parts(cohort: &CohortData, samples: &[usize], seed: u64) -> Result<[Part; 2]> {
+    let roles = assign(cohort, samples, (REFERENCE_SHARES, REFERENCE_ROLES), seed)?;
+    Ok(REFERENCE_ROLES.map(|role| Part {
+        samples: samples
+            .iter()
+            .copied()
+            .filter(|&s| roles.get(cohort.samples[s].patient.as_str()) == Some(&role))
+            .collect(),
+    }))
+}
+
+/// Training and validation of anomaly detection see no anomaly.
+fn keep_normal(cohort: &CohortData, parts: &mut Parts) {
+    let normal = |part: &mut Part| part.samples.retain(|&s| cohort.samples[s].label == 0);
+    parts.train.iter_mut().for_each(normal);
+    parts.validation.iter_mut().for_each(normal);
+}
+
+/// Divides samples by patient, stratified by class.
+fn assign<'a, const N: usize>(
+    cohort: &'a CohortData,
+    samples: &[usize],
+    (shares, roles): ([f64; N], [Role; N]),
+    seed: u64,
+) -> Result<BTreeMap<&'a str, Role>> {
+    let patient = |&s: &usize| cohort.samples[s].patient.as_str();
+    let patients: Vec<&str> = samples.iter().map(patient).collect();
+    let labels: Vec<usize> = samples.iter().map(|&s| cohort.samples[s].label).collect();
+    let assigned = split_patients(&patients, &shares, seed, Some(&labels))?;
+    Ok(patients
+        .into_iter()
+        .zip(assigned)
+        .map(|(patient, part)| (patient, roles[part]))
+        .collect())
 }
 
 /// The division of one cohort as it grows, site by site.
@@ -117,7 +204,7 @@ struct Division<'a> {
 
 impl<'a> Division<'a> {
     fn hold_out(mut self, sources: &[String], target: &str) -> Result<Parts> {
-        let mut parts = Parts::default();
+        let mut parts = Parts::empty();
         let site = self.cohort.site(target)?;
         let drawn = self.draw(site, TARGET_SHARES, TARGET_ROLES)?;
         self.settle(&drawn);
@@ -136,7 +223,7 @@ impl<'a> Division<'a> {
 
     /// Sources are the negatives of the first site and the positives of the second.
     fn mixture(mut self, sources: &[String], target: &str) -> Result<Parts> {
-        let mut parts = Parts::default();
+        let mut parts = Parts::empty();
         let mut sites = Vec::new();
         for source in sources {
             sites.push(self.cohort.site(source)?);
@@ -171,8 +258,35 @@ impl<'a> Division<'a> {
             in_distribution: vec![scored.clone()],
             adaptation,
             target: scored,
-            notes: Vec::new(),
+            ..Parts::empty()
         };
+        Ok(self.finish(parts))
+    }
+
+    /// Sources carry the first observer's masks, the target is other patients of one of them,
+    /// scored by the second observer; in distribution the same images are scored by the first.
+    fn second_observer(mut self, sources: &[String], target: &str) -> Result<Parts> {
+        let site = self.cohort.site(target)?;
+        let drawn = self.draw(site, SHARED_SHARES, SHARED_ROLES)?;
+        self.settle(&drawn);
+        let mut parts = Parts::empty();
+        [parts.adaptation, parts.target] = self.parts_of(site, TARGET_ROLES, |_| true);
+        for part in [&mut parts.adaptation, &mut parts.target] {
+            let observed = |s: usize| self.cohort.images.has_mask(s, MaskRole::SecondObserver);
+            part.samples.retain(|&s| observed(s));
+        }
+        parts.in_distribution = vec![parts.target.clone()];
+        for source in sources {
+            let own = self.cohort.site(source)?;
+            if own != site {
+                let drawn = self.source_roles(own)?;
+                self.settle(&drawn);
+            }
+            let [train, validation, _] = self.parts_of(own, SOURCE_ROLES, |_| true);
+            parts.train.push(train);
+            parts.validation.push(validation);
+        }
+        parts.target_observer = MaskRole::SecondObserver;
         Ok(self.finish(parts))
     }
 
@@ -271,26 +385,28 @@ impl<'a> Division<'a> {
             .collect()
     }
 
-    /// Divides a site by patient, stratified by class.
     fn draw<const N: usize>(
         &self,
         site: usize,
         shares: [f64; N],
         roles: [Role; N],
     ) -> Result<BTreeMap<&'a str, Role>> {
-        let cohort = self.cohort;
-        let samples: Vec<usize> = samples_of(cohort, site).collect();
-        let patients: Vec<&str> = samples
-            .iter()
-            .map(|&s| cohort.samples[s].patient.as_str())
-            .collect();
-        let labels: Vec<usize> = samples.iter().map(|&s| cohort.samples[s].label).collect();
-        let assigned = split_patients(&patients, &shares, self.seed, Some(&labels))?;
-        Ok(patients
-            .into_iter()
-            .zip(assigned)
-            .map(|(patient, part)| (patient, roles[part]))
-            .collect())
+        let samples: Vec<usize> = samples_of(self.cohort, site).collect();
+        assign(self.cohort, &samples, (shares, roles), self.seed)
+    }
+}
+
+impl Parts {
+    pub(crate) fn empty() -> Self {
+        Self {
+            train: Vec::new(),
+            validation: Vec::new(),
+            in_distribution: Vec::new(),
+            adaptation: Part::default(),
+            target: Part::default(),
+            target_observer: MaskRole::Annotation,
+            notes: Vec::new(),
+        }
     }
 }
 

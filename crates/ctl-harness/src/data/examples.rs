@@ -1,12 +1,14 @@
 //! Pictures of a cohort for the report.
 
-use ctl_imaging::Raster;
+use ctl_imaging::{MaskRole, Raster};
+use ctl_phantom::SiteRole;
 
 use super::cohort::CohortData;
 use super::images::View;
 use crate::Result;
 use crate::store::write_json_atomically;
 use crate::sweep::{Example, Examples, Layout, SWEEP_SCHEMA};
+use crate::vocabulary::Task;
 
 /// Sites of one cohort that are pictured.
 const MAX_SITES: usize = 8;
@@ -21,12 +23,14 @@ const MAX_STEM: usize = 40;
 pub fn write_examples(
     layout: &Layout,
     examples: &mut Examples,
-    (name, content): (&str, &str),
+    (task, name, content): (Task, &str, &str),
     cohort: &CohortData,
 ) -> Result<()> {
     let mut list = Vec::new();
     let named = (name, cohort);
-    for site in 0..cohort.sites.len().min(MAX_SITES) {
+    let shown = |role: SiteRole| matches!(role, SiteRole::Source | SiteRole::Target);
+    let sites = (0..cohort.sites.len()).filter(|&site| shown(cohort.roles[site]));
+    for site in sites.take(MAX_SITES) {
         for class in 0..cohort.classes.len() {
             let found = cohort
                 .samples
@@ -35,7 +39,10 @@ pub fn write_examples(
             let Some(sample) = found else { continue };
             let caption = cohort.classes[class].clone();
             list.push(picture(layout, named, sample, (View::Plain, caption))?);
-            if class == 1 && cohort.images.has_oracle() {
+            if class == 1 && task == Task::Segmentation {
+                let caption = "its mask".to_owned();
+                list.extend(mask_picture(layout, named, sample, caption)?);
+            } else if class == 1 && cohort.images.has_oracle() {
                 let caption = format!("{}, shortcut removed", cohort.classes[class]);
                 list.push(picture(layout, named, sample, (View::Oracle, caption))?);
             }
@@ -67,10 +74,38 @@ fn picture(
     sample: usize,
     (view, caption): (View, String),
 ) -> Result<Example> {
-    let [channels, height, width] = cohort.images.shape();
     let pixels = cohort.images.gather(&[sample], view)?;
     let suffix = if view == View::Oracle { "-oracle" } else { "" };
     let file = format!("{}-{sample}{suffix}.png", file_stem(name));
+    write(layout, (name, file, caption), (cohort, sample), pixels)
+}
+
+/// The annotation of an image, where it has one.
+fn mask_picture(
+    layout: &Layout,
+    (name, cohort): (&str, &CohortData),
+    sample: usize,
+    caption: String,
+) -> Result<Option<Example>> {
+    let mut masks = cohort.images.masks(&[sample], MaskRole::Annotation)?;
+    let Some(mask) = masks.pop().flatten() else {
+        return Ok(None);
+    };
+    let top = cohort.mask_classes.len().max(2) as f32 - 1.0;
+    let pixels = mask.iter().map(|&class| f32::from(class) / top).collect();
+    let file = format!("{}-{sample}-mask.png", file_stem(name));
+    write(layout, (name, file, caption), (cohort, sample), pixels).map(Some)
+}
+
+/// Writes `[C, H, W]` with the size of the cohort's images.
+fn write(
+    layout: &Layout,
+    (cohort_name, file, caption): (&str, String, String),
+    (cohort, sample): (&CohortData, usize),
+    pixels: Vec<f32>,
+) -> Result<Example> {
+    let [_, height, width] = cohort.images.shape();
+    let channels = pixels.len() / (height * width);
     let folder = layout.examples();
     std::fs::create_dir_all(&folder).map_err(|source| crate::HarnessError::File {
         path: folder.clone(),
@@ -80,7 +115,7 @@ fn picture(
     Raster::new(channels, height, width, pixels)?.write_png(&folder.join(&file))?;
     Ok(Example {
         file,
-        cohort: name.to_owned(),
+        cohort: cohort_name.to_owned(),
         site: cohort.sites[cohort.samples[sample].site].clone(),
         caption,
     })

@@ -1,9 +1,10 @@
-//! Images of a cohort, as batches.
+//! Images and masks of a cohort, as batches.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use ctl_imaging::{ImageStore, Raster};
-use ctl_phantom::ChestCohort;
+use ctl_imaging::{ImageStore, MaskRole, Raster};
+use ctl_phantom::PhantomCohort;
 
 use crate::{HarnessError, Result};
 
@@ -14,56 +15,84 @@ pub enum View {
     Plain,
     /// Without the shortcut, where the cohort can give it.
     Oracle,
+    /// Fully sampled, without noise and motion; a real image is its own.
+    Reference,
 }
 
 /// Images of one size, by sample index.
 pub enum ImageBank {
-    /// All in memory, row-major `[N, C, H, W]`, values in [0, 1].
-    Memory {
-        /// Plain images.
-        plain: Vec<f32>,
-        /// Images without the shortcut, or none.
-        oracle: Vec<f32>,
-        /// `[C, H, W]`
-        shape: [usize; 3],
-    },
+    /// Rendered on demand, cached where they fit.
+    Phantom(Box<Rendered>),
     /// Decoded on demand, cached where they fit.
     Store {
         /// The decoder.
         store: Box<ImageStore>,
         /// Record of the cohort behind each sample.
         records: Vec<usize>,
+        /// The one channel of coloured images that is used.
+        channel: Option<usize>,
     },
 }
 
+/// Simulated images; views that were rendered stay until the bytes are used up.
+pub struct Rendered {
+    cohort: PhantomCohort,
+    views: [Vec<OnceLock<Arc<[f32]>>>; 3],
+    free_bytes: AtomicUsize,
+}
+
+impl Rendered {
+    fn image(&self, sample: usize, view: View) -> Arc<[f32]> {
+        let slot = &self.views[view as usize][sample];
+        if let Some(image) = slot.get() {
+            return Arc::clone(image);
+        }
+        let image: Arc<[f32]> = match view {
+            View::Plain => self.cohort.image(sample),
+            View::Oracle => self.cohort.oracle_image(sample),
+            View::Reference => self.cohort.reference_image(sample),
+        }
+        .into();
+        let bytes = size_of_val(&*image);
+        let reserved = self
+            .free_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                free.checked_sub(bytes)
+            });
+        // Another thread may have filled the slot meanwhile, with the same pixels.
+        if reserved.is_ok() && slot.set(Arc::clone(&image)).is_err() {
+            self.free_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        image
+    }
+}
+
 impl ImageBank {
-    /// Renders a simulated cohort.
-    pub fn of_chest(cohort: &ChestCohort) -> Self {
-        let size = cohort.spec.size;
-        let mut plain = Vec::with_capacity(cohort.samples.len() * size * size);
-        let mut oracle = Vec::with_capacity(cohort.samples.len() * size * size);
-        for (index, sample) in cohort.samples.iter().enumerate() {
-            plain.extend_from_slice(&sample.image);
-            oracle.extend(cohort.without_shortcut(index));
-        }
-        Self::Memory {
-            plain,
-            oracle,
-            shape: [1, size, size],
-        }
+    /// The images of a simulated cohort, of which `cache_bytes` stay in memory.
+    pub fn of_phantom(cohort: PhantomCohort, cache_bytes: usize) -> Self {
+        let slots = || {
+            std::iter::repeat_with(OnceLock::new)
+                .take(cohort.samples().len())
+                .collect()
+        };
+        Self::Phantom(Box::new(Rendered {
+            views: [slots(), slots(), slots()],
+            free_bytes: AtomicUsize::new(cache_bytes),
+            cohort,
+        }))
     }
 
     /// `[C, H, W]`
     pub fn shape(&self) -> [usize; 3] {
         match self {
-            Self::Memory { shape, .. } => *shape,
-            Self::Store { store, .. } => {
+            Self::Phantom(rendered) => {
+                let size = rendered.cohort.spec().size;
+                [1, size, size]
+            }
+            Self::Store { store, channel, .. } => {
                 let request = store.request();
-                let channels = if request.colour == ctl_imaging::Colour::Grey {
-                    1
-                } else {
-                    3
-                };
+                let grey = request.colour == ctl_imaging::Colour::Grey;
+                let channels = if grey || channel.is_some() { 1 } else { 3 };
                 [channels, request.height, request.width]
             }
         }
@@ -71,44 +100,92 @@ impl ImageBank {
 
     /// Whether images without the shortcut exist.
     pub fn has_oracle(&self) -> bool {
-        matches!(self, Self::Memory { oracle, .. } if !oracle.is_empty())
+        matches!(self, Self::Phantom(_))
     }
 
-    /// The images of some samples, one after the other.
+    /// The simulation behind the images, where there is one.
+    pub fn phantom(&self) -> Option<&PhantomCohort> {
+        match self {
+            Self::Phantom(rendered) => Some(&rendered.cohort),
+            Self::Store { .. } => None,
+        }
+    }
+
+    /// The images of some samples, one after the other, values in [0, 1].
     ///
     /// # Errors
     /// When an image cannot be decoded, or the view does not exist.
     pub fn gather(&self, samples: &[usize], view: View) -> Result<Vec<f32>> {
         match self {
-            Self::Memory {
-                plain,
-                oracle,
-                shape,
+            Self::Phantom(rendered) => Ok(samples
+                .iter()
+                .flat_map(|&sample| rendered.image(sample, view).to_vec())
+                .collect()),
+            Self::Store {
+                store,
+                records,
+                channel,
             } => {
-                let pixels = shape.iter().product::<usize>();
-                let source = if view == View::Oracle { oracle } else { plain };
-                let mut out = Vec::with_capacity(samples.len() * pixels);
-                for &sample in samples {
-                    let Some(image) = source.get(sample * pixels..(sample + 1) * pixels) else {
-                        return Err(no_oracle());
-                    };
-                    out.extend_from_slice(image);
-                }
-                Ok(out)
-            }
-            Self::Store { store, records } => {
                 if view == View::Oracle {
                     return Err(no_oracle());
                 }
                 let wanted: Vec<usize> = samples.iter().map(|&s| records[s]).collect();
                 let rasters: Vec<Arc<Raster>> = store.load(&wanted)?;
-                Ok(rasters
-                    .iter()
-                    .flat_map(|r| r.samples().iter().copied())
+                let used = |raster: &Arc<Raster>| -> Vec<f32> {
+                    let one = channel.and_then(|channel| raster.channel(channel));
+                    one.unwrap_or(raster.samples()).to_vec()
+                };
+                Ok(rasters.iter().flat_map(used).collect())
+            }
+        }
+    }
+
+    /// The masks of some samples, class indices `[H, W]` each; `None` for samples without one.
+    ///
+    /// The region to evaluate within is 1 inside; a simulated image has none.
+    ///
+    /// # Errors
+    /// When a mask cannot be read.
+    pub fn masks(&self, samples: &[usize], role: MaskRole) -> Result<Vec<Option<Vec<u8>>>> {
+        match self {
+            Self::Phantom(rendered) => Ok(samples
+                .iter()
+                .map(|&sample| match role {
+                    MaskRole::Annotation => Some(rendered.cohort.mask(sample)),
+                    MaskRole::SecondObserver | MaskRole::EvaluateWithin => None,
+                })
+                .collect()),
+            Self::Store { store, records, .. } => {
+                let wanted: Vec<usize> = samples.iter().map(|&s| records[s]).collect();
+                let masks = store.load_masks_of(role, &wanted)?;
+                Ok(masks
+                    .into_iter()
+                    .map(|mask| Some(classes(&*mask?)))
                     .collect())
             }
         }
     }
+
+    /// Whether a sample has a mask of a role; no pixel is read.
+    pub fn has_mask(&self, sample: usize, role: MaskRole) -> bool {
+        match self {
+            Self::Phantom(_) => role == MaskRole::Annotation,
+            Self::Store { store, records, .. } => {
+                let record = &store.cohort().records()[records[sample]];
+                let path = match role {
+                    MaskRole::Annotation => &record.mask_path,
+                    MaskRole::SecondObserver => &record.second_observer_path,
+                    MaskRole::EvaluateWithin => &record.evaluate_within_path,
+                };
+                path.is_some()
+            }
+        }
+    }
+}
+
+/// Class indices of a mask, which the store gives as whole numbers.
+fn classes(mask: &Raster) -> Vec<u8> {
+    mask.samples().iter().map(|&class| class as u8).collect()
 }
 
 fn no_oracle() -> HarnessError {

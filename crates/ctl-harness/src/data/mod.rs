@@ -5,7 +5,7 @@ mod environments;
 mod examples;
 mod images;
 
-pub use cohort::{CohortData, Sample, load_chest, load_folder};
-pub use environments::{Part, Parts, split};
+pub use cohort::{CohortData, Sample, load_folder, load_phantom, load_unlabelled};
+pub use environments::{Arrangement, Part, Parts, split};
 pub use examples::write_examples;
-pub use images::{ImageBank, View};
+pub use images::{ImageBank, Rendered, View};

@@ -9,7 +9,7 @@ use super::ground::Ground;
 use super::overview::{Include, MethodSummary, diverged, figure, summaries};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
-use crate::table::{Cell, LEAST_PER_CLASS, Line};
+use crate::table::{Cell, LEAST_IMAGES, LEAST_PER_CLASS, Line};
 use crate::vocabulary::Selector;
 
 /// A cell: its head line, a figure and one row per method.
@@ -40,6 +40,8 @@ struct CellRow {
     target: String,
     oracle: String,
     regret: String,
+    gap: String,
+    gap_to_bayes: String,
     others: Vec<String>,
     diverged: String,
 }
@@ -61,7 +63,7 @@ impl CellView {
     }
 
     fn of(sweep: &Sweep<'_>, cell: &Cell) -> Self {
-        let main = sweep.table.main_metric;
+        let main = sweep.metric();
         let all: Vec<&Line> = sweep
             .table
             .lines
@@ -111,8 +113,9 @@ fn cautions(sweep: &Sweep<'_>, cell: &Cell) -> (Vec<&'static str>, Vec<String>) 
     }
     if sweep.table.has_few_samples(cell) {
         let text = format!(
-            "Some seed scores fewer than {LEAST_PER_CLASS} target samples of a class: this cell is \
-             left out of every mean, test and rank."
+            "Some seed scores fewer than {LEAST_PER_CLASS} target samples of a class, or \
+             {LEAST_IMAGES} where there are no classes: this cell is left out of every mean, test \
+             and rank."
         );
         all.push(("few samples", text));
     }
@@ -140,7 +143,7 @@ fn brief(sweep: &Sweep<'_>, cell: &Cell, order: &[MethodSummary]) -> String {
 }
 
 fn row(sweep: &Sweep<'_>, (line, oracle): (&Line, Option<&Line>), others: &[&str]) -> CellRow {
-    let main = sweep.table.main_metric;
+    let main = sweep.metric();
     let brief = |name: &&str| {
         let estimate = line.target.get(*name);
         let error = estimate.and_then(|e| e.standard_error);
@@ -155,8 +158,10 @@ fn row(sweep: &Sweep<'_>, (line, oracle): (&Line, Option<&Line>), others: &[&str
         target: text::estimate(line.target.get(main)),
         oracle: text::estimate(oracle.and_then(|l| l.target.get(main))),
         regret: text::signed(line.regret),
+        gap: text::signed(line.gap_to_target_trained),
+        gap_to_bayes: text::signed(line.gap_to_bayes),
         others: others.iter().map(brief).collect(),
-        diverged: diverged(line.diverged, line.at_chance),
+        diverged: diverged(sweep, line.diverged, line.at_chance),
     }
 }
 

@@ -6,7 +6,6 @@ use ctl_metrics::rank::paired_t;
 
 use super::ground::Ground;
 use crate::record::Record;
-use crate::spec::CohortSpec;
 use crate::table::{Cell, Table, cell_of};
 use crate::vocabulary::Selector;
 use crate::{Registry, Result};
@@ -116,7 +115,7 @@ impl Scores {
         let sparse = sparse_cells(&Table::of(records, registry));
         let simulated: BTreeSet<Cell> = records
             .iter()
-            .filter(|record| matches!(record.spec.data, CohortSpec::Chest { .. }))
+            .filter(|record| record.spec.data.phantom().is_some())
             .map(cell_of)
             .collect();
         let mut by_seed: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
@@ -128,7 +127,7 @@ impl Scores {
         for (seed, records) in by_seed {
             let table = Table::of(&records, registry);
             for line in table.lines {
-                let value = line.target.get(table.main_metric).map(|e| e.mean);
+                let value = line.target.get(line.main_metric()).map(|e| e.mean);
                 let value = value.filter(|v| v.is_finite() && !sparse.contains(&line.cell));
                 if let Some(value) = value {
                     let place = Place {
@@ -146,16 +145,25 @@ impl Scores {
 
     /// The scores in the cells of a ground.
     pub(crate) fn on(&self, ground: Ground) -> Self {
-        let of_ground = |places: &ByPlace| -> ByPlace {
-            let kept = places.iter().filter(|(place, _)| ground.has(&place.cell));
+        self.filtered(|place| ground.has(&place.cell))
+    }
+
+    fn filtered(&self, keep: impl Fn(&Place) -> bool) -> Self {
+        let kept = |places: &ByPlace| -> ByPlace {
+            let kept = places.iter().filter(|(place, _)| keep(place));
             kept.map(|(place, value)| (place.clone(), *value)).collect()
         };
         let arms = self.arms.iter();
         Self {
             arms: arms
-                .map(|(arm, places)| (arm.clone(), of_ground(places)))
+                .map(|(arm, places)| (arm.clone(), kept(places)))
                 .collect(),
         }
+    }
+
+    /// The scores in one cell.
+    pub(crate) fn in_cell(&self, cell: &Cell) -> Self {
+        self.filtered(|place| place.cell == *cell)
     }
 
     fn arm(&self, (method, selector): Arm<'_>) -> Option<&ByPlace> {

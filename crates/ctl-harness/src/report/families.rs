@@ -90,7 +90,7 @@ impl Pair<'_> {
 fn sentence(sweep: &Sweep<'_>, pairs: &[Pair<'_>], role: Role) -> Option<String> {
     let first = pairs.first()?;
     let name = |c: &Contender<'_>| sweep.name(&c.summary.method);
-    let metric = text::metric(sweep.table.main_metric);
+    let metric = text::metric(sweep.metric());
     let sees = match role {
         Role::Adaptation => "that see unlabelled target images",
         _ => "that see sources only",

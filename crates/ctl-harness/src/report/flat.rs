@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::table::{Estimate, Line, Table};
+use super::sweep::Sweep;
+use crate::table::{Estimate, Line};
 use crate::{HarnessError, Result};
 
 const HEADER: [&str; 20] = [
@@ -31,20 +32,20 @@ const HEADER: [&str; 20] = [
 
 /// One line per cell, method, selector, part and metric; the standard error of a single seed is
 /// empty, as is every figure that does not exist.
-pub(crate) fn csv(table: &Table, path: &Path) -> Result<String> {
+pub(crate) fn csv(chapters: &[Sweep<'_>], path: &Path) -> Result<String> {
     let fault = |message: String| HarnessError::Stored {
         path: path.to_path_buf(),
         message,
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut rows = vec![HEADER.map(str::to_owned)];
-    for line in &table.lines {
+    for line in chapters.iter().flat_map(|sweep| &sweep.table.lines) {
         let parts = [
             ("in-distribution", &line.in_distribution),
             ("target", &line.target),
         ];
         for (part, metrics) in parts {
-            rows.extend(rows_of(table, line, part, metrics));
+            rows.extend(rows_of(line, part, metrics));
         }
     }
     for row in rows {
@@ -56,12 +57,7 @@ pub(crate) fn csv(table: &Table, path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| fault(e.to_string()))
 }
 
-fn rows_of(
-    table: &Table,
-    line: &Line,
-    part: &str,
-    metrics: &BTreeMap<String, Estimate>,
-) -> Vec<[String; 20]> {
+fn rows_of(line: &Line, part: &str, metrics: &BTreeMap<String, Estimate>) -> Vec<[String; 20]> {
     use ctl_invariance::Role;
     let cell = &line.cell;
     let finite = |value: f64| value.is_finite().then(|| value.to_string());
@@ -87,7 +83,7 @@ fn rows_of(
                 error.unwrap_or_default(),
                 e.seeds.to_string(),
                 line.diverged.to_string(),
-                (metric == table.main_metric).to_string(),
+                (metric == line.main_metric()).to_string(),
                 line.at_chance.to_string(),
                 line.few_samples.to_string(),
             ]

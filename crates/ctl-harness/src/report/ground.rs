@@ -16,11 +16,18 @@ pub enum Ground {
     Mixture,
     /// Other patients of the one training site: nothing moves.
     SameSite,
+    /// Other patients of a training site, annotated by somebody else.
+    SecondObserver,
 }
 
 impl Ground {
     /// All grounds, the one that a report answers first where it is there.
-    pub const ALL: [Self; 3] = [Self::UnseenSite, Self::Mixture, Self::SameSite];
+    pub const ALL: [Self; 4] = [
+        Self::UnseenSite,
+        Self::Mixture,
+        Self::SecondObserver,
+        Self::SameSite,
+    ];
 
     /// The ground of a protocol.
     pub fn of(protocol: Protocol) -> Self {
@@ -28,6 +35,7 @@ impl Ground {
             Protocol::NamedTarget | Protocol::LeaveOneSiteOut => Self::UnseenSite,
             Protocol::SiteLabelMixture => Self::Mixture,
             Protocol::SingleSite => Self::SameSite,
+            Protocol::SecondObserver => Self::SecondObserver,
         }
     }
 
@@ -37,6 +45,7 @@ impl Ground {
             Self::UnseenSite => "unseen site",
             Self::Mixture => "mixture",
             Self::SameSite => "same site",
+            Self::SecondObserver => "second observer",
         }
     }
 
@@ -50,6 +59,7 @@ impl Ground {
             Self::UnseenSite => "On a site that training never saw",
             Self::Mixture => "Where site and label coincide in training (mixture)",
             Self::SameSite => "On other patients of the one training site",
+            Self::SecondObserver => "As a second observer annotates a training site",
         }
     }
 
@@ -66,6 +76,11 @@ impl Ground {
                 "The target is other patients of the training site. Nothing moves, so these figures \
                  are a reference and say nothing about transfer."
             }
+            Self::SecondObserver => {
+                "Training holds the first observer's masks. The target is other patients of a \
+                 training site, scored by the second observer; in distribution, the same images are \
+                 scored by the first."
+            }
         }
     }
 
@@ -75,6 +90,7 @@ impl Ground {
             Self::UnseenSite => "unseen patients of the training sites",
             Self::Mixture => "unseen patients of the mixture (site identification)",
             Self::SameSite => "unseen patients of the training site",
+            Self::SecondObserver => "the target's images, scored by the first observer",
         }
     }
 
@@ -82,6 +98,7 @@ impl Ground {
     pub(crate) fn home(self) -> &'static str {
         match self {
             Self::UnseenSite | Self::SameSite => "at home",
+            Self::SecondObserver => "by the first observer",
             Self::Mixture => "on the mixture",
         }
     }
@@ -92,6 +109,7 @@ impl Ground {
             Self::UnseenSite => "with an unseen site as the target",
             Self::Mixture => "where site and label coincide in training (mixture)",
             Self::SameSite => "where the target is other patients of the training site",
+            Self::SecondObserver => "where a second observer scores",
         }
     }
 
@@ -108,6 +126,9 @@ impl Ground {
             Self::SameSite => format!(
                 "{home} in distribution and {away} on the target, other patients of the same site"
             ),
+            Self::SecondObserver => {
+                format!("{home} by the first observer and {away} by the second, on the same images")
+            }
         }
     }
 }

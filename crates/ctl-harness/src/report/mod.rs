@@ -9,10 +9,15 @@
 //! | `verdict` | the answer in words, from paired differences (`contrast`, `families`) |
 //! | `overview` | one row per method, the main figure, by what was asked (`ground`) |
 //! | `taxonomy` | task × shift × family |
+//! | `map` | causal minus correlation-based methods over the strength of a shift |
+//! | `licences` | what diagrams license against what was seen |
 //! | `cells` | a table per cohort, protocol and target |
 //! | `ranks` | Friedman and Nemenyi over cells |
 //! | `diagnostics` | calibration, sampling intervals and the worst mistakes, from predictions |
-//! | `pictures` | example images |
+//! | `pictures` | example images, and what networks made of them |
+//!
+//! Sections but the grid and the images come once for each task: figures of different tasks are
+//! never averaged.
 
 mod cells;
 mod contenders;
@@ -21,6 +26,8 @@ mod diagnostics;
 mod families;
 mod flat;
 mod ground;
+mod licences;
+mod map;
 mod overview;
 mod page;
 mod pictures;
@@ -112,12 +119,12 @@ impl Format {
 /// When the folder holds no `sweep.json`, a record there cannot be read, or the report cannot be
 /// written. Missing pictures and predictions are no errors: the report names them.
 pub fn write(root: &Path, format: Format, registry: &Registry) -> Result<PathBuf> {
-    let sweep = sweep::Sweep::load(root, registry)?;
+    let chapters = sweep::Sweep::load(root, registry)?;
     let path = root.join(format.file_name());
     let content = match format {
-        Format::Html => render::html(&page::Page::of(&sweep)?)?,
-        Format::Markdown => render::markdown(&page::Page::of(&sweep)?)?,
-        Format::Csv => flat::csv(&sweep.table, &path)?,
+        Format::Html => render::html(&page::Page::of(&chapters)?)?,
+        Format::Markdown => render::markdown(&page::Page::of(&chapters)?)?,
+        Format::Csv => flat::csv(&chapters, &path)?,
     };
     write_atomically(&path, content.as_bytes())?;
     Ok(path)

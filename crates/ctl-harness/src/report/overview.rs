@@ -7,8 +7,9 @@ use super::ground::Ground;
 use super::svg::{DotPlot, DotRow};
 use super::sweep::Sweep;
 use super::text;
-use crate::table::{CHANCE, Cell, Estimate, LEAST_PER_CLASS, Line, Table};
-use crate::vocabulary::Selector;
+use crate::table::{Cell, Estimate, LEAST_IMAGES, LEAST_PER_CLASS, Line, Table};
+use crate::task::{chance, main_metric};
+use crate::vocabulary::{Selector, TASKS, Task};
 
 /// A mean over cells.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -24,6 +25,8 @@ pub struct Average {
 /// enter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MethodSummary {
+    /// The task.
+    pub task: Task,
     /// Which cells.
     pub ground: Ground,
     /// Id of the method.
@@ -40,6 +43,8 @@ pub struct MethodSummary {
     pub oracle: Option<Average>,
     /// Oracle minus training-domain selection on the target, mean over cells.
     pub regret: Option<f64>,
+    /// Reference trained on the target minus this method, mean over cells.
+    pub gap: Option<f64>,
     /// Number of cells with a target figure.
     pub cells: usize,
     /// Fewest and most seeds behind a cell's target figure.
@@ -50,14 +55,18 @@ pub struct MethodSummary {
     pub at_chance: usize,
 }
 
-/// One row per ground and method, by descending target mean; upper references and methods without a
+/// One row per task, ground and method, by descending target mean; upper references and methods without a
 /// figure come last in their ground.
 pub fn terminal_rows(table: &Table) -> Vec<MethodSummary> {
-    let of_ground = |ground: Ground| {
-        let lines: Vec<&Line> = table.lines.iter().filter(|l| ground.has(&l.cell)).collect();
-        summaries(&lines, table.main_metric, Include::EnoughSamples)
+    let of_ground = |(task, ground): (Task, Ground)| {
+        let here = |line: &&Line| line.cell.task == task && ground.has(&line.cell);
+        let lines: Vec<&Line> = table.lines.iter().filter(here).collect();
+        summaries(&lines, main_metric(task), Include::EnoughSamples)
     };
-    Ground::ALL.into_iter().flat_map(of_ground).collect()
+    let pairs = TASKS
+        .into_iter()
+        .flat_map(|task| Ground::ALL.map(|ground| (task, ground)));
+    pairs.flat_map(of_ground).collect()
 }
 
 /// Which cells enter a mean.
@@ -104,8 +113,13 @@ fn summary(lines: &[&Line], method: &str, metric: &str, include: Include) -> Opt
         .filter_map(|l| l.target.get(metric))
         .collect();
     let seeds = targets.iter().map(|e| e.seeds);
+    let gaps: Vec<f64> = validated
+        .iter()
+        .filter_map(|l| l.gap_to_target_trained)
+        .collect();
     let regrets: Vec<f64> = validated.iter().filter_map(|l| l.regret).collect();
     Some(MethodSummary {
+        task: first.cell.task,
         ground: Ground::of(first.cell.protocol),
         method: method.to_owned(),
         family: first.family,
@@ -118,6 +132,7 @@ fn summary(lines: &[&Line], method: &str, metric: &str, include: Include) -> Opt
         target: average(targets.iter().copied()),
         oracle: average(oracle.iter().filter_map(|l| l.target.get(metric))),
         regret: Estimate::of(&regrets).map(|e| e.mean),
+        gap: Estimate::of(&gaps).map(|e| e.mean),
         cells: targets.len(),
         seeds: (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0)),
         diverged: all().map(|l| l.diverged).sum(),
@@ -159,6 +174,7 @@ struct OverviewRow {
     target: String,
     oracle: String,
     regret: String,
+    gap: String,
     cells: usize,
     seeds: String,
     diverged: String,
@@ -176,7 +192,7 @@ impl Overview {
     }
 
     fn of(sweep: &Sweep<'_>, ground: Ground, summaries: &[MethodSummary]) -> Self {
-        let metric = text::metric(sweep.table.main_metric);
+        let metric = text::metric(sweep.metric());
         let (few, enough) = divided(sweep, ground);
         let cells = text::count(enough.len(), "cell");
         let label = format!("{metric} of every method, {}", ground.as_str());
@@ -213,7 +229,8 @@ pub(crate) fn left_out(few: &[&Cell]) -> String {
     }
     format!(
         "Left out of every mean, test and rank, because some seed scores fewer than \
-         {LEAST_PER_CLASS} target samples of a class: {}.",
+         {LEAST_PER_CLASS} target samples of a class, or {LEAST_IMAGES} where there are no classes: \
+         {}.",
         text::list(&named)
     )
 }
@@ -231,8 +248,8 @@ pub(crate) fn figure(sweep: &Sweep<'_>, summaries: &[MethodSummary], label: &str
     });
     DotPlot {
         label: label.to_owned(),
-        metric: text::metric(sweep.table.main_metric),
-        chance: (sweep.table.main_metric == "auroc").then_some(CHANCE),
+        metric: text::metric(sweep.metric()),
+        chance: (sweep.metric() == "auroc").then_some(chance(sweep.task)),
         rows: rows.collect(),
     }
     .draw()
@@ -250,20 +267,21 @@ fn view(sweep: &Sweep<'_>, row: &MethodSummary) -> OverviewRow {
         target: average(row.target),
         oracle: average(row.oracle),
         regret: text::signed(row.regret),
+        gap: text::signed(row.gap),
         cells: row.cells,
         seeds: match row.seeds {
             (least, most) if least == most => most.to_string(),
             (least, most) => format!("{least}–{most}"),
         },
-        diverged: diverged(row.diverged, row.at_chance),
+        diverged: diverged(sweep, row.diverged, row.at_chance),
     }
 }
 
 /// Runs that diverged, and how many seeds are scored as chance for it.
-pub(crate) fn diverged(runs: usize, at_chance: usize) -> String {
+pub(crate) fn diverged(sweep: &Sweep<'_>, runs: usize, at_chance: usize) -> String {
     match at_chance {
         0 => runs.to_string(),
-        n => format!("{runs} ({n} scored as {CHANCE})"),
+        n => format!("{runs} ({n} scored as {})", chance(sweep.task)),
     }
 }
 

@@ -1,12 +1,16 @@
 //! The whole report as data for the templates.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::cells::CellView;
 use super::contrast::Scores;
 use super::diagnostics::Diagnosis;
+use super::licences::Licences;
+use super::map::Map;
 use super::overview::{Overview, terminal_rows};
-use super::pictures::Album;
+use super::pictures::{Album, StripView};
 use super::ranks::Ranks;
 use super::sweep::Sweep;
 use super::taxonomy::Grid;
@@ -14,22 +18,34 @@ use super::text;
 use super::verdict::Verdict;
 use crate::Result;
 use crate::sweep::SweepInfo;
+use crate::vocabulary::Task;
 
 /// What both templates print.
 #[derive(Debug, Serialize)]
 pub(crate) struct Page<'a> {
     info: &'a SweepInfo,
     version: &'static str,
-    metric: String,
     status: Status,
+    chapters: Vec<Chapter>,
+    grid: Grid,
+    albums: Vec<Album>,
+    notices: Vec<String>,
+}
+
+/// One task.
+#[derive(Debug, Serialize)]
+struct Chapter {
+    task: &'static str,
+    title: &'static str,
+    metric: String,
     verdict: Verdict,
     overviews: Vec<Overview>,
-    grid: Grid,
+    maps: Vec<Map>,
+    licences: Licences,
     cells: Vec<CellView>,
     ranks: Ranks,
     diagnoses: Vec<Diagnosis>,
-    albums: Vec<Album>,
-    notices: Vec<String>,
+    strips: Vec<StripView>,
 }
 
 /// How far the sweep is.
@@ -44,32 +60,66 @@ struct Status {
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn of(sweep: &'a Sweep<'_>) -> Result<Self> {
-        let scores = Scores::of(&sweep.records, sweep.registry);
-        let summaries = terminal_rows(&sweep.table);
-        let mut notices = notices(sweep);
-        let diagnoses = Diagnosis::all(sweep, &mut notices);
-        let albums = Album::all(sweep, &mut notices)?;
+    pub(crate) fn of(sweeps: &'a [Sweep<'_>]) -> Result<Self> {
+        // A sweep always has a chapter, even where it has no record.
+        let first = &sweeps[0];
+        let mut notices = notices(sweeps);
+        let mut chapters = Vec::new();
+        for sweep in sweeps {
+            chapters.push(Chapter::of(sweep, &mut notices)?);
+        }
         Ok(Self {
-            info: &sweep.info,
+            info: &first.info,
             version: env!("CARGO_PKG_VERSION"),
-            metric: text::metric(sweep.table.main_metric),
-            status: Status::of(sweep),
-            verdict: Verdict::of(sweep, &scores, &summaries)?,
-            overviews: Overview::all(sweep, &summaries),
-            grid: Grid::of(sweep),
-            cells: CellView::all(sweep),
-            ranks: Ranks::of(sweep, &scores)?,
-            diagnoses,
-            albums,
+            status: Status::of(sweeps),
+            chapters,
+            grid: Grid::of(sweeps),
+            albums: Album::all(first, &mut notices)?,
             notices,
         })
     }
 }
 
+impl Chapter {
+    fn of(sweep: &Sweep<'_>, notices: &mut Vec<String>) -> Result<Self> {
+        let scores = Scores::of(&sweep.records, sweep.registry);
+        let summaries = terminal_rows(&sweep.table);
+        let labels = matches!(sweep.task, Task::Classification | Task::Multimodal);
+        Ok(Self {
+            task: sweep.task.as_str(),
+            title: title(sweep.task),
+            metric: text::metric(sweep.metric()),
+            verdict: Verdict::of(sweep, &scores, &summaries)?,
+            overviews: Overview::all(sweep, &summaries),
+            maps: Map::all(sweep),
+            licences: Licences::of(sweep, &scores)?,
+            cells: CellView::all(sweep),
+            ranks: Ranks::of(sweep, &scores)?,
+            diagnoses: if labels {
+                Diagnosis::all(sweep, notices)
+            } else {
+                Vec::new()
+            },
+            strips: StripView::all(sweep, notices),
+        })
+    }
+}
+
+fn title(task: Task) -> &'static str {
+    match task {
+        Task::Segmentation => "Segmentation",
+        Task::Reconstruction => "Reconstruction",
+        Task::Anomaly => "Anomaly detection",
+        Task::Multimodal => "Multimodal prediction",
+        _ => "Classification",
+    }
+}
+
 impl Status {
-    fn of(sweep: &Sweep<'_>) -> Self {
-        let (planned, missing) = (sweep.info.runs.len(), sweep.missing());
+    fn of(sweeps: &[Sweep<'_>]) -> Self {
+        let planned = sweeps[0].info.runs.len();
+        let recorded: usize = sweeps.iter().map(|sweep| sweep.records.len()).sum();
+        let missing = planned - recorded;
         let are = if missing == 1 { "is" } else { "are" };
         let unfinished = format!(
             "This sweep is unfinished: {missing} of {} {are} missing, and every figure below is \
@@ -78,9 +128,9 @@ impl Status {
         );
         Self {
             planned,
-            recorded: sweep.records.len(),
+            recorded,
             missing,
-            diverged: sweep.diverged(),
+            diverged: sweeps.iter().map(Sweep::diverged).sum(),
             unfinished: if missing > 0 {
                 unfinished
             } else {
@@ -90,8 +140,9 @@ impl Status {
     }
 }
 
-fn notices(sweep: &Sweep<'_>) -> Vec<String> {
-    let unknown = sweep.unknown_methods();
+fn notices(sweeps: &[Sweep<'_>]) -> Vec<String> {
+    let unknown = sweeps.iter().flat_map(Sweep::unknown_methods);
+    let unknown: BTreeSet<&str> = unknown.collect();
     unknown
         .into_iter()
         .map(|method| format!("Runs of {method} are left out: the registry has no such method."))

@@ -1,10 +1,18 @@
 //! Example images, carried inside the page.
 
+use std::path::Path;
+
 use serde::Serialize;
 
-use super::sweep::Sweep;
+use super::sweep::{REFERENCE, Sweep};
+use super::text;
 use crate::Result;
-use crate::sweep::Example;
+use crate::run::{Panels, Strip};
+use crate::store::read_json;
+use crate::table::Cell;
+
+/// Cells of a task whose outputs are pictured.
+const MAX_CELLS_WITH_STRIPS: usize = 8;
 
 /// First bytes of every PNG.
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
@@ -29,8 +37,15 @@ impl Album {
     pub(crate) fn all(sweep: &Sweep<'_>, notices: &mut Vec<String>) -> Result<Vec<Self>> {
         let mut albums: Vec<Self> = Vec::new();
         for example in sweep.layout.read_examples()?.examples {
-            match encode(sweep, &example) {
-                Ok(picture) => add(&mut albums, &example.cohort, picture),
+            match encode(&sweep.layout.examples(), &example.file) {
+                Ok(data_uri) => {
+                    let picture = Picture {
+                        data_uri,
+                        site: example.site,
+                        caption: example.caption,
+                    };
+                    add(&mut albums, &example.cohort, picture);
+                }
                 Err(why) => {
                     let file = &example.file;
                     notices.push(format!("example picture {file} is not shown: {why}"));
@@ -38,6 +53,61 @@ impl Album {
             }
         }
         Ok(albums)
+    }
+}
+
+/// What a method made of one target sample, as a row of pictures.
+#[derive(Debug, Serialize)]
+pub(crate) struct StripView {
+    title: String,
+    figures: String,
+    pictures: Vec<Captioned>,
+}
+
+#[derive(Debug, Serialize)]
+struct Captioned {
+    data_uri: String,
+    caption: String,
+}
+
+impl StripView {
+    /// Plain training in the first cells of a sweep, seed by seed no more than once.
+    pub(crate) fn all(sweep: &Sweep<'_>, notices: &mut Vec<String>) -> Vec<Self> {
+        let mut strips = Vec::new();
+        for cell in sweep.table.cells().into_iter().take(MAX_CELLS_WITH_STRIPS) {
+            let Some(record) = sweep.first_run(cell, REFERENCE) else {
+                continue;
+            };
+            let folder = Panels::folder(&sweep.layout.run(&record.spec.folder()));
+            let list = folder.join("panels.json");
+            if !list.exists() {
+                continue;
+            }
+            match read_json::<Panels>(&list) {
+                Ok(panels) => {
+                    for strip in panels.strips {
+                        strips.push(Self::of(cell, &folder, strip, notices));
+                    }
+                }
+                Err(error) => notices.push(format!("pictures of a run are not shown: {error}")),
+            }
+        }
+        strips
+    }
+
+    fn of(cell: &Cell, folder: &Path, strip: Strip, notices: &mut Vec<String>) -> Self {
+        let mut pictures = Vec::new();
+        for (file, caption) in strip.pictures {
+            match encode(folder, &file) {
+                Ok(data_uri) => pictures.push(Captioned { data_uri, caption }),
+                Err(why) => notices.push(format!("picture {file} is not shown: {why}")),
+            }
+        }
+        Self {
+            title: format!("{}: ERM, {}, {}", text::cell(cell), strip.which, strip.id),
+            figures: strip.figures,
+            pictures,
+        }
     }
 }
 
@@ -51,23 +121,16 @@ fn add(albums: &mut Vec<Album>, cohort: &str, picture: Picture) {
     }
 }
 
-/// Reads one picture; the error says why it cannot be shown.
-fn encode(sweep: &Sweep<'_>, example: &Example) -> std::result::Result<Picture, &'static str> {
-    let is_name = std::path::Path::new(&example.file).file_name()
-        == Some(std::ffi::OsStr::new(&example.file));
-    if !is_name {
+/// Reads one picture of a folder; the error says why it cannot be shown.
+fn encode(folder: &Path, file: &str) -> std::result::Result<String, &'static str> {
+    if Path::new(file).file_name() != Some(std::ffi::OsStr::new(file)) {
         return Err("expected the name of a file in examples, not a path");
     }
-    let path = sweep.layout.examples().join(&example.file);
-    let bytes = std::fs::read(path).map_err(|_| "the file cannot be read")?;
+    let bytes = std::fs::read(folder.join(file)).map_err(|_| "the file cannot be read")?;
     if !bytes.starts_with(&SIGNATURE) {
         return Err("expected a PNG");
     }
-    Ok(Picture {
-        data_uri: format!("data:image/png;base64,{}", base64(&bytes)),
-        site: example.site.clone(),
-        caption: example.caption.clone(),
-    })
+    Ok(format!("data:image/png;base64,{}", base64(&bytes)))
 }
 
 /// Base64 of RFC 4648 with padding.

@@ -7,35 +7,53 @@ use std::path::Path;
 use crate::record::{Record, Status};
 use crate::sweep::{Layout, SweepInfo};
 use crate::table::{Cell, Table};
-use crate::vocabulary::Selector;
+use crate::task::main_metric;
+use crate::vocabulary::{Selector, TASKS, Task};
 use crate::{Registry, Result};
 
 /// Plain training, which every other method is compared with.
 pub(crate) const REFERENCE: &str = "erm";
 
-/// A sweep that was read from its folder.
+/// What a sweep found in one task; figures of different tasks are never averaged.
 pub(crate) struct Sweep<'a> {
     pub(crate) layout: Layout,
     pub(crate) info: SweepInfo,
     pub(crate) records: Vec<Record>,
     pub(crate) table: Table,
     pub(crate) registry: &'a Registry,
+    /// The task of all records.
+    pub(crate) task: Task,
 }
 
 impl<'a> Sweep<'a> {
-    /// Reads the folder of a sweep.
-    pub(crate) fn load(root: &Path, registry: &'a Registry) -> Result<Self> {
+    /// Reads the folder of a sweep: its tasks in the order of the documentation, at least one.
+    pub(crate) fn load(root: &Path, registry: &'a Registry) -> Result<Vec<Self>> {
         let layout = Layout::new(root);
         let info = layout.read_info()?;
         let records = layout.read_records(&info)?;
-        let table = Table::of(&records, registry);
-        Ok(Self {
-            layout,
-            info,
-            records,
-            table,
-            registry,
-        })
+        let of_task = |task: Task| {
+            let own = records.iter().filter(|record| record.spec.task == task);
+            let records: Vec<Record> = own.cloned().collect();
+            Self {
+                layout: layout.clone(),
+                info: info.clone(),
+                table: Table::of(&records, registry),
+                records,
+                registry,
+                task,
+            }
+        };
+        let mut tasks: Vec<Task> = TASKS.to_vec();
+        tasks.retain(|task| records.iter().any(|record| record.spec.task == *task));
+        if tasks.is_empty() {
+            tasks.push(Task::Classification);
+        }
+        Ok(tasks.into_iter().map(of_task).collect())
+    }
+
+    /// The metric that methods are compared by.
+    pub(crate) fn metric(&self) -> &'static str {
+        main_metric(self.task)
     }
 
     /// A method's name as its paper writes it.
@@ -44,11 +62,6 @@ impl<'a> Sweep<'a> {
             Ok(entry) => entry.info().name.to_owned(),
             Err(_) => method.to_owned(),
         }
-    }
-
-    /// Number of planned runs without a record.
-    pub(crate) fn missing(&self) -> usize {
-        self.info.runs.len() - self.records.len()
     }
 
     /// Number of runs that diverged.

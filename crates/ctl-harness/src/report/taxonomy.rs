@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::ground::Ground;
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
+use crate::suite::exists;
 use crate::table::{Cell, Estimate, Line};
 use crate::vocabulary::{Selector, Shift, TASKS, Task};
 
@@ -40,6 +41,7 @@ struct Heading {
 #[derive(Debug, Serialize)]
 struct GridRow {
     task: &'static str,
+    metric: String,
     shift: String,
     cells: usize,
     entries: Vec<Entry>,
@@ -54,15 +56,23 @@ struct Entry {
 }
 
 impl Grid {
-    pub(crate) fn of(sweep: &Sweep<'_>) -> Self {
-        let (run, idle): (Vec<Task>, Vec<Task>) = TASKS
-            .into_iter()
-            .partition(|&task| sweep.table.cells().iter().any(|cell| cell.task == task));
-        let pairs = run
+    pub(crate) fn of(chapters: &[Sweep<'_>]) -> Self {
+        let run = |task: &Task| {
+            let mut own = chapters.iter().filter(|sweep| sweep.task == *task);
+            own.any(|sweep| !sweep.records.is_empty())
+        };
+        let idle = TASKS.into_iter().filter(|task| !run(task));
+        let idle: Vec<String> = idle.map(|t| t.as_str().to_owned()).collect();
+        let rows = chapters
             .iter()
-            .flat_map(|&task| Shift::ALL.iter().map(move |&shift| (task, shift)));
-        let grounds = |(task, shift): (Task, Shift)| grounds(sweep, task, shift);
-        let idle: Vec<String> = idle.iter().map(|t| t.as_str().to_owned()).collect();
+            .filter(|sweep| run(&sweep.task))
+            .flat_map(|sweep| {
+                let shifts = Shift::ALL
+                    .iter()
+                    .filter(|&&shift| exists(sweep.task, shift));
+                let places = shifts.flat_map(|&shift| grounds(sweep, sweep.task, shift));
+                places.map(|at| row(sweep, at)).collect::<Vec<_>>()
+            });
         Self {
             families: FAMILIES
                 .map(|family| Heading {
@@ -70,7 +80,7 @@ impl Grid {
                     causal: family.is_causal(),
                 })
                 .into(),
-            rows: pairs.flat_map(grounds).map(|at| row(sweep, at)).collect(),
+            rows: rows.collect(),
             not_run: text::list(&idle),
         }
     }
@@ -103,6 +113,7 @@ fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridR
     let cells = sweep.table.cells().into_iter();
     GridRow {
         task: task.as_str(),
+        metric: text::metric(sweep.metric()),
         shift: match ground {
             Ground::UnseenSite => shift.to_string(),
             other => format!("{shift}, {}", other.as_str()),
@@ -116,7 +127,7 @@ fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridR
 }
 
 fn entry(sweep: &Sweep<'_>, lines: &[&Line], family: Family) -> Entry {
-    let means = means_of(lines, sweep.table.main_metric);
+    let means = means_of(lines, sweep.metric());
     let members = lines.iter().filter(|line| line.family == family);
     let methods: BTreeSet<&str> = members
         .map(|line| line.method.as_str())

@@ -11,7 +11,8 @@ use super::overview::{Average, MethodSummary, left_out};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
-use crate::table::{CHANCE, Cell};
+use crate::table::Cell;
+use crate::task::chance;
 use crate::vocabulary::Selector;
 
 /// Drops smaller than this are called small.
@@ -106,8 +107,9 @@ fn at_chance(sweep: &Sweep<'_>, summaries: &[MethodSummary]) -> Option<String> {
         .collect();
     (!named.is_empty()).then(|| {
         format!(
-            "Scored as chance ({CHANCE}), because every run of a seed diverged before its first \
+            "Scored as chance ({}), because every run of a seed diverged before its first \
              evaluation: {}.",
+            chance(sweep.task),
             text::list(&named)
         )
     })
@@ -127,7 +129,7 @@ impl<'a> Evidence<'a> {
         Ok(Self {
             validated: contenders(&scores, summaries, Selector::TrainingDomain)?,
             oracle: contenders(&scores, summaries, Selector::TargetOracle)?,
-            metric: text::metric(sweep.table.main_metric),
+            metric: text::metric(sweep.metric()),
             sweep,
             scores,
             ground,
@@ -223,7 +225,7 @@ impl Evidence<'_> {
 
     /// Where plain training loses most, when there is a choice.
     fn worst_cell(&self) -> Option<String> {
-        let metric = self.sweep.table.main_metric;
+        let metric = self.sweep.metric();
         let lines = self.sweep.table.lines.iter();
         let drops: Vec<(&Cell, f64, f64)> = lines
             .filter(|l| l.method == REFERENCE && l.selector == Selector::TrainingDomain)
@@ -240,13 +242,13 @@ impl Evidence<'_> {
         if drops.len() < 2 || home - away <= SMALL_DROP {
             return None;
         }
-        let chance = if metric == "auroc" && away < CHANCE {
+        let guessing = if metric == "auroc" && away < chance(self.sweep.task) {
             ", worse than guessing"
         } else {
             ""
         };
         Some(format!(
-            " The loss is greatest in {} ({} to {}{chance}).",
+            " The loss is greatest in {} ({} to {}{guessing}).",
             text::cell(cell),
             text::number(Some(home)),
             text::number(Some(away))

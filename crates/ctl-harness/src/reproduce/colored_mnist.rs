@@ -359,7 +359,7 @@ pub fn train(
 
 /// Both environments in one pass: the network has no batch statistics, so they do not mix.
 fn forward(network: &Mlp, images: &Tensor, labels: &[Tensor]) -> Result<Vec<EnvironmentOutputs>> {
-    let out = network.forward(images, Mode::Train)?;
+    let out = network.forward(images.into(), Mode::Train)?;
     let mut first = 0;
     let mut environments = Vec::new();
     for (index, target) in labels.iter().enumerate() {
@@ -378,7 +378,7 @@ fn forward(network: &Mlp, images: &Tensor, labels: &[Tensor]) -> Result<Vec<Envi
 }
 
 fn accuracy(network: &Mlp, images: &Tensor, labels: &Tensor) -> Result<f64> {
-    let logits = network.forward(images, Mode::Evaluate)?.outputs;
+    let logits = network.forward(images.into(), Mode::Evaluate)?.outputs;
     let logits = logits.flatten_all()?.to_vec1::<f32>()?;
     let labels = labels.flatten_all()?.to_vec1::<f32>()?;
     if logits.iter().any(|v| !v.is_finite()) {

@@ -7,14 +7,13 @@ use ctl_compute::optim::OptimiserState;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::Predictions;
 use crate::record::Evaluation;
 use crate::store::write_atomically;
 use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
 
-/// Counts up when predictions gain a field: a checkpoint of another version is not continued.
-const SCHEMA: u32 = 2;
+/// A checkpoint of another version is not continued.
+const SCHEMA: u32 = 3;
 /// Key of the part that is not arrays of floats.
 const STATE_KEY: &str = "state";
 
@@ -26,7 +25,6 @@ pub(crate) type Arrays = BTreeMap<String, Vec<f32>>;
 pub(crate) struct Best {
     pub(crate) step: u64,
     pub(crate) score: f64,
-    pub(crate) predictions: Predictions,
     #[serde(skip)]
     pub(crate) weights: Arrays,
 }

@@ -1,86 +1,104 @@
-//! Predictions of a network on the parts of a run's data.
+//! What a network says of the parts of a run's data.
 
-use ctl_nets::{Mode, Network};
+use ctl_imaging::MaskRole;
+use ctl_invariance::{Adaptation, Deployment};
+use ctl_nets::Network;
 
-use super::batches::{images, tensor};
 use super::predictions::Prediction;
-use super::score::probabilities;
 use crate::Result;
 use crate::data::{CohortData, Part, Parts, View};
+use crate::spec::RunSpec;
+use crate::task::{How, Kit, Scored, Selected};
 
-/// Images per forward pass in evaluation.
-const CHUNK: usize = 64;
-
-/// Predictions on everything that selection and scoring look at.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Predictions {
-    pub(crate) validation: Vec<Prediction>,
-    pub(crate) oracle: Vec<Prediction>,
-    pub(crate) in_distribution: Vec<Prediction>,
-    pub(crate) target: Vec<Prediction>,
+/// A run's data and how it is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) spec: &'a RunSpec,
+    pub(crate) cohort: &'a CohortData,
+    pub(crate) parts: &'a Parts,
+    pub(crate) view: View,
 }
 
-/// Evaluates a network on every part.
-pub(crate) fn predict_parts(
-    network: &dyn Network,
-    cohort: &CohortData,
-    parts: &Parts,
-    view: View,
-) -> Result<Predictions> {
-    let on = |part: &Part| predict_samples(network, cohort, &part.samples, view);
-    let on_all = |parts: &[Part]| -> Result<Vec<Prediction>> {
-        let each: Vec<_> = parts.iter().map(on).collect::<Result<_>>()?;
-        Ok(each.concat())
-    };
-    Ok(Predictions {
-        validation: on_all(&parts.validation)?,
-        oracle: on(&parts.adaptation)?,
-        in_distribution: on_all(&parts.in_distribution)?,
-        target: on(&parts.target)?,
-    })
-}
-
-fn predict_samples(
-    network: &dyn Network,
-    cohort: &CohortData,
-    samples: &[usize],
-    view: View,
-) -> Result<Vec<Prediction>> {
-    let mut out = Vec::with_capacity(samples.len());
-    for chunk in samples.chunks(CHUNK) {
-        let batch = images(cohort, chunk, view)?;
-        let rows = outputs(network, &batch, cohort.classes.len())?;
-        for (&sample, outputs) in chunk.iter().zip(rows) {
-            let sample = &cohort.samples[sample];
-            out.push(Prediction {
-                id: sample.id.clone(),
-                site: cohort.sites[sample.site].clone(),
-                patient: Some(sample.patient.clone()),
-                target: sample.label,
-                outputs,
-            });
+impl Ground<'_> {
+    /// Samples to evaluate, scored by an observer.
+    pub(crate) fn select<'b>(&'b self, samples: &'b [usize], observer: MaskRole) -> Selected<'b> {
+        Selected {
+            spec: self.spec,
+            cohort: self.cohort,
+            view: self.view,
+            samples,
+            how: How::Evaluate,
+            observer,
         }
     }
-    Ok(out)
+
+    fn all(parts: &[Part]) -> Vec<usize> {
+        parts.iter().flat_map(|p| p.samples.clone()).collect()
+    }
+
+    /// Validation patients of the sources.
+    pub(crate) fn validation(&self, kit: &dyn Kit, network: &dyn Network) -> Result<Scored> {
+        let samples = Self::all(&self.parts.validation);
+        kit.score(network, &self.select(&samples, MaskRole::Annotation))
+    }
+
+    /// Target patients that are open to adaptation and to the oracle.
+    pub(crate) fn oracle(&self, kit: &dyn Kit, network: &dyn Network) -> Result<Scored> {
+        let samples = &self.parts.adaptation.samples;
+        kit.score(network, &self.select(samples, self.parts.target_observer))
+    }
+
+    /// Scored patients of the sources.
+    pub(crate) fn in_distribution(&self, kit: &dyn Kit, network: &dyn Network) -> Result<Scored> {
+        let samples = Self::all(&self.parts.in_distribution);
+        kit.score(network, &self.select(&samples, MaskRole::Annotation))
+    }
+
+    /// Scored patients of the target.
+    pub(crate) fn target(&self, kit: &dyn Kit, network: &dyn Network) -> Result<Scored> {
+        let samples = &self.parts.target.samples;
+        kit.score(network, &self.select(samples, self.parts.target_observer))
+    }
 }
 
-/// Probabilities for images already in the network's form.
-pub(crate) fn outputs(
-    network: &dyn Network,
-    batch: &candle_core::Tensor,
-    classes: usize,
-) -> Result<Vec<Vec<f64>>> {
-    let logits = network.forward(batch, Mode::Evaluate)?.outputs;
-    probabilities(&logits.flatten_all()?.to_vec1::<f32>()?, classes, "network")
+/// What a checkpoint says where it is deployed.
+pub(crate) struct Deployed {
+    pub(crate) in_distribution: Scored,
+    pub(crate) target: Scored,
+    /// What a reader must know, such as why nothing was corrected.
+    pub(crate) note: Option<String>,
 }
 
-/// Probabilities for pixels in [0, 1].
-pub(crate) fn outputs_of_pixels(
-    network: &dyn Network,
-    pixels: Vec<f32>,
-    count: usize,
-    shape: [usize; 3],
-    classes: usize,
-) -> Result<Vec<Vec<f64>>> {
-    outputs(network, &tensor(pixels, count, shape)?, classes)
+/// Scores a trained network; an adaptation corrects its outputs on the target.
+pub(crate) fn deploy(
+    ground: &Ground<'_>,
+    (kit, network): (&dyn Kit, &dyn Network),
+    adaptation: Option<&dyn Adaptation>,
+) -> Result<Deployed> {
+    let mut deployed = Deployed {
+        in_distribution: ground.in_distribution(kit, network)?,
+        target: ground.target(kit, network)?,
+        note: None,
+    };
+    let Some(adaptation) = adaptation else {
+        return Ok(deployed);
+    };
+    let validation = ground.validation(kit, network)?.rows;
+    let unlabelled = ground.oracle(kit, network)?.rows;
+    let labels: Vec<usize> = validation.iter().map(|row| row.target).collect();
+    let correction = adaptation.correction(&Deployment {
+        classes: ground.cohort.classes.len(),
+        validation: &flat(&validation),
+        labels: &labels,
+        target: &flat(&unlabelled),
+    })?;
+    for row in &mut deployed.target.rows {
+        row.outputs = correction.apply(&row.outputs);
+    }
+    deployed.note = correction.note;
+    Ok(deployed)
+}
+
+fn flat(rows: &[Prediction]) -> Vec<f64> {
+    rows.iter().flat_map(|row| row.outputs.clone()).collect()
 }

@@ -1,22 +1,26 @@
 //! From a specification to a record on disk.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::time::Instant;
 
-use ctl_invariance::Method;
+use ctl_invariance::{LearnsFrom, Method};
 use serde::Serialize;
 
-use super::checkpoint::{Best, Progress};
+use super::checkpoint::Progress;
+use super::evaluate::{Deployed, Ground};
 use super::model::write_model;
+use super::panels::write_panels;
 use super::predictions::{Block, IN_DISTRIBUTION, TARGET, write_predictions};
-use super::score::classification_metrics;
-use super::trainer::{Trainer, network_spec};
+use super::trainer::{Trainer, view_of};
+use super::truth::true_factors;
 use crate::claim::remove;
-use crate::data::{CohortData, Parts, split};
-use crate::record::{Counts, RECORD_SCHEMA, Record, Selection, Status};
+use crate::data::{Arrangement, CohortData, Part, Parts, split};
+use crate::record::{Counts, Evaluation, RECORD_SCHEMA, Record, Selection, Status};
 use crate::spec::RunSpec;
 use crate::store::{write_atomically, write_json_atomically};
+use crate::vocabulary::Selector;
 use crate::{Event, HarnessError, Observer, Result};
 
 /// What a run needs beside its specification.
@@ -65,32 +69,112 @@ pub fn execute(spec: &RunSpec, context: &RunContext<'_>) -> Result<Record> {
     let begun = Instant::now();
     let folder = context.folder;
     write_json_atomically(&folder.join("spec.json"), spec)?;
-    let parts = split(
-        context.cohort,
-        spec.protocol,
-        &spec.sources,
-        &spec.target,
-        spec.seed,
-    )?;
+    let learns_from = context.method.info().needs.learns_from;
+    let parts = split(context.cohort, &arrangement_of(spec, learns_from))?;
+    let ground = Ground {
+        spec,
+        cohort: context.cohort,
+        parts: &parts,
+        view: view_of(context.method),
+    };
     let checkpoint = folder.join("checkpoint.safetensors");
-    let resumed = Progress::load(&checkpoint, &spec.id())?;
-    let first = resumed.as_ref().map_or(0, |progress| progress.step);
-    context.observer.event(&Event::Advanced {
-        units: first,
-        work: 0.0,
-    });
-    let mut trainer = Trainer::new(spec, context.method, (context.cohort, &parts), resumed)?;
-    let status = train(spec, context, &mut trainer, &checkpoint)?;
-    let progress = trainer.progress;
-    let mut record = record_of(spec, context, (&parts, &progress), status)?;
-    record.predictions = Some(write_outputs(spec, context, &progress)?);
+    let (ended, steps) = if learns_from == LearnsFrom::TrueFactors {
+        advance(context, spec.training.steps, 0.0);
+        (true_factors(&ground, folder)?, 0)
+    } else {
+        let resumed = Progress::load(&checkpoint, &spec.id())?;
+        let first = resumed.as_ref().map_or(0, |progress| progress.step);
+        advance(context, first, 0.0);
+        let mut trainer = Trainer::new(ground, context.method, resumed)?;
+        let status = train(spec, context, &mut trainer, &checkpoint)?;
+        let steps = trainer.progress.step - first;
+        (end(context, &ground, trainer, status)?, steps)
+    };
+    let record = record_of(context, &ground, ended);
     write_json_atomically(
         &folder.join("env.json"),
-        &environment(begun, progress.step - first, context),
+        &environment(begun, steps, context),
     )?;
     write_json_atomically(&folder.join("record.json"), &record)?;
     remove(&checkpoint)?;
     Ok(record)
+}
+
+/// How a run's data are divided.
+fn arrangement_of(spec: &RunSpec, learns_from: LearnsFrom) -> Arrangement<'_> {
+    Arrangement {
+        task: spec.task,
+        protocol: spec.protocol,
+        sources: &spec.sources,
+        target: &spec.target,
+        seed: spec.seed,
+        learns_from,
+    }
+}
+
+fn advance(context: &RunContext<'_>, units: u64, work: f64) {
+    context.observer.event(&Event::Advanced { units, work });
+}
+
+/// What a run came to, before it is written.
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    pub(crate) evaluations: Vec<Evaluation>,
+    pub(crate) selections: BTreeMap<Selector, Selection>,
+    /// Hash of `predictions.csv`, which is written.
+    pub(crate) predictions: String,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Scores the selected checkpoints and writes what they say; checkpoints that two selectors share
+/// are scored once.
+fn end(
+    context: &RunContext<'_>,
+    ground: &Ground<'_>,
+    mut trainer: Trainer<'_>,
+    status: Status,
+) -> Result<Ended> {
+    let progress = std::mem::take(&mut trainer.progress);
+    let mut scored: BTreeMap<u64, Deployed> = BTreeMap::new();
+    let mut notes = Vec::new();
+    for (&selector, best) in &progress.best {
+        if let Entry::Vacant(place) = scored.entry(best.step) {
+            trainer.take_up(&best.weights)?;
+            let deployed = place.insert(trainer.deploy()?);
+            notes.extend(deployed.note.clone());
+            if selector == Selector::TrainingDomain {
+                write_panels(context.folder, ground, &trainer, &deployed.target)?;
+            }
+        }
+        if context.save_models {
+            let network = trainer.network_spec();
+            let kit = trainer.kit();
+            write_model(ground.spec, (context, network, kit), (selector, best))?;
+        }
+    }
+    let kit = trainer.kit();
+    let mut selections = BTreeMap::new();
+    let mut blocks: Vec<Block<'_>> = Vec::new();
+    for (&selector, best) in &progress.best {
+        let deployed = &scored[&best.step];
+        let selection = Selection {
+            step: best.step,
+            score: best.score,
+            in_distribution: kit.metrics(&deployed.in_distribution)?,
+            target: kit.metrics(&deployed.target)?,
+        };
+        selections.insert(selector, selection);
+        blocks.push((selector, IN_DISTRIBUTION, &deployed.in_distribution.rows));
+        blocks.push((selector, TARGET, &deployed.target.rows));
+    }
+    let path = context.folder.join("predictions.csv");
+    Ok(Ended {
+        status,
+        evaluations: progress.evaluations,
+        selections,
+        predictions: write_predictions(&path, kit.columns(), &blocks)?,
+        notes,
+    })
 }
 
 fn train(
@@ -157,42 +241,27 @@ fn write_metrics(folder: &Path, progress: &Progress) -> Result<()> {
     write_atomically(&path, text.as_bytes())
 }
 
-fn selection_of(best: &Best) -> Result<Selection> {
-    Ok(Selection {
-        step: best.step,
-        score: best.score,
-        in_distribution: classification_metrics(&best.predictions.in_distribution)?,
-        target: classification_metrics(&best.predictions.target)?,
-    })
-}
-
-fn record_of(
-    spec: &RunSpec,
-    context: &RunContext<'_>,
-    (parts, progress): (&Parts, &Progress),
-    status: Status,
-) -> Result<Record> {
-    let mut selections = BTreeMap::new();
-    for (&selector, best) in &progress.best {
-        selections.insert(selector, selection_of(best)?);
-    }
-    Ok(Record {
+fn record_of(context: &RunContext<'_>, ground: &Ground<'_>, ended: Ended) -> Record {
+    let spec = ground.spec;
+    let mut notes = notes_of(context.method, spec, ground.parts);
+    notes.extend(ended.notes);
+    Record {
         schema: RECORD_SCHEMA,
         id: spec.id(),
         spec: spec.clone(),
-        status,
-        notes: notes_of(context.method, parts),
-        counts: counts_of(spec, context.cohort, parts),
-        evaluations: progress.evaluations.clone(),
-        selections,
-        predictions: None,
-    })
+        status: ended.status,
+        notes,
+        counts: counts_of(context.cohort, ground.parts),
+        evaluations: ended.evaluations,
+        selections: ended.selections,
+        predictions: Some(ended.predictions),
+    }
 }
 
-fn notes_of(method: &dyn Method, parts: &Parts) -> Vec<String> {
+fn notes_of(method: &dyn Method, spec: &RunSpec, parts: &Parts) -> Vec<String> {
     let info = method.info();
     let mut notes = parts.notes.clone();
-    if parts.train.len() < info.needs.environments {
+    if parts.train.len() < info.needs.environments && !spec.sources.is_empty() {
         notes.push(format!(
             "{} needs {} source environments and has {}: it reduces to plain training",
             info.id,
@@ -203,12 +272,15 @@ fn notes_of(method: &dyn Method, parts: &Parts) -> Vec<String> {
     notes
 }
 
-fn counts_of(spec: &RunSpec, cohort: &CohortData, parts: &Parts) -> Counts {
+fn counts_of(cohort: &CohortData, parts: &Parts) -> Counts {
     let mut train = BTreeMap::new();
-    for (source, part) in spec.sources.iter().zip(&parts.train) {
-        *train.entry(source.clone()).or_insert(0) += part.samples.len();
+    for part in &parts.train {
+        // A reference learns from sites that are not the sources.
+        let site = part.samples.first().map(|&s| cohort.samples[s].site);
+        let name = site.map_or_else(String::new, |site| cohort.sites[site].clone());
+        *train.entry(name).or_insert(0) += part.samples.len();
     }
-    let total = |parts: &[crate::data::Part]| parts.iter().map(|p| p.samples.len()).sum();
+    let total = |parts: &[Part]| parts.iter().map(|p| p.samples.len()).sum();
     let mut target_by_class = vec![0; cohort.classes.len()];
     for &sample in &parts.target.samples {
         target_by_class[cohort.samples[sample].label] += 1;
@@ -221,23 +293,6 @@ fn counts_of(spec: &RunSpec, cohort: &CohortData, parts: &Parts) -> Counts {
         target: parts.target.samples.len(),
         target_by_class,
     }
-}
-
-/// Writes predictions and, where they are kept, weights; returns the hash of the predictions.
-fn write_outputs(spec: &RunSpec, context: &RunContext<'_>, progress: &Progress) -> Result<String> {
-    let mut blocks: Vec<Block<'_>> = Vec::new();
-    for (&selector, best) in &progress.best {
-        blocks.push((selector, IN_DISTRIBUTION, &best.predictions.in_distribution));
-        blocks.push((selector, TARGET, &best.predictions.target));
-    }
-    let hash = write_predictions(&context.folder.join("predictions.csv"), &blocks)?;
-    if context.save_models {
-        let network = network_spec(spec, context.cohort);
-        for (&selector, best) in &progress.best {
-            write_model(spec, (context, network), (selector, best))?;
-        }
-    }
-    Ok(hash)
 }
 
 fn environment<'a>(begun: Instant, steps: u64, context: &RunContext<'a>) -> Environment<'a> {

@@ -5,12 +5,13 @@ mod checkpoint;
 mod evaluate;
 mod execute;
 mod model;
+mod panels;
 mod predictions;
-mod score;
 mod trainer;
+mod truth;
 
 pub use execute::{RunContext, execute};
-pub use model::{ModelCard, Predicted, load_model, predict};
+pub use model::{ModelCard, Predicted, Predictions, load_model, predict};
+pub(crate) use panels::{Panels, Strip};
 pub(crate) use predictions::{IN_DISTRIBUTION, TARGET};
 pub use predictions::{Prediction, read_predictions};
-pub use score::{classification_metrics, probabilities};

@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use ctl_imaging::{Cohort, Colour, ImageRequest, ImageStore};
+use ctl_imaging::{MaskRole, Raster};
 use ctl_nets::{Network, NetworkSpec};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Best;
-use super::evaluate::outputs_of_pixels;
 use super::execute::RunContext;
+use crate::data::{Parts, View, load_unlabelled};
 use crate::spec::RunSpec;
 use crate::store::{read_json, write_atomically, write_json_atomically};
-use crate::vocabulary::Selector;
+use crate::task::{AttributeScale, How, Kit, Selected, kit_of_model};
+use crate::vocabulary::{Selector, Task};
 use crate::{HarnessError, Result};
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 const CARD: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
 /// Images decoded and predicted at once.
-const CHUNK: usize = 64;
+const CHUNK: usize = 16;
 
 /// The description beside a model's weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,20 +28,28 @@ const CHUNK: usize = 64;
 pub struct ModelCard {
     /// Version of this layout.
     pub schema: u32,
-    /// Id of the run that trained it.
-    pub run: String,
-    /// Id of the method.
-    pub method: String,
+    /// The run that trained it.
+    pub run: RunSpec,
     /// How the checkpoint was chosen.
     pub selector: Selector,
     /// Steps of the checkpoint.
     pub step: u64,
-    /// Sites it was trained on.
-    pub sources: Vec<String>,
     /// The network and the size of its images.
     pub network: NetworkSpec,
-    /// Names of the classes, in the order of the outputs.
+    /// Names of the classes of images.
     pub classes: Vec<String>,
+    /// Names of the classes of pixels.
+    pub mask_classes: Vec<String>,
+    /// How attributes are scaled, for networks that take them.
+    pub attributes: Option<AttributeScale>,
+}
+
+/// What a model says of the images of a new cohort.
+pub struct Predictions {
+    /// Names of the values.
+    pub columns: Vec<String>,
+    /// One entry for each image, in manifest order.
+    pub images: Vec<Predicted>,
 }
 
 /// A prediction for one image of a new cohort.
@@ -49,26 +57,31 @@ pub struct ModelCard {
 pub struct Predicted {
     /// The image, as in the manifest.
     pub path: String,
-    /// Probability of each class.
-    pub probabilities: Vec<f64>,
+    /// The most probable class, for models of labels.
+    pub predicted: Option<String>,
+    /// Values by [`Predictions::columns`].
+    pub values: Vec<f64>,
+    /// The output as a picture, where it is one: a mask, an anomaly map or a reconstruction.
+    #[serde(skip)]
+    pub picture: Option<Raster>,
 }
 
 /// Writes `model-<selector>/` in the run's folder.
 pub(crate) fn write_model(
     spec: &RunSpec,
-    (context, network): (&RunContext<'_>, NetworkSpec),
+    (context, network, kit): (&RunContext<'_>, NetworkSpec, &dyn Kit),
     (selector, best): (Selector, &Best),
 ) -> Result<()> {
     let folder = context.folder.join(format!("model-{selector}"));
     let card = ModelCard {
         schema: SCHEMA,
-        run: spec.id(),
-        method: spec.method.clone(),
+        run: spec.clone(),
         selector,
         step: best.step,
-        sources: spec.sources.clone(),
         network,
         classes: context.cohort.classes.clone(),
+        mask_classes: context.cohort.mask_classes.clone(),
+        attributes: kit.attribute_scale(),
     };
     let built = network.build(0, "model")?;
     built.parameters().restore(&best.weights)?;
@@ -106,56 +119,60 @@ pub fn load_model(folder: &Path) -> Result<(ModelCard, Box<dyn Network>)> {
             message: format!("expected schema {SCHEMA}, found {}", card.schema),
         });
     }
-    if card.classes.len() != card.network.outputs {
-        return Err(HarnessError::Stored {
-            path,
-            message: format!(
-                "classes: expected a name for each of the network's {} outputs, found {}",
-                card.network.outputs,
-                card.classes.len()
-            ),
-        });
-    }
     let network = card.network.build(0, "model")?;
     network.parameters().load(&folder.join(WEIGHTS))?;
     Ok((card, network))
 }
 
+/// The lowest index on ties.
+fn most_probable(classes: &[String], values: &[f64]) -> String {
+    let better = |best: usize, k| if values[k] > values[best] { k } else { best };
+    let best = (0..values.len()).fold(0, better);
+    classes.get(best).cloned().unwrap_or_default()
+}
+
 /// Applies a model to every image of a cohort, in manifest order.
 ///
+/// A reconstruction model is given images: it measures them in some columns of k-space, as in its
+/// training, and says how well it restores them.
+///
 /// # Errors
-/// When the cohort is at fault, an image cannot be decoded, or an output is not finite.
-pub fn predict(card: &ModelCard, network: &dyn Network, cohort: &Path) -> Result<Vec<Predicted>> {
-    let cohort = Arc::new(Cohort::open(cohort)?);
-    let request = ImageRequest {
-        height: card.network.height,
-        width: card.network.width,
-        colour: if card.network.channels == 1 {
-            Colour::Grey
-        } else {
-            Colour::Rgb
-        },
-    };
-    let paths: Vec<String> = cohort.records().iter().map(|r| r.path.clone()).collect();
-    // Every image is used once: nothing is worth caching.
-    let store = ImageStore::new(cohort, request, 0);
-    let shape = [card.network.channels, request.height, request.width];
-    let rows: Vec<usize> = (0..paths.len()).collect();
-    let mut out = Vec::with_capacity(paths.len());
-    for chunk in rows.chunks(CHUNK) {
-        let rasters = store.load(chunk)?;
-        let pixels = rasters
-            .iter()
-            .flat_map(|r| r.samples().iter().copied())
-            .collect();
-        let count = chunk.len();
-        let all = outputs_of_pixels(network, pixels, count, shape, card.classes.len())?;
-        for (&row, probabilities) in chunk.iter().zip(all) {
-            out.push(Predicted {
-                path: paths[row].clone(),
-                probabilities,
+/// When the cohort is at fault, lacks the model's attributes, an image cannot be decoded, or an
+/// output is not finite.
+pub fn predict(card: &ModelCard, network: &dyn Network, cohort: &Path) -> Result<Predictions> {
+    let spec = &card.run;
+    let names = (card.classes.as_slice(), card.mask_classes.as_slice());
+    let cohort = load_unlabelled(cohort, names, &spec.training)?;
+    let parts = Parts::empty();
+    let kit = kit_of_model(spec, (&cohort, &parts), card.attributes.as_ref())?;
+    let labels = matches!(spec.task, Task::Classification | Task::Multimodal);
+    let [_, height, width] = cohort.images.shape();
+    let all: Vec<usize> = (0..cohort.samples.len()).collect();
+    let mut images = Vec::with_capacity(all.len());
+    for chunk in all.chunks(CHUNK) {
+        let selected = Selected {
+            spec,
+            cohort: &cohort,
+            view: View::Plain,
+            samples: chunk,
+            how: How::Evaluate,
+            observer: MaskRole::Annotation,
+        };
+        for (&sample, said) in chunk.iter().zip(kit.describe(network, &selected)?) {
+            let raster = |pixels: Vec<f32>| {
+                let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
+                Raster::new(1, height, width, pixels)
+            };
+            images.push(Predicted {
+                path: cohort.samples[sample].id.clone(),
+                predicted: labels.then(|| most_probable(&card.classes, &said.values)),
+                values: said.values,
+                picture: said.picture.map(raster).transpose()?,
             });
         }
     }
-    Ok(out)
+    Ok(Predictions {
+        columns: kit.described(),
+        images,
+    })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::CohortData;
 use crate::store::write_atomically;
 use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
@@ -18,10 +19,24 @@ pub struct Prediction {
     /// Its patient, unique within the site; absent in files of earlier versions.
     #[serde(default)]
     pub patient: Option<String>,
-    /// Its class.
+    /// Its class; for anomalies 1.
     pub target: usize,
-    /// Probability of each class.
+    /// Probability of each class, or the figures of a task whose outputs are images.
     pub outputs: Vec<f64>,
+}
+
+impl Prediction {
+    /// A row for a sample of a cohort.
+    pub(crate) fn of(cohort: &CohortData, sample: usize, outputs: Vec<f64>) -> Self {
+        let sample = &cohort.samples[sample];
+        Self {
+            id: sample.id.clone(),
+            site: cohort.sites[sample.site].clone(),
+            patient: Some(sample.patient.clone()),
+            target: sample.label,
+            outputs,
+        }
+    }
 }
 
 /// Part of the data in `predictions.csv`.
@@ -32,11 +47,15 @@ pub(crate) const TARGET: &str = "target";
 /// One selector's predictions on one part.
 pub(crate) type Block<'a> = (Selector, &'static str, &'a [Prediction]);
 
-/// Writes the file; columns
-/// `selector,part,id,site,patient,target,output_0,…`.
+/// Writes the file; columns `selector,part,id,site,patient,target`, then the named outputs, or
+/// `output_0,…` where they have no names.
 ///
 /// Returns the blake3 hash of its bytes.
-pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<String> {
+pub(crate) fn write_predictions(
+    path: &Path,
+    names: &[&str],
+    blocks: &[Block<'_>],
+) -> Result<String> {
     let fault = |message: String| HarnessError::Stored {
         path: path.to_path_buf(),
         message,
@@ -51,7 +70,11 @@ pub(crate) fn write_predictions(path: &Path, blocks: &[Block<'_>]) -> Result<Str
     let mut header: Vec<String> = ["selector", "part", "id", "site", "patient", "target"]
         .map(String::from)
         .to_vec();
-    header.extend((0..classes).map(|k| format!("output_{k}")));
+    if names.is_empty() {
+        header.extend((0..classes).map(|k| format!("output_{k}")));
+    } else {
+        header.extend(names.iter().map(|&name| name.to_owned()));
+    }
     writer
         .write_record(&header)
         .map_err(|e| fault(e.to_string()))?;

@@ -5,28 +5,26 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_compute::random::stream;
-use ctl_invariance::{
-    Batch, BuildContext, EnvironmentOutputs, Method, MethodParts, SoftmaxCrossEntropy, Step, Value,
-};
-use ctl_nets::{Mode, Network, NetworkSpec};
+use ctl_imaging::MaskRole;
+use ctl_invariance::{Batch, BuildContext, EnvironmentOutputs, Method, MethodParts, Step, Value};
+use ctl_nets::{Mode, Network, NetworkInput, NetworkSpec};
 
-use super::batches::batch_at;
-use super::checkpoint::{Best, Progress};
-use super::evaluate::predict_parts;
-use super::score::selection_score;
-use crate::data::{CohortData, Parts, View};
+use super::batches::rows_at;
+use super::checkpoint::{Arrays, Best, Progress};
+use super::evaluate::{Deployed, Ground, deploy};
+use crate::data::{CohortData, Part, View};
 use crate::record::Evaluation;
 use crate::spec::RunSpec;
+use crate::task::{How, Kit, Panel, Selected, kit};
 use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
 
 /// A run in memory.
 pub(crate) struct Trainer<'a> {
-    spec: &'a RunSpec,
-    cohort: &'a CohortData,
-    parts: &'a Parts,
-    view: View,
+    ground: Ground<'a>,
+    kit: Box<dyn Kit + 'a>,
     adapts: bool,
+    batch_size: usize,
     network: Box<dyn Network>,
     method: MethodParts,
     optimiser: Adam,
@@ -38,17 +36,24 @@ pub(crate) struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// A run at its first step, or where `progress` left it.
     pub(crate) fn new(
-        spec: &'a RunSpec,
+        ground: Ground<'a>,
         method: &dyn Method,
-        (cohort, parts): (&'a CohortData, &'a Parts),
         progress: Option<Progress>,
     ) -> Result<Self> {
+        let Ground {
+            spec,
+            cohort,
+            parts,
+            view,
+        } = ground;
         let id = spec.id();
         let needs = method.info().needs;
-        let network = network_spec(spec, cohort).build(spec.seed, &spec.data_key())?;
+        let kit = kit(spec, cohort, parts, view)?;
+        let network =
+            network_spec(spec, cohort, kit.as_ref()).build(spec.seed, &spec.data_key())?;
         let context = BuildContext {
             environments: parts.train.len() + usize::from(needs.target_images),
-            features: network.head().weights().0.dim(1)?,
+            features: network.feature_width(),
             seed: spec.seed,
             run: &id,
         };
@@ -64,17 +69,13 @@ impl<'a> Trainer<'a> {
             .auxiliary()
             .map(|own| Adam::new(own.variables, own.adam))
             .transpose()?;
-        let view = if needs.oracle_view {
-            View::Oracle
-        } else {
-            View::Plain
-        };
+        // A reference that learns from fewer environments sees as many images in a step.
+        let share = spec.sources.len().max(1).div_ceil(parts.train.len().max(1));
         let mut trainer = Self {
-            spec,
-            cohort,
-            parts,
-            view,
+            ground,
+            kit,
             adapts: needs.target_images,
+            batch_size: spec.training.batch_size * share,
             network,
             method,
             optimiser,
@@ -123,7 +124,7 @@ impl<'a> Trainer<'a> {
         let value = self.method.objective.evaluate(&Step {
             number,
             environments: &environments,
-            loss: &SoftmaxCrossEntropy,
+            loss: self.kit.loss(),
         })?;
         self.check_finite(&value)?;
         let loss = match &value.auxiliary {
@@ -143,7 +144,7 @@ impl<'a> Trainer<'a> {
         let loss = value.total.to_scalar::<f32>()?;
         if !loss.is_finite() {
             return Err(HarnessError::Diverged {
-                what: format!("{} at step {}", self.spec.method, self.progress.step),
+                what: format!("{} at step {}", self.ground.spec.method, self.progress.step),
             });
         }
         for (name, _) in &value.terms {
@@ -154,28 +155,39 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    fn batch(
+        &self,
+        part: &Part,
+        (environment, labelled): (usize, bool),
+        step: u64,
+    ) -> Result<Batch> {
+        let rows = rows_at(part, self.ground.spec, (environment, self.batch_size), step);
+        self.kit.batch(&Selected {
+            spec: self.ground.spec,
+            cohort: self.ground.cohort,
+            view: self.ground.view,
+            samples: &rows,
+            how: How::Train {
+                environment,
+                step,
+                labelled,
+            },
+            observer: MaskRole::Annotation,
+        })
+    }
+
     fn batches(&self, number: u64) -> Result<Vec<Batch>> {
-        let input = (self.spec, self.view);
+        let parts = self.ground.parts;
         let mut batches = Vec::new();
-        for (index, part) in self.parts.train.iter().enumerate() {
-            batches.push(batch_at(self.cohort, part, input, (index, true), number)?);
+        for (index, part) in parts.train.iter().enumerate() {
+            batches.push(self.batch(part, (index, true), number)?);
         }
         if self.adapts {
-            let index = self.parts.train.len();
-            let target = &self.parts.adaptation;
-            batches.push(batch_at(
-                self.cohort,
-                target,
-                input,
-                (index, false),
-                number,
-            )?);
+            let index = parts.train.len();
+            batches.push(self.batch(&parts.adaptation, (index, false), number)?);
         }
-        let rng = &mut stream(
-            self.spec.seed,
-            &self.progress.run,
-            &format!("augment {number}"),
-        );
+        let purpose = format!("augment {number}");
+        let rng = &mut stream(self.ground.spec.seed, &self.progress.run, &purpose);
         for augmentation in &self.method.augmentations {
             batches = augmentation.apply(batches, rng)?;
         }
@@ -186,22 +198,26 @@ impl<'a> Trainer<'a> {
     fn forward(&self, number: u64) -> Result<Vec<EnvironmentOutputs>> {
         let batches = self.batches(number)?;
         let images: Vec<&Tensor> = batches.iter().map(|b| &b.images).collect();
-        let out = self
-            .network
-            .forward(&Tensor::cat(&images, 0)?, Mode::Train)?;
+        let images = Tensor::cat(&images, 0)?;
+        let contexts: Option<Vec<&Tensor>> = batches.iter().map(|b| b.context.as_ref()).collect();
+        let context = contexts.map(|all| Tensor::cat(&all, 0)).transpose()?;
+        let input = NetworkInput {
+            images: &images,
+            context: context.as_ref(),
+        };
+        let out = self.network.forward(input, Mode::Train)?;
         let mut first = 0;
         let mut environments = Vec::new();
         for batch in batches {
             let rows = batch.images.dim(0)?;
             let features = out.features.narrow(0, first, rows)?;
             let outputs = out.outputs.narrow(0, first, rows)?;
-            let environment = batch.environment;
-            environments.push(EnvironmentOutputs::new(
-                environment,
-                features,
-                outputs,
-                batch.targets,
-            ));
+            let penalty = out.penalty.as_ref();
+            let penalty = penalty.map(|p| p.narrow(0, first, rows)).transpose()?;
+            environments.push(
+                EnvironmentOutputs::new(batch.environment, features, outputs, batch.targets)
+                    .with_penalty(penalty),
+            );
             first += rows;
         }
         Ok(environments)
@@ -209,10 +225,13 @@ impl<'a> Trainer<'a> {
 
     /// Evaluates the network and keeps it where a selector prefers it; the earlier checkpoint wins
     /// a tie.
-    pub(crate) fn evaluate(&mut self) -> Result<&Evaluation> {
-        let predictions = predict_parts(self.network.as_ref(), self.cohort, self.parts, self.view)?;
-        let validation = selection_score(&predictions.validation)?;
-        let oracle = selection_score(&predictions.oracle)?;
+    pub(crate) fn evaluate(&mut self) -> Result<()> {
+        self.kit.prepare(self.network.as_ref())?;
+        let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
+        let validation = self.ground.validation(kit, network)?;
+        let validation = kit.selection_score(&validation, false)?;
+        let oracle = self.ground.oracle(kit, network)?;
+        let oracle = kit.selection_score(&oracle, true)?;
         for (selector, score) in [
             (Selector::TrainingDomain, validation),
             (Selector::TargetOracle, oracle),
@@ -222,7 +241,6 @@ impl<'a> Trainer<'a> {
                 let best = Best {
                     step: self.progress.step,
                     score,
-                    predictions: predictions.clone(),
                     weights: self.network.parameters().snapshot()?,
                 };
                 self.progress.best.insert(selector, best);
@@ -238,19 +256,61 @@ impl<'a> Trainer<'a> {
             validation,
             oracle,
         });
-        let last = self.progress.evaluations.len() - 1;
-        Ok(&self.progress.evaluations[last])
+        Ok(())
+    }
+
+    /// Puts kept weights into use.
+    pub(crate) fn take_up(&mut self, weights: &Arrays) -> Result<()> {
+        self.network.parameters().restore(weights)?;
+        self.kit.prepare(self.network.as_ref())
+    }
+
+    /// What the network in use says in distribution and on the target.
+    pub(crate) fn deploy(&self) -> Result<Deployed> {
+        let adaptation = self.method.adaptation.as_deref();
+        deploy(
+            &self.ground,
+            (self.kit(), self.network.as_ref()),
+            adaptation,
+        )
+    }
+
+    /// What the network in use makes of one target sample.
+    pub(crate) fn panels(&self, sample: usize) -> Result<Vec<Panel>> {
+        let observer = self.ground.parts.target_observer;
+        let samples = [sample];
+        let selected = self.ground.select(&samples, observer);
+        self.kit.panels(self.network.as_ref(), &selected)
+    }
+
+    pub(crate) fn kit(&self) -> &dyn Kit {
+        self.kit.as_ref()
+    }
+
+    pub(crate) fn network_spec(&self) -> NetworkSpec {
+        network_spec(self.ground.spec, self.ground.cohort, self.kit())
     }
 }
 
 /// The network that a specification asks for on a cohort.
-pub(crate) fn network_spec(spec: &RunSpec, cohort: &CohortData) -> NetworkSpec {
-    let [channels, height, width] = cohort.images.shape();
+fn network_spec(spec: &RunSpec, cohort: &CohortData, kit: &dyn Kit) -> NetworkSpec {
+    let [_, height, width] = cohort.images.shape();
+    let [channels, outputs] = kit.channels();
     NetworkSpec {
         architecture: spec.training.network,
         channels,
         height,
         width,
-        outputs: cohort.classes.len(),
+        outputs,
+        attributes: kit.attributes(),
+    }
+}
+
+/// The rendering that a method trains on and is scored on.
+pub(crate) fn view_of(method: &dyn Method) -> View {
+    if method.info().needs.oracle_view {
+        View::Oracle
+    } else {
+        View::Plain
     }
 }

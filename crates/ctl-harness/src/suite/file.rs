@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ctl_phantom::ChestSpec;
 use serde::{Deserialize, Serialize};
 
+use super::simulated::{SimulatedCohort, SimulatedEntry};
+use super::training::{TaskTraining, validate};
 use crate::spec::Training;
-use crate::vocabulary::{Protocol, Shift};
+use crate::task::check_network;
+use crate::vocabulary::{Protocol, Shift, TASKS, Task};
 use crate::{HarnessError, Registry, Result};
 
 const SCHEMA: u32 = 1;
-const MAX_STEPS: u64 = 1_000_000_000;
 const MAX_SEEDS: u64 = 1000;
 const MAX_DRAWS: u64 = 1000;
-const MAX_SIZE: usize = 1024;
 
 /// A suite: cohorts × methods × seeds × draws under one training budget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,15 +40,18 @@ pub struct Suite {
     /// Keep the weights of the selected checkpoints, for `ctl predict`.
     #[serde(default)]
     pub save_models: bool,
-    /// How networks are trained.
+    /// How networks are trained, where a task does not say otherwise.
     #[serde(default)]
     pub training: Training,
+    /// What a task does otherwise, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<Task, TaskTraining>,
     /// Settings that differ from a method's defaults, by id.
     #[serde(default)]
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// Simulated chest films.
+    /// Simulated cohorts.
     #[serde(default)]
-    pub chest: Vec<ChestEntry>,
+    pub simulated: Vec<SimulatedEntry>,
     /// What to do with the cohorts in the folder given by `--data`.
     #[serde(default)]
     pub folders: Option<FolderEntry>,
@@ -56,57 +59,6 @@ pub struct Suite {
 
 fn one() -> u64 {
     1
-}
-
-/// A simulated cohort of a suite; seed and image size come from the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChestEntry {
-    /// Name in tables.
-    pub name: String,
-    /// What moves.
-    pub shift: Shift,
-    /// Images of every site.
-    pub images_per_site: usize,
-    /// Number of source sites.
-    #[serde(default = "three")]
-    pub source_sites: usize,
-    /// Dial from 0 to 1, see [`ChestSpec::confounding`].
-    #[serde(default)]
-    pub confounding: f64,
-    /// Dial from 0 to 1, see [`ChestSpec::acquisition`].
-    #[serde(default)]
-    pub acquisition: f64,
-    /// Dial from 0 to 1, see [`ChestSpec::prevalence`].
-    #[serde(default)]
-    pub prevalence: f64,
-    /// Least and greatest severity of the disease, see [`ChestSpec::severity`].
-    #[serde(default = "whole_range")]
-    pub severity: [f64; 2],
-}
-
-fn whole_range() -> [f64; 2] {
-    ChestSpec::default().severity
-}
-
-fn three() -> usize {
-    3
-}
-
-impl ChestEntry {
-    /// The simulator's settings for one seed and image size.
-    pub fn spec(&self, seed: u64, size: usize) -> ChestSpec {
-        ChestSpec {
-            size,
-            images_per_site: self.images_per_site,
-            source_sites: self.source_sites,
-            seed,
-            confounding: self.confounding,
-            acquisition: self.acquisition,
-            prevalence: self.prevalence,
-            severity: self.severity,
-        }
-    }
 }
 
 /// How cohorts on disk are used.
@@ -120,6 +72,24 @@ pub struct FolderEntry {
     /// Images of each class that a site must have to be a source or a target, at least 2.
     #[serde(default = "five")]
     pub min_per_class: usize,
+    /// Patients that a site must have for tasks without classes, at least 2.
+    #[serde(default = "three")]
+    pub min_patients: usize,
+    /// Tasks to run, of those that a cohort has.
+    #[serde(default = "all_tasks")]
+    pub tasks: Vec<Task>,
+    /// Columns besides `site` whose values are environments of their own where a manifest has
+    /// them, such as the contrast of a sequence.
+    #[serde(default)]
+    pub environment_columns: Vec<String>,
+}
+
+fn three() -> usize {
+    3
+}
+
+fn all_tasks() -> Vec<Task> {
+    TASKS.to_vec()
 }
 
 fn five() -> usize {
@@ -213,79 +183,43 @@ impl Suite {
         let twice = first_twice(&self.methods);
         let found = format!("{:?} twice", twice.map_or("", String::as_str));
         check("methods", found, "each id once", twice.is_none())?;
-        let some = !self.chest.is_empty() || self.folders.is_some();
+        let some = !self.simulated.is_empty() || self.folders.is_some();
         check(
-            "chest",
+            "simulated",
             "no cohort".into(),
-            "at least one [[chest]], or [folders]",
+            "at least one [[simulated]], or [folders]",
             some,
         )?;
-        self.validate_training(&check)?;
+        validate("training", &self.training, &check)?;
+        for task in self.tasks.keys() {
+            let key = format!("tasks.{}", task.as_str());
+            validate(&key, &self.training_of(*task), &check)?;
+            check_network(*task, &self.training_of(*task))?;
+        }
         self.validate_cohorts(origin, &check)?;
         self.validate_methods(registry)
     }
 
-    fn validate_training(&self, check: &Check<'_>) -> Result<()> {
-        let t = &self.training;
-        let size = (1..=MAX_SIZE).contains(&t.size);
-        check("training.size", t.size.to_string(), "from 1 to 1024", size)?;
-        check(
-            "training.steps",
-            t.steps.to_string(),
-            "from 1 to 1000000000",
-            (1..=MAX_STEPS).contains(&t.steps),
-        )?;
-        let batch = (1..=4096).contains(&t.batch_size);
-        check(
-            "training.batch_size",
-            t.batch_size.to_string(),
-            "from 1 to 4096",
-            batch,
-        )?;
-        let every = t.evaluate_every > 0;
-        check(
-            "training.evaluate_every",
-            t.evaluate_every.to_string(),
-            "at least 1",
-            every,
-        )?;
-        let rate = t.learning_rate.is_finite() && t.learning_rate > 0.0;
-        check(
-            "training.learning_rate",
-            t.learning_rate.to_string(),
-            "positive",
-            rate,
-        )?;
-        let decay = t.weight_decay.is_finite() && t.weight_decay >= 0.0;
-        check(
-            "training.weight_decay",
-            t.weight_decay.to_string(),
-            "not negative",
-            decay,
-        )?;
-        let shift = t.translate < t.size;
-        check(
-            "training.translate",
-            t.translate.to_string(),
-            "below the image size",
-            shift,
-        )
-    }
-
     fn validate_cohorts(&self, origin: &str, check: &Check<'_>) -> Result<()> {
-        let names: Vec<&str> = self.chest.iter().map(|c| c.name.as_str()).collect();
+        let cohorts = self.cohorts().map_err(|error| match error {
+            HarnessError::Config { key, message, .. } => HarnessError::Config {
+                origin: origin.to_owned(),
+                key: format!("simulated.{key}"),
+                message,
+            },
+            HarnessError::Phantom(error) => HarnessError::Config {
+                origin: origin.to_owned(),
+                key: "simulated".into(),
+                message: error.to_string(),
+            },
+            other => other,
+        })?;
+        let names: Vec<&str> = cohorts.iter().map(|c| c.name.as_str()).collect();
         let twice = first_twice(&names);
         let found = format!("{:?} twice", twice.unwrap_or(&""));
-        check("chest.name", found, "unique", twice.is_none())?;
-        for (index, entry) in self.chest.iter().enumerate() {
-            entry
-                .spec(0, self.training.size)
-                .validate()
-                .map_err(|e| HarnessError::Config {
-                    origin: origin.to_owned(),
-                    key: format!("chest[{index}] ({})", entry.name),
-                    message: e.to_string(),
-                })?;
+        check("simulated", found, "cohorts that differ", twice.is_none())?;
+        for cohort in &cohorts {
+            check_network(cohort.task, &self.training_of(cohort.task))?;
         }
         if let Some(folders) = &self.folders {
             let least = folders.min_per_class;
@@ -295,23 +229,70 @@ impl Suite {
                 "at least 2",
                 least >= 2,
             )?;
-            let known = [Protocol::LeaveOneSiteOut, Protocol::SiteLabelMixture];
+            let patients = folders.min_patients;
+            check(
+                "folders.min_patients",
+                patients.to_string(),
+                "at least 2",
+                patients >= 2,
+            )?;
+            let some = !folders.tasks.is_empty();
+            check(
+                "folders.tasks",
+                "an empty list".into(),
+                "at least one task",
+                some,
+            )?;
+            let known = [
+                Protocol::LeaveOneSiteOut,
+                Protocol::SiteLabelMixture,
+                Protocol::SecondObserver,
+            ];
             let ok = !folders.protocols.is_empty()
                 && folders.protocols.iter().all(|p| known.contains(p))
                 && first_twice(&folders.protocols).is_none();
             let names: Vec<&str> = folders.protocols.iter().map(|p| p.as_str()).collect();
             let found = format!("[{}]", names.join(", "));
-            let allowed = "a list of leave-one-site-out and site-label-mixture, each once";
+            let allowed =
+                "a list of leave-one-site-out, site-label-mixture and second-observer, each once";
             check("folders.protocols", found, allowed, ok)?;
         }
         Ok(())
     }
 
     fn validate_methods(&self, registry: &Registry) -> Result<()> {
-        for id in self.methods.iter().chain(self.settings.keys()) {
+        let own = self.tasks.values().filter_map(|task| task.methods.as_ref());
+        let named = self.methods.iter().chain(own.flatten());
+        for id in named.chain(self.settings.keys()) {
             registry.get(id)?.resolve(&self.settings_of(id))?;
         }
         Ok(())
+    }
+
+    /// How networks of a task are trained.
+    pub fn training_of(&self, task: Task) -> Training {
+        match self.tasks.get(&task) {
+            Some(own) => own.over(task, &self.training),
+            None => TaskTraining::default().over(task, &self.training),
+        }
+    }
+
+    /// Ids of the methods that a task runs, in the order of the tables.
+    pub fn methods_of(&self, task: Task) -> &[String] {
+        let own = self.tasks.get(&task).and_then(|own| own.methods.as_ref());
+        own.unwrap_or(&self.methods)
+    }
+
+    /// The simulated cohorts, in order.
+    ///
+    /// # Errors
+    /// Names the first value that is not allowed.
+    pub fn cohorts(&self) -> Result<Vec<SimulatedCohort>> {
+        let mut cohorts = Vec::new();
+        for entry in &self.simulated {
+            cohorts.extend(entry.cohorts(|task| self.training_of(task).size)?);
+        }
+        Ok(cohorts)
     }
 
     /// Settings of a method as the suite gives them.
@@ -328,4 +309,5 @@ fn first_twice<T: PartialEq>(values: &[T]) -> Option<&T> {
         .map(|(_, value)| value)
 }
 
-type Check<'a> = dyn Fn(&str, String, &str, bool) -> Result<()> + 'a;
+/// Refuses a value: key, what was found, what is allowed, whether it is.
+pub(super) type Check<'a> = dyn Fn(&str, String, &str, bool) -> Result<()> + 'a;

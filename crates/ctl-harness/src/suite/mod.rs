@@ -2,6 +2,10 @@
 
 mod file;
 mod resolve;
+mod simulated;
+mod training;
 
-pub use file::{ChestEntry, FolderEntry, Suite};
+pub use file::{FolderEntry, Suite};
 pub use resolve::{Filter, shipped};
+pub use simulated::{SimulatedCohort, SimulatedEntry, dials, directions, exists, usual_anatomy};
+pub use training::TaskTraining;

@@ -1,11 +1,14 @@
 //! Suites by name, and filters on them.
 
-use super::Suite;
+use super::{SimulatedEntry, Suite, exists};
 use crate::vocabulary::{Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("quick", include_str!("../../suites/quick.toml")),
+    ("survey", include_str!("../../suites/survey.toml")),
+    ("survey-full", include_str!("../../suites/survey-full.toml")),
+    ("dial", include_str!("../../suites/dial.toml")),
     ("real", include_str!("../../suites/real.toml")),
 ];
 
@@ -63,16 +66,30 @@ impl Filter {
         if let Some(seeds) = self.seeds {
             suite.seeds = seeds;
         }
-        let runs_classification =
-            self.tasks.is_empty() || self.tasks.contains(&Task::Classification);
-        let keeps = |shift: Shift| self.shifts.is_empty() || self.shifts.contains(&shift);
-        suite
-            .chest
-            .retain(|entry| runs_classification && keeps(entry.shift));
-        suite.folders = suite
-            .folders
-            .filter(|f| runs_classification && keeps(f.shift));
-        if suite.chest.is_empty() && suite.folders.is_none() {
+        let keeps_task = |task: &Task| self.tasks.is_empty() || self.tasks.contains(task);
+        let keeps = |shift: &Shift| self.shifts.is_empty() || self.shifts.contains(shift);
+        if !self.methods.is_empty() {
+            for own in suite.tasks.values_mut() {
+                own.methods = None;
+            }
+        }
+        for entry in &mut suite.simulated {
+            entry.tasks.retain(keeps_task);
+            entry.shifts.retain(keeps);
+        }
+        let some = |entry: &SimulatedEntry| {
+            let mut pairs = entry
+                .tasks
+                .iter()
+                .flat_map(|&task| entry.shifts.iter().map(move |&shift| exists(task, shift)));
+            pairs.any(|exists| exists)
+        };
+        suite.simulated.retain(some);
+        suite.folders = suite.folders.take().and_then(|mut folders| {
+            folders.tasks.retain(keeps_task);
+            (!folders.tasks.is_empty() && keeps(&folders.shift)).then_some(folders)
+        });
+        if suite.simulated.is_empty() && suite.folders.is_none() {
             return Err(HarnessError::Config {
                 origin: format!("suite {}", suite.name),
                 key: "filter".into(),

@@ -1,6 +1,6 @@
 //! Labels: from cells to indices of classes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The classes of a label column and how cells name them.
 #[derive(Debug)]
@@ -9,16 +9,15 @@ pub(crate) struct Labels {
     /// Whether a cell may also be the index of a class. Not where a class is itself called by a
     /// number: index and name could disagree.
     by_index: bool,
+    /// Index of each class: a column of measurements has as many classes as rows.
+    positions: BTreeMap<String, usize>,
 }
 
 impl Labels {
     /// Declared classes.
     pub(crate) fn declared(classes: &[String]) -> Self {
         let by_index = classes.iter().all(|class| class.parse::<f64>().is_err());
-        Self {
-            classes: classes.to_vec(),
-            by_index,
-        }
+        Self::new(classes.to_vec(), by_index)
     }
 
     /// The distinct cells: sorted as numbers if all are numbers, otherwise as text.
@@ -29,16 +28,26 @@ impl Labels {
         if numbers.is_some() {
             classes.sort_by(|a, b| number(a).total_cmp(&number(b)));
         }
+        Self::new(classes, false)
+    }
+
+    fn new(classes: Vec<String>, by_index: bool) -> Self {
+        let mut positions = BTreeMap::new();
+        for (index, class) in classes.iter().enumerate() {
+            // A class that is declared twice is a fault of its own; cells mean the first.
+            positions.entry(class.clone()).or_insert(index);
+        }
         Self {
             classes,
-            by_index: false,
+            by_index,
+            positions,
         }
     }
 
     /// The class that a cell names.
     pub(crate) fn index_of(&self, cell: &str) -> Option<usize> {
         let cell = canonical(cell);
-        let named = self.classes.iter().position(|class| *class == cell);
+        let named = self.positions.get(&cell).copied();
         let index = || {
             cell.parse()
                 .ok()

@@ -80,7 +80,9 @@ fn compare_fields(
             lines.push(format!("{path}: not computed by this crate"));
             continue;
         };
-        if let (Some(wanted), Some(ours)) = (records(wanted), records(ours)) {
+        if let (Some(wanted), Some(ours)) = (fields(wanted), fields(ours)) {
+            compare_fields(&format!("{path}."), wanted, ours, tolerances, lines);
+        } else if let (Some(wanted), Some(ours)) = (records(wanted), records(ours)) {
             compare_records(&path, &wanted, &ours, tolerances, lines);
         } else if let Some(line) = mismatch(wanted, ours, tolerances.field(name)) {
             lines.push(format!("{path}: {line}"));
@@ -110,10 +112,17 @@ fn compare_records(
     }
 }
 
+/// The fields of a group; a tensor is not one.
+fn fields(value: &Value) -> Option<&Map<String, Value>> {
+    value
+        .as_object()
+        .filter(|fields| !fields.contains_key("data"))
+}
+
 /// The entries of a list of named fields, such as one entry per step; tensors are not that.
 fn records(value: &Value) -> Option<Vec<&Map<String, Value>>> {
-    let entries: Option<Vec<_>> = value.as_array()?.iter().map(Value::as_object).collect();
-    entries.filter(|all| !all.is_empty() && all.iter().all(|fields| !fields.contains_key("data")))
+    let entries: Option<Vec<_>> = value.as_array()?.iter().map(fields).collect();
+    entries.filter(|all| !all.is_empty())
 }
 
 fn mismatch(expected: &Value, found: &Value, tolerance: Tolerance) -> Option<String> {

@@ -9,6 +9,7 @@
 mod alignment;
 mod case;
 mod compare;
+mod deployment;
 mod environments;
 mod risks;
 
@@ -42,6 +43,7 @@ fn family(name: &str) -> Option<Family> {
         "coral" => alignment::coral,
         "mmd" => alignment::mmd,
         "dann" => alignment::dann,
+        "label-shift" => deployment::label_shift,
         _ => return None,
     })
 }

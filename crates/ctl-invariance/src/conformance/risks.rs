@@ -157,6 +157,7 @@ fn batches(inputs: &Inputs) -> Result<Vec<Batch>, Problem> {
     let batch = |(environment, (features, labels)): (usize, (&candle_core::Tensor, _))| Batch {
         environment,
         images: features.clone(),
+        context: None,
         targets: vec![WeightedTarget {
             weight: 1.0,
             target: candle_core::Tensor::clone(labels),

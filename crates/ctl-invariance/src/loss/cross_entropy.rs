@@ -16,7 +16,7 @@ pub struct SoftmaxCrossEntropy;
 pub struct PixelCrossEntropy;
 
 /// One-hot rows along dimension 1; `outputs` has at least two dimensions.
-fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+pub(super) fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let mut expected = outputs.dims().to_vec();
     let classes = expected.remove(1);
     if targets.dims() != expected {
@@ -49,7 +49,7 @@ fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Ten
 }
 
 /// Fails unless the outputs have a class dimension and, for pixels, image dimensions.
-fn check_rank(loss: &'static str, outputs: &Tensor, images: bool) -> Result<()> {
+pub(super) fn check_rank(loss: &'static str, outputs: &Tensor, images: bool) -> Result<()> {
     let (ok, expected) = if images {
         (outputs.rank() > 2, "outputs [B, K, H, W]")
     } else {

@@ -1,10 +1,12 @@
 //! Losses per sample with their closed-form derivatives.
 
 mod cross_entropy;
+mod dice;
 mod logistic;
 mod squared;
 
 pub use cross_entropy::{PixelCrossEntropy, SoftmaxCrossEntropy};
+pub use dice::SegmentationLoss;
 pub use logistic::BinaryLogistic;
 pub use squared::SquaredError;
 

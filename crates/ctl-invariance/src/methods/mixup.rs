@@ -52,8 +52,8 @@ impl MethodConfig for MixupConfig {
 
     fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
         Ok(MethodParts {
-            objective: Box::new(Erm::default()),
             augmentations: vec![Box::new(Mixup::new(*self))],
+            ..MethodParts::objective(Erm::default())
         })
     }
 }
@@ -76,14 +76,21 @@ impl Mixup {
     }
 }
 
-/// Mixes `first` with `second`, weight `mix` on the first, truncated to the shorter.
+/// Mixes `first` with `second`, weight `mix` on the first, truncated to the shorter; what the network
+/// is given beside the images is mixed alike.
 ///
 /// # Errors
 /// When image sizes differ.
 pub fn mix(first: &Batch, second: &Batch, mix: f64) -> Result<Batch> {
     let rows = first.images.dim(0)?.min(second.images.dim(0)?);
-    let images = ((first.images.narrow(0, 0, rows)? * mix)?
-        + (second.images.narrow(0, 0, rows)? * (1.0 - mix))?)?;
+    let between = |a: &Tensor, b: &Tensor| -> Result<Tensor> {
+        Ok(((a.narrow(0, 0, rows)? * mix)? + (b.narrow(0, 0, rows)? * (1.0 - mix))?)?)
+    };
+    let images = between(&first.images, &second.images)?;
+    let context = match (&first.context, &second.context) {
+        (Some(a), Some(b)) => Some(between(a, b)?),
+        _ => None,
+    };
     let mut targets = Vec::new();
     for (part, share) in [(first, mix), (second, 1.0 - mix)] {
         for target in &part.targets {
@@ -96,6 +103,7 @@ pub fn mix(first: &Batch, second: &Batch, mix: f64) -> Result<Batch> {
     Ok(Batch {
         environment: first.environment,
         images,
+        context,
         targets,
     })
 }
@@ -110,9 +118,11 @@ fn reorder(batch: &Batch, order: &[usize]) -> Result<Batch> {
             target: part.target.index_select(&rows, 0)?,
         });
     }
+    let context = batch.context.as_ref();
     Ok(Batch {
         environment: batch.environment,
         images: batch.images.index_select(&rows, 0)?,
+        context: context.map(|c| c.index_select(&rows, 0)).transpose()?,
         targets,
     })
 }
@@ -149,6 +159,7 @@ mod tests {
         Batch {
             environment,
             images: Tensor::full(value, (2, 1, 1, 1), &Device::Cpu).unwrap(),
+            context: Some(Tensor::full(10.0 * value, (2, 3), &Device::Cpu).unwrap()),
             targets: vec![WeightedTarget {
                 weight: 1.0,
                 target: Tensor::new(&[label, label], &Device::Cpu).unwrap(),
@@ -166,6 +177,8 @@ mod tests {
             .to_vec1::<f32>()
             .unwrap();
         assert_eq!(values, [4.0, 4.0]);
+        let context = mixed.context.unwrap().flatten_all().unwrap();
+        assert_eq!(context.to_vec1::<f32>().unwrap(), [40.0; 6]);
         let weights: Vec<f64> = mixed.targets.iter().map(|t| t.weight).collect();
         assert_eq!(weights, [0.25, 0.75]);
     }

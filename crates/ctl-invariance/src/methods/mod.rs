@@ -1,13 +1,16 @@
 //! The methods, one file each: settings, formula, description, tests.
 
+pub mod bbse;
 pub mod coral;
 pub mod dann;
+pub mod em;
 pub mod erm;
 pub mod group_dro;
 pub mod irm;
 pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
+pub mod reference;
 pub mod v_rex;
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use ctl_invariance::{
-    BinaryLogistic, EnvironmentOutputs, PixelCrossEntropy, SampleLoss, SoftmaxCrossEntropy,
-    SquaredError, WeightedTarget,
+    BinaryLogistic, EnvironmentOutputs, PixelCrossEntropy, SampleLoss, SegmentationLoss,
+    SoftmaxCrossEntropy, SquaredError, WeightedTarget,
 };
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn indices(shape: &[usize], classes: usize, seed: u64) -> Tensor {
     Tensor::from_vec(labels, shape, &Device::Cpu).unwrap()
 }
 
-fn settings(seed: u64) -> [Setting; 5] {
+fn settings(seed: u64) -> [Setting; 6] {
     let flags = indices(&[3, 2], 2, seed).to_dtype(DType::F64).unwrap();
     [
         Setting {
@@ -33,6 +33,11 @@ fn settings(seed: u64) -> [Setting; 5] {
             loss: &PixelCrossEntropy,
             outputs: vec![2, 3, 2, 2],
             targets: indices(&[2, 2, 2], 3, seed),
+        },
+        Setting {
+            loss: &SegmentationLoss,
+            outputs: vec![2, 3, 3, 2],
+            targets: indices(&[2, 3, 2], 3, seed),
         },
         Setting {
             loss: &BinaryLogistic,

@@ -170,6 +170,7 @@ proptest! {
         let batches = (0..3).map(|environment| Batch {
             environment,
             images: sample(&[4, 1, 2, 2], seed + environment as u64, "images"),
+            context: None,
             targets: vec![WeightedTarget {
                 weight: 1.0,
                 target: sample(&[4, CLASSES], seed, "targets"),

@@ -133,7 +133,7 @@ pub(super) fn friedman_nemenyi(case: Case<'_>) -> Computed {
     fields.float("iman_davenport_f", test.iman_davenport_f);
     fields.float("p_iman_davenport", test.p_iman_davenport);
     let mut critical = Fields::default();
-    for (key, alpha) in case.expected_keys("critical_difference") {
+    for (key, alpha) in case.expected_keys("/critical_difference") {
         critical.float(key, test.critical_difference(alpha)?);
     }
     fields.value("critical_difference", critical.finish());

@@ -1,4 +1,4 @@
-//! The families that score predictions: binary, multi-class, fairness, regression.
+//! The families that score predictions: binary, multi-class, fairness, regression, survival.
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +18,7 @@ use crate::groups::{
     group_rates, group_rows,
 };
 use crate::interval::delong;
+use crate::survival::Concordance;
 use crate::{Direction, gather, regression as errors};
 
 const DEFAULT_THRESHOLD: f64 = 0.5;
@@ -34,7 +35,7 @@ pub(super) fn binary(case: Case<'_>) -> Computed {
     fields.fallible("auroc", auroc(&scores, &labels))?;
     fields.fallible("average_precision", average_precision(&scores, &labels))?;
     let mut at_specificity = Fields::default();
-    for (key, demand) in case.expected_keys("sensitivity_at_specificity") {
+    for (key, demand) in case.expected_keys("/sensitivity_at_specificity") {
         at_specificity.fallible(key, sensitivity_at_specificity(&scores, &labels, demand))?;
     }
     fields.value("sensitivity_at_specificity", at_specificity.finish());
@@ -218,5 +219,16 @@ pub(super) fn regression(case: Case<'_>) -> Computed {
         "kendall_tau_b",
         errors::kendall_tau_b(&predictions, &targets),
     )?;
+    Ok(fields.finish())
+}
+
+pub(super) fn survival(case: Case<'_>) -> Computed {
+    let (times, events) = (case.floats("times")?, case.flags("events")?);
+    let counts = Concordance::of(&times, &events, &case.floats("risk_scores")?)?;
+    let mut fields = Fields::default();
+    fields.float("c_index", counts.index());
+    fields.value("concordant", counts.concordant);
+    fields.value("tied_risk", counts.tied_risk);
+    fields.value("comparable", counts.comparable);
     Ok(fields.finish())
 }

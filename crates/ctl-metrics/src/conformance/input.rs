@@ -71,6 +71,43 @@ impl<'a> Case<'a> {
         ))
     }
 
+    /// A real tensor of any number of dimensions: shape and row-major values.
+    pub(super) fn float_tensor(self, name: &str) -> Result<(Vec<usize>, Vec<f64>), Problem> {
+        self.tensor(name, Value::as_f64)
+    }
+
+    /// A tensor of indices of any number of dimensions: shape and row-major values.
+    pub(super) fn index_tensor(self, name: &str) -> Result<(Vec<usize>, Vec<usize>), Problem> {
+        self.tensor(name, as_index)
+    }
+
+    fn tensor<T>(
+        self,
+        name: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<(Vec<usize>, Vec<T>), Problem> {
+        let tensor = self.input(name)?;
+        Ok((
+            list(name, &tensor["shape"], as_index)?,
+            list(name, &tensor["data"], read)?,
+        ))
+    }
+
+    /// A mask given as a string of zeros and ones: shape and row-major values.
+    pub(super) fn mask(self, name: &str) -> Result<(Vec<usize>, Vec<bool>), Problem> {
+        let tensor = self.input(name)?;
+        let bit = |character: char| match character {
+            '0' => Some(false),
+            '1' => Some(true),
+            _ => None,
+        };
+        let text = tensor["bits"].as_str();
+        let bits = text.and_then(|text| text.chars().map(bit).collect());
+        let bits =
+            bits.ok_or_else(|| Problem(format!("inputs.{name}: expected bits of zeros and ones")))?;
+        Ok((list(name, &tensor["shape"], as_index)?, bits))
+    }
+
     /// A matrix of indices: number of columns and row-major values.
     pub(super) fn index_rows(self, name: &str) -> Result<(usize, Vec<usize>), Problem> {
         let tensor = self.input(name)?;
@@ -96,11 +133,25 @@ impl<'a> Case<'a> {
         as_index(&self.0["params"][name])
     }
 
-    /// The numeric keys of an expected table such as `{"0.8": …, "0.9": …}`.
-    pub(super) fn expected_keys(self, field: &str) -> Vec<(String, f64)> {
-        let table = self.0["expected"][field].as_object().into_iter().flatten();
+    /// The numeric keys of an expected table such as `{"0.8": …, "0.9": …}`, found by its path of
+    /// names, each behind a slash.
+    pub(super) fn expected_keys(self, path: &str) -> Vec<(String, f64)> {
+        let table = self.0["expected"].pointer(path).and_then(Value::as_object);
         table
+            .into_iter()
+            .flatten()
             .filter_map(|(key, _)| Some((key.clone(), key.parse().ok()?)))
+            .collect()
+    }
+
+    /// Expected fields of a common prefix whose rest is a number, such as `aupro_0.3`.
+    pub(super) fn expected_with_prefix(self, prefix: &str) -> Vec<(String, f64)> {
+        let fields = self.0["expected"].as_object().into_iter().flatten();
+        fields
+            .filter_map(|(name, _)| {
+                let number = name.strip_prefix(prefix)?.parse().ok()?;
+                Some((name.clone(), number))
+            })
             .collect()
     }
 }
@@ -149,6 +200,11 @@ impl Fields {
 
     pub(super) fn float(&mut self, name: impl Into<String>, value: f64) {
         self.value(name, float(value));
+    }
+
+    pub(super) fn floats(&mut self, name: impl Into<String>, values: &[f64]) {
+        let list: Vec<Value> = values.iter().map(|&value| float(value)).collect();
+        self.value(name, list);
     }
 
     pub(super) fn fallible(

@@ -7,7 +7,9 @@
 
 mod compare;
 mod comparisons;
+mod coverage;
 mod decisions;
+mod images;
 mod input;
 
 use serde_json::{Map, Value};
@@ -35,6 +37,12 @@ fn family(name: &str) -> Option<Family> {
         "multiclass" => decisions::multiclass,
         "fairness" => decisions::fairness,
         "regression" => decisions::regression,
+        "segmentation" => images::segmentation,
+        "segmentation_multiclass" => images::segmentation_multiclass,
+        "image_quality" => images::image_quality,
+        "anomaly" => images::anomaly,
+        "conformal" => coverage::conformal,
+        "survival" => decisions::survival,
         "paired_delong" => comparisons::paired_delong,
         "bootstrap" => comparisons::bootstrap,
         "wilcoxon_signed_rank" => comparisons::wilcoxon,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Interval;
+use crate::rank::tied;
 use crate::{MetricError, validate};
 
 /// Spread of a statistic over resamples.
@@ -147,12 +148,16 @@ pub fn quantile_linear(values: &[f64], q: f64) -> Result<f64, MetricError> {
     Ok(quantile_of_sorted(&sorted, q))
 }
 
-fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
+/// [`quantile_linear`] of at least one ascending value; infinities are allowed.
+pub(crate) fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
     let last = sorted.len() - 1;
     let position = q * last as f64;
     let below = (position.floor() as usize).min(last);
     let above = (below + 1).min(last);
     let part = position - below as f64;
+    if tied(sorted[below], sorted[above]) {
+        return sorted[below];
+    }
     sorted[below] + part * (sorted[above] - sorted[below])
 }
 

@@ -8,6 +8,7 @@ mod resample;
 
 use serde::Serialize;
 
+pub(crate) use bootstrap::quantile_of_sorted;
 pub use bootstrap::{BootstrapSummary, bootstrap, quantile_linear};
 pub use clustered::{ClusteredAuroc, clustered_auroc};
 pub use delong::{DelongEstimate, PairedDelong, delong, paired_delong};

@@ -1,19 +1,6 @@
 //! Chest-film-like images from an explicit structural causal model.
 
-mod cohort;
-mod diagram;
-mod intervention;
-mod mechanism;
-mod noise;
-mod render;
-mod sample;
-mod site;
-mod spec;
-mod write;
+mod body;
+mod film;
 
-pub use cohort::{ChestCohort, simulate_chest};
-pub use intervention::ChestIntervention;
-pub use noise::{ChestNoise, OpacityNoise};
-pub use sample::{ChestAcquisition, ChestAnatomy, ChestAttributes, ChestSample, Opacity, Sex};
-pub use site::{ScannerMechanism, Site};
-pub use spec::ChestSpec;
+pub(crate) use body::Chest;

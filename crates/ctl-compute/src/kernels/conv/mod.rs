@@ -153,3 +153,5 @@ pub fn weight_gradient<T: Float>(shape: &ConvShape, x: &[T], gradient: &[T]) -> 
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tile_error;

@@ -1,7 +1,22 @@
 //! Every kernel against a plain loop in f64.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::*;
 use crate::kernels::level::{self, Level};
+
+/// Held by a test that chooses kernels for the whole process, or relies on nobody else doing so.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The strongest level, whatever a test before this one chose.
+fn strongest() -> Level {
+    let best = Level::available().max().unwrap();
+    level::force(best).unwrap();
+    best
+}
 
 /// A convolution's values as f64, from plain loops over the definition.
 struct Naive {
@@ -139,6 +154,7 @@ fn check_at_this_level(naive: &Naive, what: &str) {
 fn check(sizes: &ConvSizes) {
     let naive = Naive::new(ConvShape::new("test", sizes).unwrap());
     let s = &naive.shape;
+    let _alone = alone();
     for level in Level::available().chain([Level::Emulated]) {
         level::force(level).unwrap();
         check_at_this_level(&naive, &format!("{} {sizes:?}", level.name()));
@@ -257,6 +273,8 @@ fn small_images_in_large_batches() {
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
+    let _alone = alone();
+    strongest();
     let pool = |threads| {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -306,6 +324,8 @@ fn fewer_products_stay_within_their_error() {
 
 #[test]
 fn fewer_products_can_be_turned_off() {
+    let _alone = alone();
+    let level = strongest();
     let naive =
         Naive::new(ConvShape::new("test", &sizes(2, [64, 64], [1, 14, 14], [1, 3, 3])).unwrap());
     let (x, w) = (narrow(&naive.x), narrow(&naive.w));
@@ -316,6 +336,6 @@ fn fewer_products_can_be_turned_off() {
     set_winograd(true);
     assert_close(&fewer, &naive.forward(), "fewer products");
     assert_close(&all, &naive.forward(), "all products");
-    let vectors = level::selected() >= Level::Avx2;
+    let vectors = level >= Level::Avx2;
     assert_eq!(fewer != all, vectors, "the switch has no effect");
 }

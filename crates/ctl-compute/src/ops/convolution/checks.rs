@@ -2,12 +2,10 @@
 
 use candle_core::{DType, Tensor};
 
+use crate::ops::custom::check_device;
 use crate::{ComputeError, Result};
 
-/// Whether the operands are floats of one type on the CPU, and the bias has `channels` values.
-///
-/// Other devices have no kernels of this crate; an operator for one of them belongs into the
-/// `cuda_fwd` of [`super::operators::Product`], and its device into this check.
+/// Whether the operands are floats of one type on one device.
 pub(in crate::ops) fn operands(
     op: &'static str,
     input: &Tensor,
@@ -23,15 +21,9 @@ pub(in crate::ops) fn operands(
                 found: format!("{} beside {}", dtype.as_str(), tensor.dtype().as_str()),
             });
         }
-        if !tensor.device().is_cpu() {
-            return Err(ComputeError::Shape {
-                op,
-                expected: "operands on the CPU".into(),
-                found: format!("one on {:?}", tensor.device().location()),
-            });
-        }
     }
-    Ok(())
+    let operands: Vec<_> = [input, weight].into_iter().chain(bias).collect();
+    check_device(op, &operands)
 }
 
 pub(in crate::ops) fn bias(op: &'static str, bias: Option<&Tensor>, channels: usize) -> Result<()> {

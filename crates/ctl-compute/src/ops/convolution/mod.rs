@@ -13,7 +13,8 @@ pub use options::{ConvOptions, ConvTransposeOptions};
 pub use transposed::{conv_transpose2d, conv_transpose3d};
 
 use super::activation::Activation;
-use super::pointwise::Function;
+use super::composite::has_kernels;
+use super::pointwise::{Function, activate};
 use crate::kernels::conv::{ConvShape, ConvSizes};
 use crate::{ComputeError, Result};
 use operators::{Behind, Geometry, Kind, Product};
@@ -125,6 +126,9 @@ pub fn conv2d_after(
 ) -> Result<Tensor> {
     const OP: &str = "conv2d_after";
     let product = product(OP, input, weight, Some(bias), Activation::Identity, options)?;
+    if !has_kernels(input) {
+        return Ok(product.apply(&activate(input, function)?, weight, Some(bias))?);
+    }
     let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
     let op = Behind { function, product };
     Ok(input.contiguous()?.apply_op3(&weight, &bias, op)?)

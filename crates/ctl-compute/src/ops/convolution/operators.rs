@@ -12,6 +12,7 @@ use crate::kernels::conv::{
     ConvShape, Epilogue, Float, channel_sums, forward, input_gradient, relu_gate, weight_gradient,
 };
 use crate::kernels::pointwise::{Function, apply};
+use crate::ops::composite::{convolution, has_kernels};
 use crate::ops::custom::{by_dtype, operands};
 use crate::ops::pointwise::{Activate, Derivative};
 use crate::ops::storage::slice;
@@ -46,8 +47,51 @@ pub(in crate::ops) struct Product {
 }
 
 impl Product {
-    /// Applies the operator with or without a bias.
+    /// Applies the operator with or without a bias, by a kernel where there is one.
     pub(in crate::ops) fn apply(
+        self,
+        a: &Tensor,
+        b: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        if has_kernels(a) {
+            self.apply_kernel(a, b, bias)
+        } else {
+            self.compose(a, b, bias)
+        }
+    }
+
+    fn compose(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        let Geometry {
+            shape,
+            input,
+            output,
+            ..
+        } = &*self.geometry;
+        let wanted = if self.kind == Kind::Input {
+            input
+        } else {
+            output
+        };
+        let y = if wanted.elem_count() == 0 {
+            Tensor::zeros(wanted, a.dtype(), a.device())?
+        } else if b.rank() == 2 {
+            a.reshape((shape.batch, shape.channels_in))?
+                .matmul(&b.t()?)?
+        } else if self.kind == Kind::Input {
+            convolution::transposed(shape, a, b)?
+        } else {
+            convolution::forward(shape, a, b)?
+        };
+        convolution::epilogue(&y.reshape(wanted)?, bias, self.relu)
+    }
+
+    fn apply_kernel(
         self,
         a: &Tensor,
         b: &Tensor,
@@ -66,7 +110,7 @@ impl Product {
             relu: false,
             ..self.clone()
         };
-        product.apply(a, b, None)
+        product.apply_kernel(a, b, None)
     }
 
     fn compute<T: Float>(&self, a: &[T], b: &[T], bias: Option<&[T]>) -> Vec<T> {

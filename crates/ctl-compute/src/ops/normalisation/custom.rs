@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
 use crate::Result;
 use crate::kernels::normalise::{Affine, Gradients, Moments, Normalisation};
+use crate::ops::composite::{has_kernels, normalisation as composite};
 use crate::ops::custom::{Element, by_dtype, operands};
 use crate::ops::pointwise::gate;
 use crate::ops::storage::slice;
@@ -19,6 +20,10 @@ pub(super) fn normalise(
     residual: Option<&Tensor>,
     op: Normalisation,
 ) -> Result<(Tensor, Moments)> {
+    if !has_kernels(input) {
+        let found = composite::normalise(input, [weight, bias], residual, &op)?;
+        return Ok(found);
+    }
     let channels = op.grouping.channels();
     let row = |t: &Tensor| t.reshape((1, channels));
     let affine = Tensor::cat(&[row(weight)?, row(bias)?], 0)?;

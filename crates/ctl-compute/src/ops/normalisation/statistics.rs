@@ -23,7 +23,7 @@ impl ChannelStatistics {
     /// The statistics of `input`, `[B, …, C]`.
     ///
     /// # Errors
-    /// When the rank is below 2 or the values are not floats on the CPU.
+    /// When the rank is below 2 or the values are not floats on a served device.
     pub fn of(input: &Tensor) -> Result<Self> {
         check_floats("channel_statistics", &[input])?;
         let (channels, values) = channels_of("channel_statistics", input)?;

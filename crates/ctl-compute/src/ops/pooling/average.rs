@@ -4,7 +4,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
 use super::{Windows, pooled, unpooled};
 use crate::Result;
-use crate::kernels::pooling::{self, Average};
+use crate::kernels::pooling::{self, Average, PoolShape};
+use crate::ops::composite::{has_kernels, windows};
 use crate::ops::custom::by_dtype;
 use crate::ops::storage::slice;
 
@@ -19,7 +20,7 @@ use crate::ops::storage::slice;
 /// `[B, (H + 2p − k) / s + 1, (W + 2p − k) / s + 1, C]`
 ///
 /// # Errors
-/// When the rank is not 4, the values are not floats on the CPU, or a window does not fit.
+/// When the rank is not 4, the values are not floats on a served device, or a window does not fit.
 ///
 /// # Examples
 /// ```
@@ -32,24 +33,25 @@ use crate::ops::storage::slice;
 /// # Ok::<(), ctl_compute::ComputeError>(())
 /// ```
 pub fn average_pool2d(input: &Tensor, windows: &Windows<2>, count_padding: bool) -> Result<Tensor> {
-    let shape = windows.over("average_pool2d", input)?;
-    let op = Average {
-        shape,
-        count_padding,
-    };
-    Ok(input.contiguous()?.apply_op1(Mean(op))?)
+    average(input, windows.over("average_pool2d", input)?, count_padding)
 }
 
 /// Mean of each window of a volume, `[B, D, H, W, C]`; see [`average_pool2d`].
 ///
 /// # Errors
-/// When the rank is not 5, the values are not floats on the CPU, or a window does not fit.
+/// When the rank is not 5, the values are not floats on a served device, or a window does not fit.
 pub fn average_pool3d(input: &Tensor, windows: &Windows<3>, count_padding: bool) -> Result<Tensor> {
-    let shape = windows.over("average_pool3d", input)?;
+    average(input, windows.over("average_pool3d", input)?, count_padding)
+}
+
+fn average(input: &Tensor, shape: PoolShape, count_padding: bool) -> Result<Tensor> {
     let op = Average {
         shape,
         count_padding,
     };
+    if !has_kernels(input) {
+        return Ok(windows::average(&op, input)?);
+    }
     Ok(input.contiguous()?.apply_op1(Mean(op))?)
 }
 

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use super::Windows;
 use super::max::max_pool;
 use crate::kernels::{columns, parallel};
+use crate::ops::composite::{has_kernels, windows};
 use crate::ops::custom::{Element, by_dtype, check_floats};
 use crate::ops::storage::slice;
 use crate::{ComputeError, Result};
@@ -14,7 +15,7 @@ use crate::{ComputeError, Result};
 /// Sums are taken in double precision over fixed pieces.
 ///
 /// # Errors
-/// When the rank is below 3, a size is 0, or the values are not floats on the CPU.
+/// When the rank is below 3, a size is 0, or the values are not floats on a served device.
 ///
 /// # Examples
 /// ```
@@ -27,13 +28,16 @@ use crate::{ComputeError, Result};
 /// ```
 pub fn global_average_pool(input: &Tensor) -> Result<Tensor> {
     let op = PixelMean(flat_shape("global_average_pool", input)?);
+    if !has_kernels(input) {
+        return Ok(windows::pixel_mean(input)?);
+    }
     Ok(input.contiguous()?.apply_op1(op)?)
 }
 
 /// Largest value over all pixels: `[B, …, C] -> [B, C]`; ties as in [`super::max_pool2d`].
 ///
 /// # Errors
-/// When the rank is below 3, a size is 0, or the values are not floats on the CPU.
+/// When the rank is below 3, a size is 0, or the values are not floats on a served device.
 pub fn global_max_pool(input: &Tensor) -> Result<Tensor> {
     let flat = flat_shape("global_max_pool", input)?;
     let row = input.reshape((flat.batch, 1, flat.pixels, flat.channels))?;

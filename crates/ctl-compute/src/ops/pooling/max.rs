@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use super::{Windows, pooled, unpooled};
 use crate::Result;
 use crate::kernels::pooling::{self, PoolShape};
+use crate::ops::composite::{has_kernels, windows};
 use crate::ops::custom::by_dtype;
 use crate::ops::storage::slice;
 
@@ -24,7 +25,7 @@ use crate::ops::storage::slice;
 /// `[B, (H + 2p − k) / s + 1, (W + 2p − k) / s + 1, C]`
 ///
 /// # Errors
-/// When the rank is not 4, the values are not floats on the CPU, or a window does not fit.
+/// When the rank is not 4, the values are not floats on a served device, or a window does not fit.
 ///
 /// # Examples
 /// ```
@@ -43,12 +44,16 @@ pub fn max_pool2d(input: &Tensor, windows: &Windows<2>) -> Result<Tensor> {
 /// Largest value of each window of a volume, `[B, D, H, W, C]`; see [`max_pool2d`].
 ///
 /// # Errors
-/// When the rank is not 5, the values are not floats on the CPU, or a window does not fit.
+/// When the rank is not 5, the values are not floats on a served device, or a window does not fit.
 pub fn max_pool3d(input: &Tensor, windows: &Windows<3>) -> Result<Tensor> {
     max_pool(input, windows.over("max_pool3d", input)?)
 }
 
 pub(super) fn max_pool(input: &Tensor, shape: PoolShape) -> Result<Tensor> {
+    if !has_kernels(input) {
+        let pooled_shape = pooled(&shape, input.rank());
+        return Ok(windows::max(&shape, input)?.reshape(pooled_shape)?);
+    }
     let op = MaxPool {
         shape,
         winner: Arc::default(),

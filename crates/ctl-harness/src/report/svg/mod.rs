@@ -2,10 +2,12 @@
 
 mod canvas;
 mod dots;
+mod lines;
 mod ranks;
 mod reliability;
 mod scale;
 
 pub(crate) use dots::{DotPlot, DotRow};
+pub(crate) use lines::{LinePlot, Series};
 pub(crate) use ranks::RankPlot;
 pub(crate) use reliability::{Curve, ReliabilityPlot};

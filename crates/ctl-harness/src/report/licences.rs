@@ -1,0 +1,234 @@
+//! What the causal diagram of a cell licenses, against what was seen there.
+
+use std::collections::BTreeMap;
+
+use ctl_graph::advice::{Advice, Verdict as Licence, advise};
+use ctl_invariance::Role;
+use ctl_metrics::rank::holm;
+use ctl_phantom::{PhantomSpec, simulate};
+use serde::Serialize;
+
+use super::contenders::ALPHA;
+use super::contrast::{Contrast, Scores};
+use super::sweep::{REFERENCE, Sweep};
+use super::text;
+use crate::Result;
+use crate::table::Cell;
+use crate::vocabulary::Selector;
+
+/// The section: disagreements first.
+#[derive(Debug, Serialize)]
+pub(crate) struct Licences {
+    sentence: String,
+    rows: Vec<LicenceRow>,
+    notes: Vec<String>,
+}
+
+/// One method in one cell.
+#[derive(Debug, Serialize)]
+struct LicenceRow {
+    cell: String,
+    method: String,
+    /// What theory says of it, and why.
+    licence: &'static str,
+    because: String,
+    seen: String,
+    agreement: &'static str,
+    class: &'static str,
+    #[serde(skip)]
+    order: u8,
+}
+
+/// What was seen of a method against plain training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Better,
+    Worse,
+    Alike,
+}
+
+/// How theory and observation go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agreement {
+    /// Licensed and worse, or not licensed and better.
+    Disagrees,
+    /// Licensed, and no difference was seen.
+    Idle,
+    /// Not licensed or not needed, and no difference was seen.
+    Harmless,
+    /// Licensed and better, or not licensed and worse.
+    Agrees,
+}
+
+impl Agreement {
+    fn of(licence: Licence, seen: Seen) -> Self {
+        match (licence, seen) {
+            (Licence::Licensed, Seen::Better) | (Licence::NotLicensed, Seen::Worse) => Self::Agrees,
+            (Licence::Licensed, Seen::Worse) | (Licence::NotLicensed, Seen::Better) => {
+                Self::Disagrees
+            }
+            (Licence::Licensed, Seen::Alike) => Self::Idle,
+            // Where nothing moved that it corrects, a method may do better or worse by what it does
+            // beside.
+            _ => Self::Harmless,
+        }
+    }
+
+    fn view(self) -> (u8, &'static str, &'static str) {
+        match self {
+            Self::Disagrees => (0, "disagrees", "down1"),
+            Self::Idle => (1, "licensed, nothing gained", "flat"),
+            Self::Agrees => (2, "agrees", "up1"),
+            Self::Harmless => (3, "no difference seen", "flat"),
+        }
+    }
+}
+
+impl Licences {
+    /// Every method of every cell whose diagram is known and that advice knows of.
+    pub(crate) fn of(sweep: &Sweep<'_>, scores: &Scores) -> Result<Self> {
+        let mut rows = Vec::new();
+        let mut notes = Vec::new();
+        for (cell, phantom) in cells(sweep) {
+            match advice_for(&phantom) {
+                Ok(advice) => rows.extend(rows_of(sweep, scores, cell, &advice)?),
+                Err(why) => notes.push(format!("{}: {why}", text::cell(cell))),
+            }
+        }
+        rows.sort_by_key(|row| row.order);
+        let disagree = rows.iter().filter(|row| row.order == 0).count();
+        let agree = rows.iter().filter(|row| row.agreement == "agrees").count();
+        let sentence = if rows.is_empty() {
+            "No cell of this task has a diagram from which advice follows.".to_owned()
+        } else {
+            format!(
+                "{} of a method and a cell: in {agree} the diagram's verdict and the measurement \
+                 agree on a difference to ERM beyond noise, in {disagree} they disagree, in the \
+                 others no difference was seen. Differences are tested over seeds and corrected \
+                 by Holm's method within a cell; with fewer than three seeds none is.",
+                text::count(rows.len(), "pair")
+            )
+        };
+        Ok(Self {
+            sentence,
+            rows,
+            notes,
+        })
+    }
+}
+
+/// The simulated cells, with the settings of a seed.
+fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, PhantomSpec)> {
+    let mut found = Vec::new();
+    for cell in sweep.table.cells() {
+        let mut records = sweep.records.iter().filter(|record| {
+            record.spec.cohort == cell.cohort && record.spec.target == cell.target
+        });
+        let spec = records.find_map(|record| record.spec.data.phantom().cloned());
+        found.extend(spec.map(|spec| (cell, spec)));
+    }
+    found
+}
+
+/// Advice depends on mechanisms, not on patients: one of each site is enough to have the diagram.
+fn advice_for(spec: &PhantomSpec) -> std::result::Result<Advice, String> {
+    let small = PhantomSpec {
+        patients_per_site: 1,
+        ..spec.clone()
+    };
+    let cohort = simulate(&small).map_err(|error| error.to_string())?;
+    advise(cohort.diagram()).map_err(|error| error.to_string())
+}
+
+fn rows_of(
+    sweep: &Sweep<'_>,
+    scores: &Scores,
+    cell: &Cell,
+    advice: &Advice,
+) -> Result<Vec<LicenceRow>> {
+    let selector = Selector::TrainingDomain;
+    let here = scores.in_cell(cell);
+    let mut contrasts: BTreeMap<&str, Contrast> = BTreeMap::new();
+    for line in sweep.table.lines_of(cell, selector) {
+        if line.role == Role::Oracle || line.method == REFERENCE {
+            continue;
+        }
+        let arms = ((line.method.as_str(), selector), (REFERENCE, selector));
+        if let Some(contrast) = here.contrast(arms.0, arms.1)? {
+            contrasts.insert(&line.method, contrast);
+        }
+    }
+    let raw: Vec<f64> = contrasts.values().filter_map(|c| c.p).collect();
+    let mut adjusted = if raw.is_empty() {
+        Vec::new()
+    } else {
+        holm(&raw)?
+    }
+    .into_iter();
+    let mut rows = Vec::new();
+    for (method, contrast) in contrasts {
+        let p = contrast.p.and_then(|_| adjusted.next());
+        let Some(remedy) = advice.remedy_of(method) else {
+            continue;
+        };
+        let seen = match p.is_some_and(|p| p < ALPHA) {
+            false => Seen::Alike,
+            true if contrast.difference > 0.0 => Seen::Better,
+            true => Seen::Worse,
+        };
+        let (order, agreement, class) = Agreement::of(remedy.verdict, seen).view();
+        rows.push(LicenceRow {
+            cell: text::cell(cell),
+            method: sweep.name(method),
+            licence: match remedy.verdict {
+                Licence::Licensed => "licensed",
+                Licence::Unneeded => "not needed",
+                Licence::NotLicensed => "not licensed",
+            },
+            because: remedy.because.clone(),
+            seen: seen_text(&contrast, p),
+            agreement,
+            class,
+            order,
+        });
+    }
+    Ok(rows)
+}
+
+fn seen_text(contrast: &Contrast, p: Option<f64>) -> String {
+    let value = text::with_error(Some(contrast.difference), contrast.standard_error);
+    let value = if contrast.difference > 0.0 {
+        format!("+{value}")
+    } else {
+        value
+    };
+    match p {
+        Some(p) => format!("{value} ({})", text::p_value(p)),
+        None => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn theory_and_measurement_agree_or_not() {
+        use Agreement::{Agrees, Disagrees, Harmless, Idle};
+        for (licence, seen, expected) in [
+            (Licence::Licensed, Seen::Better, Agrees),
+            (Licence::Licensed, Seen::Worse, Disagrees),
+            (Licence::Licensed, Seen::Alike, Idle),
+            (Licence::NotLicensed, Seen::Better, Disagrees),
+            (Licence::NotLicensed, Seen::Worse, Agrees),
+            (Licence::NotLicensed, Seen::Alike, Harmless),
+            (Licence::Unneeded, Seen::Worse, Harmless),
+        ] {
+            assert_eq!(
+                Agreement::of(licence, seen),
+                expected,
+                "{licence:?} {seen:?}"
+            );
+        }
+    }
+}

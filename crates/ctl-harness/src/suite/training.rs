@@ -1,0 +1,183 @@
+//! How networks are trained, task by task.
+
+use ctl_nets::Architecture;
+use serde::{Deserialize, Serialize};
+
+use super::file::Check;
+use crate::Result;
+use crate::spec::{AnomalyScore, Training, Undersampling};
+use crate::vocabulary::Task;
+
+const MAX_STEPS: u64 = 1_000_000_000;
+const MAX_SIZE: usize = 1024;
+const MAX_BATCH: usize = 4096;
+
+/// What a task does otherwise than `[training]`; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskTraining {
+    /// Methods to run instead of the suite's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<String>>,
+    /// See [`Training::network`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Architecture>,
+    /// See [`Training::size`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// See [`Training::colour`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colour: Option<bool>,
+    /// See [`Training::channel`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<usize>,
+    /// See [`Training::steps`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// See [`Training::batch_size`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// See [`Training::learning_rate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// See [`Training::weight_decay`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// See [`Training::evaluate_every`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<u64>,
+    /// See [`Training::flip`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flip: Option<bool>,
+    /// See [`Training::translate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translate: Option<usize>,
+    /// See [`Training::undersampling`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undersampling: Option<Undersampling>,
+    /// See [`Training::anomaly_score`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anomaly_score: Option<AnomalyScore>,
+    /// See [`Training::attribute_dropout`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribute_dropout: Option<f64>,
+}
+
+/// The network of a task where neither the suite nor the task names one that serves it.
+fn usual_network(task: Task) -> Option<Architecture> {
+    match task {
+        Task::Segmentation => Some(Architecture::SmallUNet),
+        Task::Reconstruction => Some(Architecture::ReconUNet),
+        Task::Anomaly => Some(Architecture::Autoencoder),
+        Task::Multimodal => Some(Architecture::FusionIntermediate),
+        _ => None,
+    }
+}
+
+impl TaskTraining {
+    /// The whole settings of a task.
+    pub(super) fn over(&self, task: Task, base: &Training) -> Training {
+        let b = base.clone();
+        Training {
+            network: self
+                .network
+                .or_else(|| usual_network(task))
+                .unwrap_or(b.network),
+            size: self.size.unwrap_or(b.size),
+            colour: self.colour.unwrap_or(b.colour),
+            channel: self.channel.or(b.channel),
+            steps: self.steps.unwrap_or(b.steps),
+            batch_size: self.batch_size.unwrap_or(b.batch_size),
+            learning_rate: self.learning_rate.unwrap_or(b.learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(b.weight_decay),
+            evaluate_every: self.evaluate_every.unwrap_or(b.evaluate_every),
+            flip: self.flip.unwrap_or(b.flip),
+            translate: self.translate.unwrap_or(b.translate),
+            undersampling: self.undersampling.unwrap_or(b.undersampling),
+            anomaly_score: self.anomaly_score.unwrap_or(b.anomaly_score),
+            attribute_dropout: self.attribute_dropout.unwrap_or(b.attribute_dropout),
+        }
+    }
+}
+
+/// Checks every range of training settings; `key` is where they stand.
+pub(super) fn validate(key: &str, t: &Training, check: &Check<'_>) -> Result<()> {
+    let key = |name: &str| format!("{key}.{name}");
+    let size = (1..=MAX_SIZE).contains(&t.size);
+    check(&key("size"), t.size.to_string(), "from 1 to 1024", size)?;
+    check(
+        &key("steps"),
+        t.steps.to_string(),
+        "from 1 to 1000000000",
+        (1..=MAX_STEPS).contains(&t.steps),
+    )?;
+    let batch = (1..=MAX_BATCH).contains(&t.batch_size);
+    check(
+        &key("batch_size"),
+        t.batch_size.to_string(),
+        "from 1 to 4096",
+        batch,
+    )?;
+    let every = t.evaluate_every > 0;
+    check(
+        &key("evaluate_every"),
+        t.evaluate_every.to_string(),
+        "at least 1",
+        every,
+    )?;
+    let rate = t.learning_rate.is_finite() && t.learning_rate > 0.0;
+    check(
+        &key("learning_rate"),
+        t.learning_rate.to_string(),
+        "positive",
+        rate,
+    )?;
+    let decay = t.weight_decay.is_finite() && t.weight_decay >= 0.0;
+    check(
+        &key("weight_decay"),
+        t.weight_decay.to_string(),
+        "not negative",
+        decay,
+    )?;
+    let shift = t.translate < t.size;
+    check(
+        &key("translate"),
+        t.translate.to_string(),
+        "below the image size",
+        shift,
+    )?;
+    let channel = t.channel.is_none_or(|c| c < 3 && !t.colour);
+    check(
+        &key("channel"),
+        t.channel.unwrap_or(0).to_string(),
+        "0, 1 or 2, and only where colour is false",
+        channel,
+    )?;
+    validate_of_tasks(&key, t, check)
+}
+
+/// The settings that one task alone reads.
+fn validate_of_tasks(key: &dyn Fn(&str) -> String, t: &Training, check: &Check<'_>) -> Result<()> {
+    let dropout = (0.0..=1.0).contains(&t.attribute_dropout);
+    check(
+        &key("attribute_dropout"),
+        t.attribute_dropout.to_string(),
+        "from 0 to 1",
+        dropout,
+    )?;
+    let u = t.undersampling;
+    let acceleration = u.acceleration.is_finite() && u.acceleration >= 1.0;
+    check(
+        &key("undersampling.acceleration"),
+        u.acceleration.to_string(),
+        "at least 1",
+        acceleration,
+    )?;
+    let centre = u.centre_fraction > 0.0 && u.centre_fraction <= 1.0;
+    check(
+        &key("undersampling.centre_fraction"),
+        u.centre_fraction.to_string(),
+        "above 0 and at most 1: a mask that keeps nothing measures nothing",
+        centre,
+    )
+}

@@ -1,0 +1,321 @@
+//! Images from fewer columns of k-space than they have.
+
+use std::f64::consts::TAU;
+
+use candle_core::{Device, Tensor};
+use ctl_compute::ops::fourier::{Complex, fft2_centred, ifft2_centred};
+use ctl_compute::random::stream;
+use ctl_imaging::kspace::{CartesianMask, MaskKind};
+use ctl_invariance::{Batch, SampleLoss, SquaredError, WeightedTarget};
+use ctl_metrics::image_quality::{ImagePair, SsimConfig};
+use ctl_nets::{Mode, Network, NetworkInput};
+use rand::RngExt;
+
+use super::figures::{finite_mean, site_mean};
+use super::inputs::{How, Selected};
+use super::{Described, Kit, Panel, Scored};
+use crate::data::{CohortData, View};
+use crate::record::Metrics;
+use crate::run::Prediction;
+use crate::spec::{RunSpec, SamplingPattern};
+use crate::{HarnessError, Result};
+
+/// Images per forward pass in evaluation.
+const CHUNK: usize = 8;
+/// What `predictions.csv` says of each image.
+const COLUMNS: [&str; 4] = ["ssim", "psnr", "nmse", "zero_filled_ssim"];
+const SSIM: usize = 0;
+/// Greatest slope of the simulated phase over half an image, in radians.
+const PHASE_SLOPE: f64 = 1.5;
+
+/// Reconstruction of the images of a cohort.
+///
+/// A magnitude image becomes complex by a smooth phase that is drawn for each image, as receive
+/// coils and field give it; its k-space is then measured in some columns only.
+/// Training draws one pattern for a step, evaluation one for each image.
+/// A simulated image is measured with noise and motion and compared with what it would be without.
+pub(crate) struct Reconstruction<'a> {
+    cohort: &'a CohortData,
+    mask: CartesianMask,
+}
+
+/// One measurement.
+struct Measured {
+    /// Real and imaginary part of the zero-filled image, `[2, H, W]`.
+    zero_filled: Vec<f32>,
+    /// Real and imaginary part of the true image, `[2, H, W]`.
+    truth: Vec<f32>,
+    /// 1 for measured columns, `[W]`.
+    columns: Vec<f32>,
+}
+
+impl<'a> Reconstruction<'a> {
+    pub(crate) fn new(spec: &RunSpec, cohort: &'a CohortData) -> Result<Self> {
+        let [channels, _, width] = cohort.images.shape();
+        if channels != 1 {
+            return Err(HarnessError::Config {
+                origin: "training".into(),
+                key: "colour".into(),
+                message: "reconstruction needs images of one channel: set `colour = false`, and \
+                          `channel` to take one of a coloured image"
+                    .into(),
+            });
+        }
+        let settings = spec.training.undersampling;
+        let mask = CartesianMask {
+            width,
+            centre_fraction: settings.centre_fraction,
+            acceleration: settings.acceleration,
+            kind: match settings.pattern {
+                SamplingPattern::Random => MaskKind::Random,
+                SamplingPattern::Equispaced => MaskKind::Equispaced,
+            },
+        };
+        Ok(Self { cohort, mask })
+    }
+
+    fn measure(&self, selected: &Selected<'_>) -> Result<Vec<Measured>> {
+        let jitter = selected.jitter();
+        let seen = selected.pixels(selected.view, &jitter)?;
+        let truth = selected.pixels(View::Reference, &jitter)?;
+        let [_, height, width] = self.cohort.images.shape();
+        let pixels = height * width;
+        let images = seen.chunks_exact(pixels).zip(truth.chunks_exact(pixels));
+        let spec = selected.spec;
+        selected
+            .samples
+            .iter()
+            .zip(images)
+            .map(|(&sample, (seen, truth))| {
+                let id = &self.cohort.samples[sample].id;
+                let phase = phase(spec.seed, id, [height, width]);
+                let purpose = match selected.how {
+                    How::Train { step, .. } => format!("columns at step {step}"),
+                    How::Evaluate => format!("columns of {id}"),
+                };
+                let mut rng = stream(spec.seed, &spec.data_key(), &purpose);
+                let columns = self.mask.draw(&mut rng)?;
+                undersample(seen, truth, &phase, &columns)
+            })
+            .collect()
+    }
+
+    fn tensors(&self, measured: &[Measured]) -> Result<(Tensor, Tensor, Tensor)> {
+        let [_, height, width] = self.cohort.images.shape();
+        let count = measured.len();
+        let stack = |part: fn(&Measured) -> &Vec<f32>| -> Vec<f32> {
+            measured
+                .iter()
+                .flat_map(|m| part(m).iter().copied())
+                .collect()
+        };
+        let shape = (count, 2, height, width);
+        Ok((
+            Tensor::from_vec(stack(|m| &m.zero_filled), shape, &Device::Cpu)?,
+            Tensor::from_vec(stack(|m| &m.columns), (count, width), &Device::Cpu)?,
+            Tensor::from_vec(stack(|m| &m.truth), shape, &Device::Cpu)?,
+        ))
+    }
+
+    /// The network's magnitude images beside the measurements.
+    fn reconstruct(
+        &self,
+        network: &dyn Network,
+        selected: &Selected<'_>,
+    ) -> Result<Vec<(Vec<f64>, Measured)>> {
+        let measured = self.measure(selected)?;
+        let (images, columns, _) = self.tensors(&measured)?;
+        let input = NetworkInput {
+            images: &images,
+            context: Some(&columns),
+        };
+        let outputs = network.forward(input, Mode::Evaluate)?.outputs;
+        let outputs = outputs.flatten_all()?.to_vec1::<f32>()?;
+        if outputs.iter().any(|value| !value.is_finite()) {
+            return Err(HarnessError::Diverged {
+                what: "network".into(),
+            });
+        }
+        let size = outputs.len() / measured.len().max(1);
+        let magnitudes = outputs.chunks_exact(size).map(magnitude);
+        Ok(magnitudes.zip(measured).collect())
+    }
+
+    fn figures(&self, found: &[f64], measured: &Measured) -> Result<Vec<f64>> {
+        let [_, height, width] = self.cohort.images.shape();
+        let truth = magnitude(&measured.truth);
+        let range = truth.iter().copied().fold(0.0, f64::max);
+        if range <= 0.0 {
+            // An empty slice has no scale to compare on.
+            return Ok(vec![f64::NAN; COLUMNS.len()]);
+        }
+        let shape = [1, height, width];
+        let window = SsimConfig::fast_mri();
+        let zero_filled = magnitude(&measured.zero_filled);
+        let before = ImagePair::new(&zero_filled, &truth, shape)?;
+        let after = ImagePair::new(found, &truth, shape)?;
+        Ok(vec![
+            after.ssim(range, &window)?,
+            after.psnr(range)?,
+            after.nmse()?,
+            before.ssim(range, &window)?,
+        ])
+    }
+}
+
+fn magnitude(parts: &[f32]) -> Vec<f64> {
+    let (real, imaginary) = parts.split_at(parts.len() / 2);
+    let pairs = real.iter().zip(imaginary);
+    pairs
+        .map(|(a, b)| f64::from(*a).hypot(f64::from(*b)))
+        .collect()
+}
+
+/// A smooth phase: constant, two slopes and a saddle, drawn for an image.
+fn phase(seed: u64, id: &str, [height, width]: [usize; 2]) -> Vec<f64> {
+    let mut rng = stream(seed, id, "phase");
+    let offset = TAU * rng.random::<f64>();
+    let [a, b, c]: [f64; 3] =
+        std::array::from_fn(|_| PHASE_SLOPE * (2.0 * rng.random::<f64>() - 1.0));
+    let place = |index: usize, side: usize| 2.0 * (index as f64 + 0.5) / side as f64 - 1.0;
+    let mut phase = Vec::with_capacity(height * width);
+    for row in 0..height {
+        let y = place(row, height);
+        for column in 0..width {
+            let x = place(column, width);
+            phase.push(offset + a * x + b * y + c * x * y);
+        }
+    }
+    phase
+}
+
+fn undersample(seen: &[f32], truth: &[f32], phase: &[f64], columns: &[bool]) -> Result<Measured> {
+    let width = columns.len();
+    let height = seen.len() / width;
+    let complex = |image: &[f32]| -> Vec<Complex<f32>> {
+        let values = image.iter().zip(phase);
+        values
+            .map(|(&r, &p)| Complex::new(r * p.cos() as f32, r * p.sin() as f32))
+            .collect()
+    };
+    let parts = |image: &[Complex<f32>]| -> Vec<f32> {
+        let real = image.iter().map(|z| z.re);
+        real.chain(image.iter().map(|z| z.im)).collect()
+    };
+    let mut measured = complex(seen);
+    fft2_centred(&mut measured, height, width)?;
+    for row in measured.chunks_exact_mut(width) {
+        for (value, sampled) in row.iter_mut().zip(columns) {
+            if !sampled {
+                *value = Complex::new(0.0, 0.0);
+            }
+        }
+    }
+    ifft2_centred(&mut measured, height, width)?;
+    Ok(Measured {
+        zero_filled: parts(&measured),
+        truth: parts(&complex(truth)),
+        columns: columns.iter().map(|&sampled| f32::from(sampled)).collect(),
+    })
+}
+
+impl Kit for Reconstruction<'_> {
+    fn loss(&self) -> &dyn SampleLoss {
+        &SquaredError
+    }
+
+    fn channels(&self) -> [usize; 2] {
+        [2, 2]
+    }
+
+    fn batch(&self, selected: &Selected<'_>) -> Result<Batch> {
+        let (images, columns, truth) = self.tensors(&self.measure(selected)?)?;
+        let targets = if selected.is_labelled() {
+            vec![WeightedTarget {
+                weight: 1.0,
+                target: truth,
+            }]
+        } else {
+            Vec::new()
+        };
+        Ok(Batch {
+            environment: selected.environment(),
+            images,
+            context: Some(columns),
+            targets,
+        })
+    }
+
+    fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {
+        let mut rows = Vec::with_capacity(selected.samples.len());
+        for chunk in selected.samples.chunks(CHUNK) {
+            let found = self.reconstruct(network, &selected.with(chunk))?;
+            for (&sample, (image, measured)) in chunk.iter().zip(&found) {
+                let figures = self.figures(image, measured)?;
+                rows.push(Prediction::of(self.cohort, sample, figures));
+            }
+        }
+        Ok(Scored {
+            rows,
+            ..Scored::default()
+        })
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &COLUMNS
+    }
+
+    fn metrics(&self, scored: &Scored) -> Result<Metrics> {
+        let mut metrics = Metrics::new();
+        for (column, name) in COLUMNS.iter().enumerate() {
+            if let Some(mean) = finite_mean(&scored.rows, |row| row.outputs[column]) {
+                metrics.insert((*name).to_owned(), mean);
+            }
+        }
+        Ok(metrics)
+    }
+
+    fn selection_score(&self, scored: &Scored, _labelled: bool) -> Result<f64> {
+        Ok(site_mean(&scored.rows, |row| row.outputs[SSIM]).unwrap_or(0.0))
+    }
+
+    fn described(&self) -> Vec<String> {
+        COLUMNS.map(str::to_owned).to_vec()
+    }
+
+    fn describe(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Vec<Described>> {
+        let found = self.reconstruct(network, selected)?;
+        found
+            .iter()
+            .map(|(image, measured)| {
+                Ok(Described {
+                    values: self.figures(image, measured)?,
+                    picture: Some(image.iter().map(|&v| v as f32).collect()),
+                })
+            })
+            .collect()
+    }
+
+    fn panels(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Vec<Panel>> {
+        let found = self.reconstruct(network, selected)?;
+        let Some((image, measured)) = found.first() else {
+            return Ok(Vec::new());
+        };
+        let truth = magnitude(&measured.truth);
+        let error: Vec<f64> = image
+            .iter()
+            .zip(&truth)
+            .map(|(a, b)| 4.0 * (a - b).abs())
+            .collect();
+        let panel = |caption: &str, pixels: &[f64]| Panel {
+            caption: caption.to_owned(),
+            pixels: pixels.iter().map(|&v| v as f32).collect(),
+        };
+        Ok(vec![
+            panel("zero-filled", &magnitude(&measured.zero_filled)),
+            panel("truth", &truth),
+            panel("reconstruction", image),
+            panel("error × 4", &error),
+        ])
+    }
+}
