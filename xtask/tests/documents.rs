@@ -51,6 +51,27 @@ fn the_six_steps_are_what_the_example_does() {
     }
 }
 
+/// Who follows the steps copies the list of dependencies first.
+#[test]
+fn the_dependencies_of_the_example_are_named() {
+    let contributing = read("CONTRIBUTING.md");
+    let sentence = contributing
+        .lines()
+        .find(|line| line.starts_with("A package of your own depends on "))
+        .unwrap();
+    let manifest = read("examples/add-a-method/Cargo.toml");
+    let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
+    let (dependencies, _) = dependencies.split_once("\n\n").unwrap();
+    let mut named: Vec<&str> = sentence.split('`').skip(1).step_by(2).collect();
+    let mut needed: Vec<&str> = dependencies
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .collect();
+    named.sort_unstable();
+    needed.sort_unstable();
+    assert_eq!(named, needed);
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     for (folder, name) in [

@@ -67,15 +67,22 @@ pub(super) fn steps(choice: &Choice<'_>) -> Vec<Step> {
         "bench --profile dev --workspace --bench * -- --test",
     ));
     steps.extend(choice.crates.iter().map(|name| alone(name, choice.full)));
-    steps.push(with(
-        cargo(
-            "example outside the workspace",
-            &format!("run --manifest-path {EXAMPLE}"),
-        ),
-        "CARGO_TARGET_DIR",
-        &choice.target.to_string_lossy(),
-    ));
+    steps.extend(outside(choice.target));
     steps
+}
+
+/// The example is tested, as its fifth step asks, and runs its suite.
+fn outside(target: &Path) -> [Step; 2] {
+    ["test", "run"].map(|word| {
+        with(
+            cargo(
+                &format!("example outside the workspace, {word}"),
+                &format!("{word} --manifest-path {EXAMPLE}"),
+            ),
+            "CARGO_TARGET_DIR",
+            &target.to_string_lossy(),
+        )
+    })
 }
 
 fn tests(nextest: bool) -> Step {
@@ -187,6 +194,8 @@ mod tests {
             "cargo bench --profile dev --workspace --bench '*' -- --test",
             "cargo check -p ctl-metrics --all-targets",
             "cargo check -p ctl-nets --all-targets",
+            "CARGO_TARGET_DIR='/some where/target' cargo test --manifest-path \
+             examples/add-a-method/Cargo.toml",
             "CARGO_TARGET_DIR='/some where/target' cargo run --manifest-path \
              examples/add-a-method/Cargo.toml",
         ];
