@@ -78,6 +78,7 @@ fn links_between_documents_lead_somewhere() {
         ("", "README.md"),
         ("", "CONTRIBUTING.md"),
         ("docs/", "ARCHITECTURE.md"),
+        ("docs/", "COHORTS.md"),
         ("docs/", "DESIGN.md"),
         ("docs/", "COMPARE.md"),
     ] {

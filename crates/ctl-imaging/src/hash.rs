@@ -1,12 +1,15 @@
 //! A fingerprint of a cohort, for records of runs.
 
 use crate::Result;
+use crate::address::ImageAddress;
 use crate::bounded;
 use crate::cohort::{Cohort, Record};
-use crate::error::ImagingError;
+use crate::error::{ImagingError, chain};
 use crate::mask::MaskRole;
+use crate::problem::{Problem, ProblemKind};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Keeps these hashes apart from all others and from later definitions.
@@ -14,6 +17,13 @@ const DOMAIN: &str = "ctl-imaging data_hash v1";
 
 /// Stands for a file that a cohort does not have.
 const ABSENT: [u8; blake3::OUT_LEN] = [0; blake3::OUT_LEN];
+
+/// The masks that a record can have.
+const ROLES: [MaskRole; 3] = [
+    MaskRole::Annotation,
+    MaskRole::SecondObserver,
+    MaskRole::EvaluateWithin,
+];
 
 /// What of the images goes into a [`data_hash`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +50,8 @@ pub enum HashDepth {
 /// 64 hexadecimal digits.
 ///
 /// # Errors
-/// [`ImagingError::Io`] when a file that the manifest names cannot be examined or read.
+/// [`ImagingError::Cohort`] with row and column of the manifest when a file that it names cannot be
+/// examined or read.
 ///
 /// # Examples
 /// ```
@@ -74,9 +85,37 @@ pub fn data_hash(cohort: &Cohort, depth: HashDepth) -> Result<String> {
     for (file, digest) in files.iter().zip(digests) {
         hasher.update(&(file.len() as u64).to_le_bytes());
         hasher.update(file.as_bytes());
-        hasher.update(&digest?);
+        hasher.update(&digest.map_err(|error| located(cohort, file, error))?);
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The error of a file at the first cell of the manifest that names it.
+fn located(cohort: &Cohort, file: &str, error: ImagingError) -> ImagingError {
+    let naming = |record| Some((record, column_naming(cohort, record, file)?));
+    let Some((record, column)) = cohort.records().iter().find_map(naming) else {
+        return error;
+    };
+    let kind = match &error {
+        ImagingError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            ProblemKind::MissingImage
+        }
+        _ => ProblemKind::UnreadableImage,
+    };
+    let expected = format!("a readable file at {file}");
+    let problem = Problem::new(&cohort.manifest_path(), kind, expected, chain(&error));
+    problem.at_row(record.row).in_column(column).into()
+}
+
+/// The column by which a record names a file.
+fn column_naming<'a>(cohort: &'a Cohort, record: &Record, file: &str) -> Option<&'a str> {
+    let names = |address: Result<ImageAddress>| address.is_ok_and(|a| a.file() == file);
+    if names(record.address()) {
+        return Some("path");
+    }
+    let mut roles = ROLES.into_iter();
+    let role = roles.find(|&role| record.mask_address(role).transpose().is_some_and(names))?;
+    cohort.mask()?.column_of(role)
 }
 
 /// Every file that a cohort names, once.
@@ -91,14 +130,10 @@ fn files(cohort: &Cohort) -> Result<BTreeSet<String>> {
     Ok(files)
 }
 
-fn mask_addresses(record: &Record) -> impl Iterator<Item = Result<crate::ImageAddress>> {
-    [
-        MaskRole::Annotation,
-        MaskRole::SecondObserver,
-        MaskRole::EvaluateWithin,
-    ]
-    .into_iter()
-    .filter_map(|role| record.mask_address(role).transpose())
+fn mask_addresses(record: &Record) -> impl Iterator<Item = Result<ImageAddress>> {
+    ROLES
+        .into_iter()
+        .filter_map(|role| record.mask_address(role).transpose())
 }
 
 fn digest(path: &Path, depth: HashDepth) -> Result<Vec<u8>> {

@@ -462,3 +462,86 @@ fn the_hash_covers_what_a_run_depends_on() {
     write(folder.path(), "cohort.toml", b"schema = 1\n");
     assert_ne!(hash(HashDepth::Contents), contents);
 }
+
+#[rstest]
+#[case::image("b.png", ProblemKind::MissingImage, 3, "path")]
+#[case::mask("m.png", ProblemKind::MissingImage, 2, "mask_path")]
+fn a_hash_names_the_cell_of_a_file_that_is_lost(
+    #[case] file: &str,
+    #[case] kind: ProblemKind,
+    #[case] row: u64,
+    #[case] column: &str,
+) {
+    let folder = cohort(&[
+        ("manifest.csv", "path,mask_path\na.png,m.png\nb.png,\n"),
+        ("a.png", "image"),
+        ("b.png", "image"),
+        ("m.png", "mask"),
+    ]);
+    std::fs::remove_file(folder.path().join(file)).unwrap();
+    let cohort = Cohort::open(folder.path()).unwrap();
+    for depth in [HashDepth::Sizes, HashDepth::Contents] {
+        let error = data_hash(&cohort, depth).unwrap_err();
+        let problem = error.problem().unwrap();
+        assert_eq!(problem.kind, kind);
+        assert_eq!(
+            (problem.row, problem.column.as_deref()),
+            (Some(row), Some(column))
+        );
+        assert!(problem.found.contains(file), "{problem}");
+    }
+}
+
+const DOCUMENT: &str = include_str!("../../../docs/COHORTS.md");
+
+/// The description that the document shows.
+fn shown_description() -> &'static str {
+    let (_, block) = DOCUMENT.split_once("```toml\n").unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_description_that_the_document_shows_is_read() {
+    let header = "path,diagnosis,mask_path,mask2_path,field_path,abnormal,age,weight,view";
+    let rows = format!("{header}\na.png,pneumonia,m.png,,,1,40,unknown,1\n");
+    let folder = cohort(&[
+        ("manifest.csv", &rows),
+        ("cohort.toml", shown_description()),
+    ]);
+    let read = Cohort::open(folder.path()).unwrap();
+    assert_eq!(read.name(), "two-hospitals");
+    assert_eq!(read.classes(), ["healthy", "pneumonia"]);
+    assert_eq!(read.mask().unwrap().classes.len(), 3);
+    let kinds = read.attribute_inputs().iter().map(|input| &input.kind);
+    let levels = vec!["1".to_owned()];
+    let expected = [
+        &AttributeKind::Numeric,
+        &AttributeKind::Numeric,
+        &AttributeKind::Categorical { levels },
+    ];
+    assert_eq!(kinds.collect::<Vec<_>>(), expected);
+    let values = &read.records()[0].attributes;
+    assert_eq!(values[1], AttributeValue::Missing);
+}
+
+/// What is said of an unknown key lists the known ones.
+#[rstest]
+#[case::top("schema = 1\nx = 1\n", "")]
+#[case::label("schema = 1\n[label]\nx = 1\n", "label.")]
+#[case::mask("schema = 1\n[mask]\nx = 1\n", "mask.")]
+#[case::attributes("schema = 1\n[attributes]\nx = 1\n", "attributes.")]
+fn every_key_of_a_description_is_documented(#[case] description: &str, #[case] prefix: &str) {
+    let problem = first_problem(&[
+        ("manifest.csv", "path\na.png\n"),
+        ("cohort.toml", description),
+    ]);
+    let (_, known) = problem.found.split_once(", expected ").unwrap();
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    assert!(known.len() >= 2, "{problem}");
+    for key in known {
+        let row = format!("| `{prefix}{key}` |");
+        let is_table = ["label", "mask", "anomaly", "attributes"].contains(&key);
+        let documented = is_table || DOCUMENT.contains(&row);
+        assert!(documented, "{row} in docs/COHORTS.md");
+    }
+}
