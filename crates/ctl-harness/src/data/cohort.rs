@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ctl_compute::runtime::on_every_core;
 use ctl_imaging::{Cohort, Colour, HashDepth, ImageRequest, ImageStore, Split, data_hash};
 use ctl_phantom::{ChestSpec, simulate_chest};
 
@@ -133,7 +134,7 @@ pub fn load_folder(folder: &Path, training: &Training) -> Result<CohortData> {
     };
     Ok(CohortData {
         spec: CohortSpec::Folder {
-            hash: data_hash(&cohort, HashDepth::Contents)?,
+            hash: on_every_core(|| data_hash(&cohort, HashDepth::Contents))??,
         },
         sites: cohort.sites().to_vec(),
         classes: cohort.classes().to_vec(),
