@@ -128,6 +128,12 @@ fn plan_folders(
         });
     };
     let found = discover(data)?;
+    if found.cohorts.is_empty() {
+        return Err(HarnessError::Data {
+            path: data.to_path_buf(),
+            message: "holds no cohort: expected a manifest.csv here or in a folder below".into(),
+        });
+    }
     for (folder, reason) in found.skipped {
         plan.skipped.push(format!("{}: {reason}", shown(&folder)));
     }
