@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use ctl_harness::run::{ModelCard, Predicted, load_model, predict};
 use ctl_harness::store::write_atomically;
 
-use super::print_json;
 use crate::arguments::Predict;
+use crate::output::{print, print_json, print_line};
 
 pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     let (card, network) = load_model(&options.model)?;
@@ -19,9 +19,9 @@ pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     match &options.out {
         Some(path) => {
             write_atomically(path, &text)?;
-            println!("predictions: {}", path.display());
+            print_line(format_args!("predictions: {}", path.display()))?;
         }
-        None => std::io::Write::write_all(&mut std::io::stdout(), &text)?,
+        None => print(String::from_utf8_lossy(&text))?,
     }
     Ok(ExitCode::SUCCESS)
 }
