@@ -100,7 +100,7 @@ pub(crate) struct Benchmark {
 
 #[derive(Args)]
 pub(crate) struct Reproduce {
-    /// Ids of the experiments, see PUBLISHED FIGURES in the documentation.
+    /// Experiments, such as irm-colored-mnist or rex-colored-mnist.
     #[arg(value_name = "ID", required_unless_present = "all")]
     pub(crate) ids: Vec<String>,
     /// All experiments.

@@ -8,6 +8,8 @@ use ctl_harness::HarnessError;
 use ctl_imaging::ImagingError;
 use ctl_phantom::PhantomError;
 
+use crate::output::{Unprinted, note};
+
 /// A check found something.
 pub(crate) const FOUND: u8 = 1;
 const USAGE: u8 = 2;
@@ -31,13 +33,13 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", one_line(error));
+    note(format_args!("error: {}", one_line(error)));
     ExitCode::from(code_of(error))
 }
 
 /// Shows one mistake of the user's that is neither an argument nor data.
 pub(crate) fn misuse(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", one_line(error));
+    note(format_args!("error: {}", one_line(error)));
     ExitCode::from(USAGE)
 }
 
@@ -69,13 +71,17 @@ pub(crate) fn code_of_failure(error: &HarnessError) -> ExitCode {
     ExitCode::from(code_of_harness(error))
 }
 
+/// Whether the reader of our results had seen enough, as `head` has.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+        .downcast_ref::<Unprinted>()
+        .is_some_and(|e| e.0.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<Unprinted>() {
+        return DATA;
+    }
     if let Some(harness) = error.chain().find_map(|c| c.downcast_ref::<HarnessError>()) {
         return code_of_harness(harness);
     }

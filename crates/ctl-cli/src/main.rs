@@ -1,14 +1,10 @@
 //! The command line of the toolkit.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the binary is what prints: results to stdout, the rest to stderr"
-)]
 
 mod arguments;
 mod commands;
 mod exit;
 mod kernels;
+mod output;
 mod progress;
 mod tables;
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use ctl_harness::{Event, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::note;
+
 /// Without a terminal one line is written after this many seconds at the least.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(20);
 
@@ -87,7 +89,7 @@ impl Progress {
         self.bar.set_message(text.clone());
         if !self.terminal && state.last_line.elapsed() >= PLAIN_INTERVAL {
             state.last_line = Instant::now();
-            eprintln!("{}/{}, {text}", state.done, state.total);
+            note(format_args!("{}/{}, {text}", state.done, state.total));
         }
     }
 
@@ -96,7 +98,7 @@ impl Progress {
         if self.terminal {
             self.bar.println(text);
         } else {
-            eprintln!("{text}");
+            note(text);
         }
     }
 

@@ -9,8 +9,8 @@ use crate::{ComputeError, Result};
 /// Makes candle and its matrix products work on the calling thread only.
 ///
 /// candle reads `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS`; both are set to 1.
-/// Pools that this toolkit builds for decoding and for concurrent runs name their size themselves
-/// and are not affected.
+/// [`join_threads`] and [`on_every_core`] name their number of threads themselves and are not
+/// affected.
 ///
 /// # Safety
 /// Call it as the first statement of `main`, before any thread exists: changing the environment
@@ -69,6 +69,28 @@ pub fn join_threads(threads: usize) -> Result<Threads> {
         .use_current_thread()
         .build()?;
     Ok(Threads { pool })
+}
+
+/// Does `work` where everything parallel may use every core, whatever the environment says.
+///
+/// It is meant for what happens before runs start, such as checking and hashing a cohort.
+///
+/// # Errors
+/// When the system refuses a thread.
+///
+/// # Examples
+/// ```
+/// use ctl_compute::runtime::{available_workers, on_every_core};
+///
+/// let threads = on_every_core(rayon::current_num_threads)?;
+/// assert_eq!(threads, available_workers());
+/// # Ok::<(), ctl_compute::ComputeError>(())
+/// ```
+pub fn on_every_core<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(available_workers())
+        .build()?;
+    Ok(pool.install(work))
 }
 
 /// Number of training runs that fit on this machine side by side: one per available core.

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use ctl_compute::runtime::join_threads;
+
 use crate::claim;
 use crate::data::{CohortData, load_folder, load_phantom, write_examples};
 use crate::plan::{Origin, Plan, PlannedRun};
@@ -87,6 +89,9 @@ pub fn launch(
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.max(1).min(open.len()) {
             scope.spawn(|| {
+                // A run decodes its images on its own thread; otherwise all runs would wait for
+                // the one thread that the environment allows rayon.
+                let _alone = join_threads(1);
                 while let Some(run) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result = run_one(run, registry, options, (&layout, &cohorts), observer);
                     let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use ctl_phantom::{PhantomSpec, SiteRole};
 use crate::data::{Arrangement, CohortData, load_folder, load_phantom, split};
 use crate::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
 use crate::suite::{FolderEntry, SimulatedCohort, Suite};
+use crate::task::check_network;
 use crate::vocabulary::{Protocol, Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
@@ -150,6 +151,13 @@ impl Planner<'_> {
             });
         };
         let found = discover(data)?;
+        if found.cohorts.is_empty() {
+            return Err(HarnessError::Data {
+                path: data.to_path_buf(),
+                message: "holds no cohort: expected a manifest.csv here or in a folder below"
+                    .into(),
+            });
+        }
         for (folder, reason) in found.skipped {
             self.skip(format!("{}: {reason}", shown(&folder)));
         }
@@ -308,6 +316,7 @@ impl Planner<'_> {
     ) -> Result<()> {
         let suite = self.suite;
         let base = suite.training_of(entry.task);
+        check_network(entry.task, &base)?;
         for id in suite.methods_of(entry.task) {
             let method = self.registry.get(id)?;
             if let Some(why) = unsuited(method.info(), entry) {

@@ -33,9 +33,11 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         .filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder).map_err(fault("make its folder"))?;
-    let mut file = partial_file(folder).map_err(fault("write"))?;
-    file.write_all(content).map_err(fault("write"))?;
-    file.as_file().sync_all().map_err(fault("write"))?;
+    let file = partial_file(folder).map_err(fault("write"))?;
+    // The open file itself: errors of its wrapper name the temporary path.
+    let mut inner = file.as_file();
+    inner.write_all(content).map_err(fault("write"))?;
+    inner.sync_all().map_err(fault("write"))?;
     file.persist(path).map_err(|e| fault("write")(e.error))?;
     flush_folder(folder).map_err(fault("write"))
 }

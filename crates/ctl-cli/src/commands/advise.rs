@@ -8,8 +8,8 @@ use ctl_graph::advice::{Advice, TEMPLATES, Template, Verdict, advise};
 use ctl_graph::graph::DiagramFile;
 use ctl_harness::{HarnessError, Registry};
 
-use super::print_json;
 use crate::arguments::Advise;
+use crate::output::{print, print_json, print_line};
 
 /// What every comparison holds.
 const BASELINE: &str = "erm";
@@ -21,15 +21,15 @@ pub(crate) fn run(options: &Advise) -> anyhow::Result<ExitCode> {
     }
     let (diagram, name) = diagram(options)?;
     if options.diagram {
-        print!("{}", diagram.to_toml());
+        print(diagram.to_toml())?;
         return Ok(ExitCode::SUCCESS);
     }
     let advice = advise(&diagram).with_context(|| name)?;
     if options.json {
         print_json(&advice)?;
     } else {
-        println!("{}", advice.to_string().trim_end());
-        print!("{}", at_hand(&advice, &Registry::standard()));
+        print_line(advice.to_string().trim_end())?;
+        print(at_hand(&advice, &Registry::standard()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -39,7 +39,7 @@ fn list(as_json: bool) -> anyhow::Result<()> {
         return print_json(&TEMPLATES);
     }
     for entry in TEMPLATES {
-        println!("{entry}");
+        print_line(entry)?;
     }
     Ok(())
 }

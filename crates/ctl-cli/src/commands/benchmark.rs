@@ -15,15 +15,17 @@ use ctl_harness::table::Table;
 use ctl_harness::vocabulary::{Shift, parse_task};
 use ctl_harness::{HarnessError, Registry};
 
-use super::print_json;
 use crate::arguments::{Benchmark, Launcher};
 use crate::exit;
+use crate::output::{note, print_json, print_line};
 use crate::progress::Progress;
 use crate::tables;
 
 pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
     let registry = Registry::standard();
-    let suite = filter(options)?.apply(find_suite(&options.suite, &registry)?, &registry)?;
+    let suite = find_suite(&options.suite, &registry)?;
+    refuse_unread_data(options, &suite)?;
+    let suite = filter(options)?.apply(suite, &registry)?;
     let plan = plan(&suite, &registry, options.data.as_deref())?;
     if options.launcher == Launcher::DryRun {
         return dry_run(&plan, options.json);
@@ -47,6 +49,20 @@ pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
     let outcome = launch(&info, &plan, &registry, &launch_options, &progress)?;
     progress.finish();
     finish(&out, &registry, &outcome, options.json)
+}
+
+/// Whoever names a folder expects figures of it, not of simulated films.
+fn refuse_unread_data(options: &Benchmark, suite: &Suite) -> anyhow::Result<()> {
+    if options.data.is_none() || suite.folders.is_some() {
+        return Ok(());
+    }
+    Err(HarnessError::Config {
+        origin: format!("suite {}", suite.name),
+        key: "--data".into(),
+        message: "this suite reads no cohort; one that does has [folders], as `--suite real`"
+            .into(),
+    }
+    .into())
 }
 
 /// Where and from which sources this runs, for `env.json`.
@@ -159,16 +175,16 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<ExitCode> {
     }
     for spec in &specs {
         let (folder, method, seed) = (spec.folder(), &spec.method, spec.seed);
-        println!(
+        print_line(format_args!(
             "{folder}  {method:<14} {}  seed {seed} draw {}",
             spec.cell(),
             spec.draw
-        );
+        ))?;
     }
     let steps: u64 = specs.iter().map(|spec| spec.training.steps).sum();
-    println!("{} runs, {steps} training steps", specs.len());
+    print_line(format_args!("{} runs, {steps} training steps", specs.len()))?;
     for text in &plan.skipped {
-        eprintln!("left out: {text}");
+        note(format_args!("left out: {text}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -190,9 +206,9 @@ fn finish(
     if json {
         print_json(&table)?;
     } else {
-        println!("{}", tables::summary(&table));
+        print_line(tables::summary(&table))?;
         let report = written.pop().unwrap_or_default();
-        println!("report: {}", report.display());
+        print_line(format_args!("report: {}", report.display()))?;
     }
     Ok(outcome
         .failures
@@ -205,19 +221,29 @@ fn report_failures(failures: &[HarnessError]) {
     let mut causes: Vec<(String, String, usize)> = Vec::new();
     for failure in failures {
         let whole = exit::chain(failure);
-        let cause = std::error::Error::source(failure).map_or(whole.clone(), exit::chain);
+        let cause = cause_of(failure);
         match causes.iter_mut().find(|(known, ..)| *known == cause) {
             Some((_, _, others)) => *others += 1,
             None => causes.push((cause, whole, 0)),
         }
     }
     for (_, whole, others) in causes {
-        let more = if others == 0 {
-            String::new()
-        } else {
-            format!(" (and {others} other runs, for the same reason)")
+        let more = match others {
+            0 => String::new(),
+            1 => " (and another run, for the same reason)".to_owned(),
+            _ => format!(" (and {others} other runs, for the same reason)"),
         };
-        eprintln!("error: {whole}{more}");
+        note(format_args!("error: {whole}{more}"));
+    }
+}
+
+/// What runs that failed for the same reason have in common.
+fn cause_of(failure: &HarnessError) -> String {
+    match failure {
+        HarnessError::Run { source, .. } => cause_of(source),
+        // A full disk stops each run at a file of its own.
+        HarnessError::File { action, source, .. } => format!("cannot {action}: {source}"),
+        other => exit::chain(other),
     }
 }
 

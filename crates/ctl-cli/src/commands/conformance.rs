@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use ctl_harness::conformance::{FileOutcome, run_folder};
 use serde_json::json;
 
-use super::print_json;
 use crate::arguments::Conformance;
 use crate::exit;
+use crate::output::{print_json, print_line};
 
 /// Differences shown per file.
 const SHOWN: usize = 5;
@@ -19,8 +19,8 @@ pub(crate) fn run(options: &Conformance) -> anyhow::Result<ExitCode> {
     if options.json {
         print_json(&json!({ "files": outcomes, "passed": passed, "failed": failed }))?;
     } else {
-        outcomes.iter().for_each(show);
-        println!("{passed} passed, {failed} failed");
+        outcomes.iter().try_for_each(show)?;
+        print_line(format_args!("{passed} passed, {failed} failed"))?;
     }
     Ok(if failed == 0 {
         ExitCode::SUCCESS
@@ -29,20 +29,22 @@ pub(crate) fn run(options: &Conformance) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn show(outcome: &FileOutcome) {
+fn show(outcome: &FileOutcome) -> anyhow::Result<()> {
     let file = &outcome.file;
     if let Some(reason) = &outcome.not_run {
-        println!("{file}: not run: {reason}");
-        return;
+        return print_line(format_args!("{file}: not run: {reason}"));
     }
-    println!(
+    print_line(format_args!(
         "{file}: {} passed, {} failed",
         outcome.passed, outcome.failed
-    );
+    ))?;
     for (family, count) in &outcome.not_implemented {
-        println!("    not implemented: {family} ({count} cases)");
+        print_line(format_args!(
+            "    not implemented: {family} ({count} cases)"
+        ))?;
     }
     for difference in outcome.differences.iter().take(SHOWN) {
-        println!("    {difference}");
+        print_line(format_args!("    {difference}"))?;
     }
+    Ok(())
 }

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use ctl_compute::runtime::on_every_core;
 use ctl_harness::HarnessError;
 use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
 use ctl_phantom::{Anatomy, CausalDirection, Dials, PhantomSpec, simulate};
 use serde::Serialize;
 
-use super::print_json;
 use crate::arguments::{Data, Make};
 use crate::exit;
+use crate::output::{note, print_json, print_line};
 
 /// Faults shown per cohort in the terminal.
 const SHOWN: usize = 50;
@@ -55,7 +56,7 @@ fn make(options: &Make) -> anyhow::Result<ExitCode> {
         ..PhantomSpec::default()
     };
     simulate(&spec)?.write(&options.folder)?;
-    println!("cohort: {}", options.folder.display());
+    print_line(format_args!("cohort: {}", options.folder.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,7 +85,7 @@ fn list(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
         });
     }
     for (path, reason) in found.skipped {
-        eprintln!("left out: {}: {reason}", path.display());
+        note(format_args!("left out: {}: {reason}", path.display()));
     }
     if json {
         print_json(&cohorts)?;
@@ -92,7 +93,10 @@ fn list(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
     }
     for c in cohorts {
         let (tasks, sites) = (c.tasks.join(", "), c.sites.join(", "));
-        println!("{}: {} images, {tasks}; sites: {sites}", c.name, c.images);
+        let (name, images) = (c.name, c.images);
+        print_line(format_args!(
+            "{name}: {images} images, {tasks}; sites: {sites}"
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -118,20 +122,20 @@ fn check(folder: &Path, decode: bool, json: bool) -> anyhow::Result<ExitCode> {
     };
     let mut all = Vec::new();
     for path in &found.cohorts {
-        let report = verify(path, &options)?;
+        let report = on_every_core(|| verify(path, &options))??;
         all.push(Checked {
             cohort: path.display().to_string(),
             report,
         });
     }
     for (path, reason) in found.skipped {
-        eprintln!("left out: {}: {reason}", path.display());
+        note(format_args!("left out: {}: {reason}", path.display()));
     }
     let clean = all.iter().all(|c| c.report.is_clean());
     if json {
         print_json(&all)?;
     } else {
-        all.iter().for_each(show);
+        all.iter().try_for_each(show)?;
     }
     Ok(if clean {
         ExitCode::SUCCESS
@@ -140,28 +144,28 @@ fn check(folder: &Path, decode: bool, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn show(checked: &Checked) {
+fn show(checked: &Checked) -> anyhow::Result<()> {
     let report = &checked.report;
     for notice in &report.notices {
-        println!("{}: notice: {notice}", checked.cohort);
+        print_line(format_args!("{}: notice: {notice}", checked.cohort))?;
     }
     for problem in report.problems.iter().take(SHOWN) {
-        println!("{problem}");
+        print_line(problem)?;
     }
     if report.problems_found > SHOWN {
-        println!("… and {} more", report.problems_found - SHOWN);
+        print_line(format_args!("… and {} more", report.problems_found - SHOWN))?;
     }
     let how = if report.decoded {
         "decoded"
     } else {
         "checked by header"
     };
-    println!(
+    print_line(format_args!(
         "{}: {} rows, {} images and {} masks {how}, {} faults",
         checked.cohort,
         report.rows,
         report.images_checked,
         report.masks_checked,
         report.problems_found
-    );
+    ))
 }

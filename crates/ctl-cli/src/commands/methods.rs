@@ -6,8 +6,8 @@ use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use ctl_harness::Registry;
 use ctl_harness::catalogue::{methods_markdown, methods_schema};
 
-use super::print_json;
 use crate::arguments::Methods;
+use crate::output::{print, print_json, print_line};
 
 pub(crate) fn run(options: &Methods) -> anyhow::Result<ExitCode> {
     let registry = Registry::standard();
@@ -16,7 +16,7 @@ pub(crate) fn run(options: &Methods) -> anyhow::Result<ExitCode> {
     } else if options.schema {
         print_json(&methods_schema(&registry))?;
     } else if options.markdown {
-        print!("{}", methods_markdown(&registry));
+        print(methods_markdown(&registry))?;
     } else {
         let mut table = Table::new();
         table.load_style(UTF8_HORIZONTAL_ONLY);
@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Methods) -> anyhow::Result<ExitCode> {
             let info = method.info();
             table.add_row([info.id, info.family.as_str(), info.summary, info.paper]);
         }
-        println!("{table}");
+        print_line(table)?;
     }
     Ok(ExitCode::SUCCESS)
 }

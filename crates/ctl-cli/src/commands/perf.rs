@@ -13,8 +13,8 @@ use ctl_benches::graph::Workload;
 use ctl_benches::train_step::Model;
 
 pub(crate) use self::figures::Figures;
-use super::print_json;
 use crate::arguments::{Perf, PerfWorker};
+use crate::output::{print_json, print_line};
 use crate::tables;
 
 pub(crate) fn run(options: &Perf) -> anyhow::Result<ExitCode> {
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Perf) -> anyhow::Result<ExitCode> {
     if options.json {
         print_json(&figures)?;
     } else {
-        println!("{}", tables::perf(&figures));
+        print_line(tables::perf(&figures))?;
     }
     Ok(ExitCode::SUCCESS)
 }

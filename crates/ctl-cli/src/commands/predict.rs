@@ -7,8 +7,8 @@ use anyhow::Context;
 use ctl_harness::run::{Predictions, load_model, predict};
 use ctl_harness::store::write_atomically;
 
-use super::print_json;
 use crate::arguments::Predict;
+use crate::output::{print, print_json, print_line};
 
 pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     let (card, network) = load_model(&options.model)?;
@@ -24,9 +24,9 @@ pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     match &options.out {
         Some(path) => {
             write_atomically(path, &text)?;
-            println!("predictions: {}", path.display());
+            print_line(format_args!("predictions: {}", path.display()))?;
         }
-        None => std::io::Write::write_all(&mut std::io::stdout(), &text)?,
+        None => print(String::from_utf8_lossy(&text))?,
     }
     Ok(ExitCode::SUCCESS)
 }

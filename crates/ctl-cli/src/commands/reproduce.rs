@@ -7,9 +7,9 @@ use ctl_harness::reproduce::{
 };
 use ctl_harness::store::{write_atomically, write_json_atomically};
 
-use super::print_json;
 use crate::arguments::Reproduce;
 use crate::exit;
+use crate::output::{note, print_json, print_line};
 use crate::progress::{Progress, minutes};
 use crate::tables;
 
@@ -27,31 +27,34 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
         jobs,
         out: options.out.clone(),
     };
-    let ids = if options.all {
-        Ledger::shipped()?
-            .experiments
-            .into_iter()
-            .map(|e| e.id)
-            .collect()
-    } else {
-        options.ids.clone()
-    };
     let mut tables = Vec::new();
-    for id in &ids {
+    for id in &experiments(options)? {
         tables.push(one(id, &settings)?);
     }
     if options.json {
         print_json(&tables)?;
     } else {
         for table in &tables {
-            println!("{}\n", tables::comparison(table));
+            print_line(format_args!("{}\n", tables::comparison(table)))?;
         }
     }
     if tables.iter().all(Reproduction::passed) {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("some figures lie outside their tolerance");
+    note("some figures lie outside their tolerance");
     Ok(ExitCode::from(exit::FOUND))
+}
+
+/// The ids asked for, each known: a mistake in the last must not come to light after hours.
+fn experiments(options: &Reproduce) -> anyhow::Result<Vec<String>> {
+    let ledger = Ledger::shipped()?;
+    if options.all {
+        return Ok(ledger.experiments.into_iter().map(|e| e.id).collect());
+    }
+    for id in &options.ids {
+        ledger.experiment(id)?;
+    }
+    Ok(options.ids.clone())
 }
 
 fn one(id: &str, settings: &ReproduceOptions) -> anyhow::Result<Reproduction> {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use ctl_harness::Registry;
 use ctl_harness::suite::shipped;
 
-use super::print_json;
 use crate::arguments::Suites;
+use crate::output::{print_json, print_line};
 
 pub(crate) fn run(options: &Suites) -> anyhow::Result<ExitCode> {
     let suites = shipped(&Registry::standard())?;
@@ -21,13 +21,13 @@ pub(crate) fn run(options: &Suites) -> anyhow::Result<ExitCode> {
         } else {
             ""
         };
-        println!("{}: {}", suite.name, suite.title);
-        println!("    {}", suite.description);
-        println!(
+        print_line(format_args!("{}: {}", suite.name, suite.title))?;
+        print_line(format_args!("    {}", suite.description))?;
+        print_line(format_args!(
             "    {} methods, {} seeds, {cohorts} simulated cohorts{data}",
             suite.methods.len(),
             suite.seeds
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ctl_compute::runtime::on_every_core;
 use ctl_graph::DiagramFile;
 use ctl_imaging::{
     AttributeKind, AttributeValue, Cohort, Colour, HashDepth, ImageRequest, ImageStore, Record,
@@ -172,7 +173,7 @@ pub fn load_folder(
     };
     Ok(CohortData {
         spec: CohortSpec::Folder {
-            hash: data_hash(&cohort, HashDepth::Contents)?,
+            hash: on_every_core(|| data_hash(&cohort, HashDepth::Contents))??,
             environment: environment.map(str::to_owned),
         },
         roles: vec![SiteRole::Source; environments.names.len()],

@@ -8,6 +8,7 @@ use super::child::{Child, Python};
 use super::contest::{Contest, Contestant, Pace};
 use super::figures::GraphRow;
 use crate::arguments::Perf;
+use crate::output::note;
 
 /// Some peers take seconds for a workload, and they have done it once when they are ready.
 const PACE: Pace = Pace {
@@ -42,7 +43,7 @@ pub(super) fn time(workloads: &[Workload], options: &Perf) -> anyhow::Result<Vec
         let mut contest = contest(workload, &offers, folder)?;
         contest.rounds(options.rounds)?;
         for row in GraphRow::all(workload.name(), &contest) {
-            eprintln!("{}", row.summary());
+            note(row.summary());
             rows.push(row);
         }
     }
@@ -57,7 +58,9 @@ fn offers(options: &Perf, folder: &str) -> Vec<(Pair, Python)> {
         let list = match python.run(&["-c", PEER, "--list", "--data", folder]) {
             Ok(list) => list,
             Err(reason) => {
-                eprintln!("software for causal diagrams is not timed: {reason:#}");
+                note(format_args!(
+                    "software for causal diagrams is not timed: {reason:#}"
+                ));
                 continue;
             }
         };
@@ -88,7 +91,9 @@ fn contest(workload: Workload, offers: &[(Pair, Python)], folder: &str) -> anyho
         peers.push(started.with_context(|| format!("{peer} on {name}"))?);
     }
     if peers.is_empty() {
-        eprintln!("{name}: no Python has a peer; ours is timed alone");
+        note(format_args!(
+            "{name}: no Python has a peer; ours is timed alone"
+        ));
     }
     Ok(Contest { ours, peers })
 }

@@ -9,6 +9,7 @@ use super::child::{Child, Python};
 use super::contest::{Contest, Contestant, Pace};
 use super::figures::{Figures, Row};
 use crate::arguments::Perf;
+use crate::output::note;
 
 const PACE: Pace = Pace {
     warm_up: 3,
@@ -34,7 +35,7 @@ pub(super) fn time(models: &[Model], options: &Perf, figures: &mut Figures) -> a
                 contest.ours.timing(),
                 [peers.next().flatten(), peers.next().flatten()],
             );
-            eprintln!("{}", row.summary());
+            note(row.summary());
             figures.push(row);
         }
     }
@@ -47,7 +48,7 @@ fn torch(pythons: &[OsString]) -> Option<Python> {
         let python = Python::new(path);
         match python.run(&["-c", "import torch"]) {
             Ok(_) => return Some(python),
-            Err(reason) => eprintln!("PyTorch is not timed: {reason:#}"),
+            Err(reason) => note(format_args!("PyTorch is not timed: {reason:#}")),
         }
     }
     None
