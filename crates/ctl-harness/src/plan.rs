@@ -363,6 +363,9 @@ fn unsuited(info: &MethodInfo, entry: &Entry<'_>) -> Option<&'static str> {
             Some("it corrects class probabilities of images")
         }
         _ if needs.oracle_view && phantom.is_none() => Some("no images without the shortcut"),
+        _ if needs.oracle_view && !labels => {
+            Some("images without the shortcut do not fit its masks or reference images")
+        }
         LearnsFrom::TrueFactors if phantom.is_none() => Some("true factors are not known"),
         LearnsFrom::TrueFactors if entry.task != Task::Classification => {
             Some("the best predictor is known for labels from images alone")

@@ -9,13 +9,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ctl_harness::Registry;
-use ctl_harness::data::{Arrangement, CohortData, Part, Parts, load_folder, split};
+use ctl_harness::data::{Arrangement, CohortData, Part, Parts, load_folder, load_phantom, split};
 use ctl_harness::plan::plan;
 use ctl_harness::spec::Training;
 use ctl_harness::suite::Suite;
 use ctl_harness::vocabulary::{Protocol, Task};
-use ctl_imaging::Raster;
+use ctl_imaging::{MaskRole, Raster};
 use ctl_invariance::LearnsFrom;
+use ctl_phantom::{Dials, PhantomSpec, SiteRole};
 
 const SITES: [&str; 3] = ["east", "north", "west"];
 const PATIENTS: usize = 40;
@@ -199,6 +200,120 @@ fn a_whole_prescribed_split_is_kept_as_it_is() {
     .map(count);
     assert_eq!(counts, [40, 20, 20]);
     assert!(parts.notes.is_empty());
+}
+
+/// Masks are drawn by a first observer everywhere and by a second one in the east.
+fn two_observers() -> CohortData {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = String::from("path,patient,site,mask_path,other\n");
+    for site in SITES {
+        for patient in 0..PATIENTS {
+            let stem = format!("{site}-{patient}");
+            let files = [".png", "-first.png", "-second.png"].map(|end| format!("{stem}{end}"));
+            for file in &files {
+                let raster = Raster::new(1, 1, 1, vec![0.0]).unwrap();
+                raster.write_png(&folder.path().join(file)).unwrap();
+            }
+            let [image, first, second] = files;
+            let second = if site == "east" {
+                second
+            } else {
+                String::new()
+            };
+            writeln!(manifest, "{image},{stem},{site},{first},{second}").unwrap();
+        }
+    }
+    std::fs::write(folder.path().join("manifest.csv"), manifest).unwrap();
+    let description = "schema = 1\n[mask]\nvalues = [0, 255]\nsecond_observer = \"other\"\n";
+    std::fs::write(folder.path().join("cohort.toml"), description).unwrap();
+    let training = Training::default();
+    load_folder(folder.path(), Task::Segmentation, (&training, None)).unwrap()
+}
+
+#[test]
+fn the_target_reference_learns_from_the_observer_who_scores() {
+    let cohort = two_observers();
+    let sources = names(&SITES);
+    let of = |learns_from: LearnsFrom| {
+        let arrangement = Arrangement {
+            task: Task::Segmentation,
+            protocol: Protocol::SecondObserver,
+            sources: &sources,
+            target: "east",
+            seed: 1,
+            learns_from,
+        };
+        split(&cohort, &arrangement).unwrap()
+    };
+    let plain = of(LearnsFrom::Sources);
+    assert_eq!(plain.train_observer, MaskRole::Annotation);
+    assert_eq!(plain.target_observer, MaskRole::SecondObserver);
+    let reference = of(LearnsFrom::Target);
+    assert_eq!(reference.train_observer, MaskRole::SecondObserver);
+    assert_eq!(reference.target, plain.target);
+    assert_apart(&cohort, &reference);
+    let trained = patients(&cohort, &reference.train);
+    let open = patients(&cohort, [&plain.adaptation]);
+    assert!(trained.is_subset(&open) && trained.len() < open.len());
+}
+
+/// On a cohort with one target site, whoever chooses must not choose by what was learnt.
+#[test]
+fn the_target_reference_is_not_chosen_by_what_it_learnt_from() {
+    let cohort = load(&rows(false, |_| ""));
+    let sources = names(&["east", "north"]);
+    for seed in 0..5 {
+        let arrangement = Arrangement {
+            task: Task::Classification,
+            protocol: Protocol::LeaveOneSiteOut,
+            sources: &sources,
+            target: "west",
+            seed,
+            learns_from: LearnsFrom::Target,
+        };
+        let parts = split(&cohort, &arrangement).unwrap();
+        let trained = patients(&cohort, &parts.train);
+        let chosen_by = patients(&cohort, [&parts.adaptation, &parts.validation[0]]);
+        assert!(!trained.is_empty() && !chosen_by.is_empty());
+        assert_eq!(trained.intersection(&chosen_by).next(), None);
+        assert_apart(&cohort, &parts);
+    }
+}
+
+/// The patients of the sources come once more without confounding, under their own names.
+#[test]
+fn nobody_is_seen_unconfounded_and_scored() {
+    let spec = PhantomSpec {
+        patients_per_site: 60,
+        size: 32,
+        dials: Dials {
+            confounding: 1.0,
+            ..Dials::default()
+        },
+        ..PhantomSpec::default()
+    };
+    let cohort = load_phantom(&spec).unwrap();
+    let name = |&site: &usize| cohort.sites[site].clone();
+    let of = |role: SiteRole| -> Vec<String> { cohort.sites_for(role).iter().map(name).collect() };
+    let (sources, target) = (of(SiteRole::Source), of(SiteRole::Target).concat());
+    for learns_from in [
+        LearnsFrom::Sources,
+        LearnsFrom::UnconfoundedSources,
+        LearnsFrom::Target,
+    ] {
+        for seed in 0..3 {
+            let arrangement = Arrangement {
+                task: Task::Classification,
+                protocol: Protocol::NamedTarget,
+                sources: &sources,
+                target: &target,
+                seed,
+                learns_from,
+            };
+            let parts = split(&cohort, &arrangement).unwrap();
+            assert_apart(&cohort, &parts);
+        }
+    }
 }
 
 fn folders_suite() -> Suite {

@@ -81,6 +81,8 @@ pub struct Parts {
     pub adaptation: Part,
     /// Target samples that are scored.
     pub target: Part,
+    /// Whose masks are learnt from and validated by.
+    pub train_observer: MaskRole,
     /// Whose masks the target is scored by, and the oracle chooses by.
     pub target_observer: MaskRole,
     /// What a reader of the results should know of the division.
@@ -132,26 +134,39 @@ pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts
 
 /// Gives an upper reference what it learns from.
 ///
-/// On a simulated cohort there are patients for it alone; else it learns from the target's patients
-/// that are open to adaptation, and chooses among them.
+/// On a simulated cohort there are patients for it alone, or the sources' patients as they would
+/// have come without confounding, of whom those who are scored are left out. Else it learns from
+/// the target's patients that are open to adaptation, and whoever chooses sees those of them that
+/// it did not learn from.
 fn learn_from(cohort: &CohortData, arrangement: &Arrangement<'_>, parts: &mut Parts) -> Result<()> {
     let role = match arrangement.learns_from {
         LearnsFrom::Sources | LearnsFrom::TrueFactors => return Ok(()),
         LearnsFrom::Target => SiteRole::TargetReference,
         LearnsFrom::UnconfoundedSources => SiteRole::InterventionalReference,
     };
+    let patient = |s: usize| cohort.samples[s].patient.as_str();
     let sites = cohort.sites_for(role);
     let groups: Vec<Vec<usize>> = if sites.is_empty() {
         vec![parts.adaptation.samples.clone()]
     } else {
-        let of_site = |&site: &usize| samples_of(cohort, site).collect();
+        let scored: BTreeSet<&str> = (parts.in_distribution.iter().chain([&parts.target]))
+            .flat_map(|part| part.samples.iter().map(|&s| patient(s)))
+            .collect();
+        let unscored = |&s: &usize| !scored.contains(patient(s));
+        let of_site = |&site: &usize| samples_of(cohort, site).filter(unscored).collect();
         sites.iter().map(of_site).collect()
     };
     (parts.train, parts.validation) = (Vec::new(), Vec::new());
     for samples in groups {
         let [train, validation] = reference_parts(cohort, &samples, arrangement.seed)?;
+        if sites.is_empty() {
+            parts.adaptation = validation.clone();
+        }
         parts.train.push(train);
         parts.validation.push(validation);
+    }
+    if arrangement.learns_from == LearnsFrom::Target {
+        parts.train_observer = parts.target_observer;
     }
     Ok(())
 }
@@ -404,6 +419,7 @@ impl Parts {
             in_distribution: Vec::new(),
             adaptation: Part::default(),
             target: Part::default(),
+            train_observer: MaskRole::Annotation,
             target_observer: MaskRole::Annotation,
             notes: Vec::new(),
         }

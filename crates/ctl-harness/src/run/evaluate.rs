@@ -39,7 +39,7 @@ impl Ground<'_> {
     /// Validation patients of the sources.
     pub(crate) fn validation(&self, kit: &dyn Kit, network: &dyn Network) -> Result<Scored> {
         let samples = Self::all(&self.parts.validation);
-        kit.score(network, &self.select(&samples, MaskRole::Annotation))
+        kit.score(network, &self.select(&samples, self.parts.train_observer))
     }
 
     /// Target patients that are open to adaptation and to the oracle.

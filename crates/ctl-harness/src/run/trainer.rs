@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_compute::random::stream;
-use ctl_imaging::MaskRole;
 use ctl_invariance::{Batch, BuildContext, EnvironmentOutputs, Method, MethodParts, Step, Value};
 use ctl_nets::{Mode, Network, NetworkInput, NetworkSpec};
 
@@ -172,7 +171,7 @@ impl<'a> Trainer<'a> {
                 step,
                 labelled,
             },
-            observer: MaskRole::Annotation,
+            observer: self.ground.parts.train_observer,
         })
     }
 

@@ -168,7 +168,7 @@ impl Kit for Segmentation<'_> {
         let [_, height, width] = self.cohort.images.shape();
         let mut targets = Vec::new();
         if selected.is_labelled() {
-            let mut masks = self.masks(selected.samples, MaskRole::Annotation)?.concat();
+            let mut masks = self.masks(selected.samples, selected.observer)?.concat();
             jitter.apply(&mut masks, [1, height, width]);
             let classes: Vec<u32> = masks.into_iter().map(u32::from).collect();
             let shape = (selected.samples.len(), height, width);

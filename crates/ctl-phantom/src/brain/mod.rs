@@ -74,10 +74,10 @@ const fn moved(
 /// deviation of the noise in either channel, and share of the signal that motion displaces.
 const SETTINGS: [Setting; 6] = [
     moved("contrast", (0.0, 0.9, 0.08), [-0.5, 1.3]),
-    moved("gamma", (1.0, 0.5, 0.04), [0.5, 2.0]),
+    moved("gamma", (1.0, 0.25, 0.04), [0.5, 2.0]),
     moved("bias", (0.15, 0.45, 0.05), [0.0, 0.9]),
     moved("blur", (0.7, 1.2, 0.1), [0.2, 4.0]),
-    moved("noise", (0.02, 0.05, 0.004), [0.002, 0.2]),
+    moved("noise", (0.02, 0.02, 0.004), [0.002, 0.2]),
     moved("motion", (0.03, 0.15, 0.02), [0.0, 0.5]),
 ];
 
