@@ -242,7 +242,7 @@ pub(crate) struct Make {
     /// Dial from 0 to 1: how the disease shows in the target.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) manifestation: f64,
-    /// Dial from 0 to 1: whom the target selects.
+    /// Dial from 0 to 1: who enters the sources: the younger and those with less disease.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) selection: f64,
     /// Dial from 0 to 1: site, disease and scanner go together in the sources.
