@@ -16,6 +16,17 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
+    /// A measure by its mean in women of 60 years, what a decade and male sex add, and its spread.
+    pub(crate) const fn new(name: &'static str, [base, per_decade, male, sd]: [f64; 4]) -> Self {
+        Self {
+            name,
+            base,
+            per_decade,
+            male,
+            sd,
+        }
+    }
+
     /// Its mean at an age, in decades from 60 years, and a sex, 1 for men.
     pub(crate) fn mean(&self, decades: f64, sex: f64) -> f64 {
         self.base + self.per_decade * decades + self.male * sex
@@ -39,6 +50,22 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    /// A setting by its base, shift and spread, and the ends of its range.
+    pub(crate) const fn new(
+        name: &'static str,
+        [base, shift, sd]: [f64; 3],
+        [low, high]: [f64; 2],
+    ) -> Self {
+        Self {
+            name,
+            base,
+            shift,
+            sd,
+            low,
+            high,
+        }
+    }
+
     /// Its value at a share of the dial, for a standard normal noise.
     pub(crate) fn at(&self, share: f64, noise: f64) -> f64 {
         (self.base + self.shift * share + self.sd * noise).clamp(self.low, self.high)

@@ -90,39 +90,21 @@ pub fn exists(task: Task, shift: Shift) -> bool {
 
 /// The simulator's dials for a shift of some strength.
 pub fn dials(shift: Shift, strength: f64) -> Dials {
-    let still = Dials::default();
+    let mut dials = Dials::default();
     match shift {
-        Shift::Population => Dials {
-            population: strength,
-            ..still
-        },
-        Shift::Prevalence => Dials {
-            prevalence: strength,
-            ..still
-        },
-        Shift::Acquisition => Dials {
-            acquisition: strength,
-            ..still
-        },
-        Shift::Annotation => Dials {
-            annotation: strength,
-            ..still
-        },
-        Shift::Manifestation => Dials {
-            manifestation: strength,
-            ..still
-        },
-        Shift::Selection => Dials {
-            selection: strength,
-            ..still
-        },
-        Shift::Combined => Dials {
-            confounding: strength,
-            acquisition: BESIDE_CONFOUNDING * strength,
-            prevalence: BESIDE_CONFOUNDING * strength,
-            ..still
-        },
+        Shift::Population => dials.population = strength,
+        Shift::Prevalence => dials.prevalence = strength,
+        Shift::Acquisition => dials.acquisition = strength,
+        Shift::Annotation => dials.annotation = strength,
+        Shift::Manifestation => dials.manifestation = strength,
+        Shift::Selection => dials.selection = strength,
+        Shift::Combined => {
+            dials.confounding = strength;
+            dials.acquisition = BESIDE_CONFOUNDING * strength;
+            dials.prevalence = BESIDE_CONFOUNDING * strength;
+        }
     }
+    dials
 }
 
 impl SimulatedEntry {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::file::Check;
 use crate::Result;
 use crate::spec::{AnomalyScore, Training, Undersampling};
+use crate::task::architectures;
 use crate::vocabulary::Task;
 
 const MAX_STEPS: u64 = 1_000_000_000;
@@ -64,13 +65,13 @@ pub struct TaskTraining {
 }
 
 /// The network of a task where neither the suite nor the task names one that serves it.
-fn usual_network(task: Task) -> Option<Architecture> {
+fn usual_network(task: Task) -> Architecture {
     match task {
-        Task::Segmentation => Some(Architecture::SmallUNet),
-        Task::Reconstruction => Some(Architecture::ReconUNet),
-        Task::Anomaly => Some(Architecture::Autoencoder),
-        Task::Multimodal => Some(Architecture::FusionIntermediate),
-        _ => None,
+        Task::Segmentation => Architecture::SmallUNet,
+        Task::Reconstruction => Architecture::Unrolled,
+        Task::Anomaly => Architecture::Autoencoder,
+        Task::Multimodal => Architecture::FusionIntermediate,
+        _ => Architecture::SmallCnn,
     }
 }
 
@@ -81,8 +82,12 @@ impl TaskTraining {
         Training {
             network: self
                 .network
-                .or_else(|| usual_network(task))
-                .unwrap_or(b.network),
+                .or_else(|| {
+                    architectures(task)
+                        .contains(&b.network)
+                        .then_some(b.network)
+                })
+                .unwrap_or_else(|| usual_network(task)),
             size: self.size.unwrap_or(b.size),
             colour: self.colour.unwrap_or(b.colour),
             channel: self.channel.or(b.channel),
@@ -180,4 +185,36 @@ fn validate_of_tasks(key: &dyn Fn(&str) -> String, t: &Training, check: &Check<'
         "above 0 and at most 1: a mask that keeps nothing measures nothing",
         centre,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use Architecture::{Mlp, ReconUNet, SmallCnn, SmallUNet, UNet, Unrolled};
+
+    use super::*;
+
+    #[test]
+    fn the_suites_network_is_used_where_it_serves_the_task() {
+        let of = |network| {
+            let base = Training {
+                network,
+                ..Training::default()
+            };
+            [
+                Task::Classification,
+                Task::Segmentation,
+                Task::Reconstruction,
+            ]
+            .map(|task| TaskTraining::default().over(task, &base).network)
+        };
+        assert_eq!(of(Mlp), [Mlp, SmallUNet, Unrolled]);
+        assert_eq!(of(UNet), [SmallCnn, UNet, Unrolled]);
+        assert_eq!(of(ReconUNet), [SmallCnn, SmallUNet, ReconUNet]);
+        let own = TaskTraining {
+            network: Some(UNet),
+            ..TaskTraining::default()
+        };
+        let base = Training::default();
+        assert_eq!(own.over(Task::Segmentation, &base).network, UNet);
+    }
 }

@@ -36,49 +36,24 @@ mod setting {
     pub(super) const MOTION: usize = 5;
 }
 
-const fn linear(name: &'static str, base: f64, per_decade: f64, male: f64, sd: f64) -> Measure {
-    Measure {
-        name,
-        base,
-        per_decade,
-        male,
-        sd,
-    }
-}
-
 /// Size of the head as a factor, width of the ventricles as a factor, thickness of the cortex in
 /// millimetres.
 const MEASURES: [Measure; 3] = [
-    linear("head", 0.95, 0.0, 0.045, 0.02),
-    linear("ventricles", 1.0, 0.17, 0.0, 0.2),
-    linear("cortex", 3.1, -0.13, 0.0, 0.18),
+    Measure::new("head", [0.95, 0.0, 0.045, 0.02]),
+    Measure::new("ventricles", [1.0, 0.17, 0.0, 0.2]),
+    Measure::new("cortex", [3.1, -0.13, 0.0, 0.18]),
 ];
-
-const fn moved(
-    name: &'static str,
-    (base, shift, sd): (f64, f64, f64),
-    [low, high]: [f64; 2],
-) -> Setting {
-    Setting {
-        name,
-        base,
-        shift,
-        sd,
-        low,
-        high,
-    }
-}
 
 /// Contrast between two variants of the sequence, gamma of the display, amplitude of the bias
 /// field, resolution as the standard deviation of the point spread in millimetres, standard
 /// deviation of the noise in either channel, and share of the signal that motion displaces.
 const SETTINGS: [Setting; 6] = [
-    moved("contrast", (0.0, 0.9, 0.08), [-0.5, 1.3]),
-    moved("gamma", (1.0, 0.25, 0.04), [0.5, 2.0]),
-    moved("bias", (0.15, 0.45, 0.05), [0.0, 0.9]),
-    moved("blur", (0.7, 1.2, 0.1), [0.2, 4.0]),
-    moved("noise", (0.02, 0.02, 0.004), [0.002, 0.2]),
-    moved("motion", (0.03, 0.15, 0.02), [0.0, 0.5]),
+    Setting::new("contrast", [0.0, 0.9, 0.08], [-0.5, 1.3]),
+    Setting::new("gamma", [1.0, 0.25, 0.04], [0.5, 2.0]),
+    Setting::new("bias", [0.15, 0.45, 0.05], [0.0, 0.9]),
+    Setting::new("blur", [0.7, 1.2, 0.1], [0.2, 4.0]),
+    Setting::new("noise", [0.02, 0.02, 0.004], [0.002, 0.2]),
+    Setting::new("motion", [0.03, 0.15, 0.02], [0.0, 0.5]),
 ];
 
 /// The head.

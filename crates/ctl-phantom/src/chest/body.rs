@@ -9,22 +9,22 @@ const FIELD_OF_VIEW_MM: f64 = 380.0;
 
 /// Lengths are in half film widths.
 const MEASURES: [Measure; 9] = [
-    measure("habitus", 0.0, 0.08, 0.10, 1.0),
-    measure("chest-width", 0.705, 0.0, 0.030, 0.018),
-    measure("lung-height", 1.245, 0.0, 0.050, 0.055),
-    measure("heart-ratio", 0.474, 0.012, -0.012, 0.025),
-    measure("aorta", 0.081, 0.006, 0.0, 0.008),
-    measure("bone", 0.99, -0.05, 0.0, 0.12),
-    measure("breast", 0.18, 0.0, -0.32, 0.05),
-    measure("aeration", 0.72, 0.004, 0.0, 0.020),
-    measure("fluid", 0.0, 0.10, 0.0, 1.0),
+    Measure::new("habitus", [0.0, 0.08, 0.10, 1.0]),
+    Measure::new("chest-width", [0.705, 0.0, 0.030, 0.018]),
+    Measure::new("lung-height", [1.245, 0.0, 0.050, 0.055]),
+    Measure::new("heart-ratio", [0.474, 0.012, -0.012, 0.025]),
+    Measure::new("aorta", [0.081, 0.006, 0.0, 0.008]),
+    Measure::new("bone", [0.99, -0.05, 0.0, 0.12]),
+    Measure::new("breast", [0.18, 0.0, -0.32, 0.05]),
+    Measure::new("aeration", [0.72, 0.004, 0.0, 0.020]),
+    Measure::new("fluid", [0.0, 0.10, 0.0, 1.0]),
 ];
 const SETTINGS: [Setting; 5] = [
-    setting("gain", [1.0, -0.12, 0.03], [0.4, 1.6]),
-    setting("gamma", [1.0, 0.45, 0.06], [0.4, 2.5]),
-    setting("scatter", [0.25, 0.30, 0.03], [0.0, 0.9]),
-    setting("noise", [0.012, 0.014, 0.002], [0.001, 0.1]),
-    setting("blur", [0.6, 0.80, 0.08], [0.0, 3.0]),
+    Setting::new("gain", [1.0, -0.12, 0.03], [0.4, 1.6]),
+    Setting::new("gamma", [1.0, 0.45, 0.06], [0.4, 2.5]),
+    Setting::new("scatter", [0.25, 0.30, 0.03], [0.0, 0.9]),
+    Setting::new("noise", [0.012, 0.014, 0.002], [0.001, 0.1]),
+    Setting::new("blur", [0.6, 0.80, 0.08], [0.0, 3.0]),
 ];
 
 /// Share of the full opacity that shows at a logarithmic load: slope, and the load that shows half.
@@ -39,31 +39,6 @@ const PORTABLE_SCATTER: f64 = 0.25;
 const TUBE: f64 = 0.65;
 /// Chance of lead letters, with either unit.
 const MARKER: f64 = 0.75;
-
-const fn measure(name: &'static str, base: f64, per_decade: f64, male: f64, sd: f64) -> Measure {
-    Measure {
-        name,
-        base,
-        per_decade,
-        male,
-        sd,
-    }
-}
-
-const fn setting(
-    name: &'static str,
-    [base, shift, sd]: [f64; 3],
-    [low, high]: [f64; 2],
-) -> Setting {
-    Setting {
-        name,
-        base,
-        shift,
-        sd,
-        low,
-        high,
-    }
-}
 
 /// A frontal chest film.
 ///

@@ -1,0 +1,175 @@
+//! Cohorts on disk whose masks, columns and normal images are put to use.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails should fail its test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
+use ctl_harness::plan::plan;
+use ctl_harness::record::{Record, Status};
+use ctl_harness::suite::Suite;
+use ctl_harness::sweep::Layout;
+use ctl_harness::vocabulary::{Protocol, Selector, Shift};
+use ctl_harness::{Registry, Silent};
+use ctl_imaging::{Colour, Raster, read_raster};
+use ctl_phantom::{Anatomy, PhantomSpec, simulate};
+
+const SUITE: &str = r#"
+schema = 1
+name = "disk"
+title = "Disk"
+methods = METHODS
+[training]
+size = 32
+steps = 12
+batch_size = 4
+evaluate_every = 6
+[folders]
+shift = "combined"
+protocols = [PROTOCOL]
+tasks = [TASK]
+environment_columns = ["unit"]
+"#;
+
+fn suite(task: &str, protocol: &str, methods: &str) -> String {
+    let text = SUITE.replace("[TASK]", &format!("[{task:?}]"));
+    let text = text.replace("[PROTOCOL]", &format!("[{protocol:?}]"));
+    text.replace("METHODS", methods)
+}
+
+/// Heads of 32 pixels from two sites and a target.
+fn heads(folder: &Path) {
+    let spec = PhantomSpec {
+        anatomy: Anatomy::Brain,
+        size: 32,
+        patients_per_site: 24,
+        source_sites: 2,
+        ..PhantomSpec::default()
+    };
+    simulate(&spec).unwrap().write(folder).unwrap();
+}
+
+fn records(text: &str, data: &Path) -> Vec<Record> {
+    let registry = Registry::standard();
+    let suite = Suite::parse(text, "disk", &registry).unwrap();
+    let plan = plan(&suite, &registry, Some(data)).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let options = LaunchOptions {
+        out: out.path(),
+        jobs: 1,
+        save_models: false,
+        provenance: BTreeMap::new(),
+    };
+    let info = sweep_info(&suite, &plan, "test");
+    drop(launch(&info, &plan, &registry, &options, &Silent).unwrap());
+    let layout = Layout::new(out.path());
+    layout.read_records(&layout.read_info().unwrap()).unwrap()
+}
+
+/// A second observer who draws everything that the first one did not.
+fn add_second_observer(folder: &Path) {
+    let path = folder.join("manifest.csv");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    let mut lines = manifest.lines();
+    let mut written = vec![format!("{},other", lines.next().unwrap())];
+    for line in lines {
+        let first = line.split(',').nth(1).unwrap();
+        let second = first.replace(".png", "-second.png");
+        let mask = read_raster(&folder.join(first), Colour::Grey).unwrap();
+        let opposite = mask.samples().iter().map(|value| 1.0 - value).collect();
+        let raster = Raster::new(1, mask.height(), mask.width(), opposite).unwrap();
+        raster.write_png(&folder.join(&second)).unwrap();
+        written.push(format!("{line},{second}"));
+    }
+    std::fs::write(&path, written.join("\n")).unwrap();
+    let path = folder.join("cohort.toml");
+    let description = std::fs::read_to_string(&path).unwrap();
+    let named = description.replace("[mask]\n", "[mask]\nsecond_observer = \"other\"\n");
+    std::fs::write(&path, named).unwrap();
+}
+
+#[test]
+fn the_second_observer_scores_and_teaches_the_target_reference_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cohort");
+    heads(&data);
+    add_second_observer(&data);
+    let text = suite(
+        "segmentation",
+        "second-observer",
+        r#"["erm", "erm-target"]"#,
+    );
+    let text = text.replace("steps = 12", "steps = 40");
+    let text = text.replace(
+        "[training]",
+        "[training]\nnetwork = \"small-unet\"\nlearning_rate = 1e-2",
+    );
+    let text = text.replace("environment_columns = [\"unit\"]", "");
+    let records = records(&text, &data);
+    assert_eq!(records.len(), 6);
+    for record in &records {
+        assert_eq!(record.spec.protocol, Protocol::SecondObserver);
+        assert_eq!(record.spec.shift, Shift::Annotation);
+        let chosen = &record.selections[&Selector::TrainingDomain];
+        let (first, second) = (chosen.in_distribution["dice"], chosen.target["dice"]);
+        // Hardly anything of a head is a lesion, so that the second observer draws nearly all.
+        match record.spec.method.as_str() {
+            "erm" => assert!(second < 0.5, "{first} and {second}"),
+            _ => assert!(second > 0.9 && first < 0.5, "{first} and {second}"),
+        }
+    }
+}
+
+#[test]
+fn a_column_makes_environments_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cohort");
+    heads(&data);
+    let text = suite("classification", "leave-one-site-out", r#"["erm"]"#);
+    let text = text.replace("tasks =", "min_per_class = 2\ntasks =");
+    let records = records(&text, &data);
+    let by_unit: Vec<&Record> = (records.iter())
+        .filter(|record| record.spec.cohort == "simulated-brain by unit")
+        .collect();
+    let targets: BTreeSet<&str> = by_unit.iter().map(|r| r.spec.target.as_str()).collect();
+    assert_eq!(targets, BTreeSet::from(["0", "1"]));
+    assert!(by_unit.iter().all(|r| r.spec.shift == Shift::Acquisition));
+    let by_site = records
+        .iter()
+        .filter(|r| r.spec.cohort == "simulated-brain");
+    assert_eq!(by_site.count(), 3);
+}
+
+#[test]
+fn features_of_normal_images_have_a_density() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cohort");
+    heads(&data);
+    let text = suite("anomaly", "leave-one-site-out", r#"["erm"]"#);
+    let text = text.replace("environment_columns = [\"unit\"]", "");
+    let text = text.replace("[training]", "[training]\nnetwork = \"autoencoder\"");
+    let density = text.replace(
+        "[training]",
+        "[training]\nanomaly_score = \"feature-density\"",
+    );
+    let found = [text, density].map(|text| {
+        let records = records(&text, &data);
+        assert_eq!(records.len(), 3);
+        let figures = records.iter().map(|record| {
+            assert_eq!(record.status, Status::Finished);
+            let target = &record.selections[&Selector::TrainingDomain].target;
+            for metric in ["auroc", "pixel_auroc", "aupro"] {
+                assert!(
+                    (0.0..=1.0).contains(&target[metric]),
+                    "{metric}: {target:?}"
+                );
+            }
+            target["auroc"]
+        });
+        figures.collect::<Vec<f64>>()
+    });
+    assert_ne!(found[0], found[1]);
+}
