@@ -30,6 +30,8 @@ pub(crate) struct Grid {
     families: Vec<Heading>,
     rows: Vec<GridRow>,
     not_run: String,
+    /// Shifts without a cell, task by task.
+    shifts_not_run: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +75,17 @@ impl Grid {
                 let places = shifts.flat_map(|&shift| grounds(sweep, sweep.task, shift));
                 places.map(|at| row(sweep, at)).collect::<Vec<_>>()
             });
+        let ran = chapters.iter().filter(|sweep| run(&sweep.task));
+        let still = ran.filter_map(|sweep| {
+            let shifts: Vec<String> = Shift::ALL
+                .iter()
+                .filter(|&&shift| exists(sweep.task, shift))
+                .filter(|&&shift| grounds(sweep, sweep.task, shift).is_empty())
+                .map(ToString::to_string)
+                .collect();
+            let task = sweep.task.as_str();
+            (!shifts.is_empty()).then(|| format!("{task}: {}", text::list(&shifts)))
+        });
         Self {
             families: FAMILIES
                 .map(|family| Heading {
@@ -82,20 +95,18 @@ impl Grid {
                 .into(),
             rows: rows.collect(),
             not_run: text::list(&idle),
+            shifts_not_run: still.collect::<Vec<_>>().join("; "),
         }
     }
 }
 
-/// One row per ground that a shift has cells of; one that was not run has a row as well.
+/// One row per ground that a shift has cells of.
 fn grounds(sweep: &Sweep<'_>, task: Task, shift: Shift) -> Vec<(Task, Shift, Ground)> {
     let cells = sweep.table.cells();
     let here = || cells.iter().filter(|c| c.task == task && c.shift == shift);
     let has = |ground: &Ground| here().any(|cell| ground.has(cell));
-    let mut found: Vec<Ground> = Ground::ALL.into_iter().filter(has).collect();
-    if found.is_empty() {
-        found.push(Ground::UnseenSite);
-    }
-    found.into_iter().map(|g| (task, shift, g)).collect()
+    let found = Ground::ALL.into_iter().filter(has);
+    found.map(|g| (task, shift, g)).collect()
 }
 
 fn row(sweep: &Sweep<'_>, (task, shift, ground): (Task, Shift, Ground)) -> GridRow {

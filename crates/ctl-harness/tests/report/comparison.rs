@@ -1,17 +1,10 @@
 //! What a report says of one method against another.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
-
-use ctl_harness::record::{Counts, RECORD_SCHEMA, Record, Selection, Status};
-use ctl_harness::report::{Format, terminal_rows, write};
-use ctl_harness::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
-use ctl_harness::store::{write_atomically, write_json_atomically};
-use ctl_harness::sweep::{Example, Examples, Layout, SWEEP_SCHEMA, SweepInfo};
+use ctl_harness::Registry;
+use ctl_harness::record::Status;
+use ctl_harness::report::Format;
+use ctl_harness::sweep::Layout;
 use ctl_harness::table::Table;
-use ctl_harness::vocabulary::{Protocol, Selector, Shift, Task};
-use ctl_harness::{HarnessError, Registry};
 
 use crate::made::*;
 
