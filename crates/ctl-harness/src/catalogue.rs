@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ctl_invariance::LearnsFrom;
 use serde_json::{Map, Value, json};
 
 use crate::Registry;
@@ -84,6 +85,15 @@ fn needs(method: &dyn ctl_invariance::Method) -> String {
     }
     if needs.oracle_view {
         words.push("images without the shortcut".into());
+    }
+    if needs.class_probabilities {
+        words.push("class probabilities".into());
+    }
+    match needs.learns_from {
+        LearnsFrom::Sources => {}
+        LearnsFrom::Target => words.push("labelled target images".into()),
+        LearnsFrom::UnconfoundedSources => words.push("a simulator without confounding".into()),
+        LearnsFrom::TrueFactors => words.push("a simulator's true factors".into()),
     }
     if words.is_empty() {
         "–".into()

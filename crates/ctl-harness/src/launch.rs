@@ -172,7 +172,7 @@ fn load(run: &PlannedRun) -> Result<CohortData> {
             let how = (&run.spec.training, environment.as_deref());
             load_folder(folder, run.spec.task, how)
         }
-        (_, CohortSpec::Phantom { spec }) => load_phantom(spec),
+        (_, CohortSpec::Phantom { spec }) => load_phantom(spec, run.spec.task),
         (Origin::Simulated, CohortSpec::Folder { .. }) => Err(HarnessError::Config {
             origin: format!("cohort {}", run.spec.cohort),
             key: "data".into(),

@@ -11,7 +11,7 @@ use ctl_phantom::{PhantomSpec, SiteRole};
 use crate::data::{Arrangement, CohortData, load_folder, load_phantom, split};
 use crate::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
 use crate::suite::{FolderEntry, SimulatedCohort, Suite};
-use crate::task::check_network;
+use crate::task::check_training;
 use crate::vocabulary::{Protocol, Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
@@ -114,10 +114,11 @@ impl Planner<'_> {
                 ..cohort.spec.clone()
             };
             // The plan needs the names of the sites, not their patients.
-            let mut data = load_phantom(&PhantomSpec {
+            let few = PhantomSpec {
                 patients_per_site: 1,
                 ..spec.clone()
-            })?;
+            };
+            let mut data = load_phantom(&few, cohort.task)?;
             data.spec = CohortSpec::Phantom { spec };
             let named = |role: SiteRole| -> Vec<String> {
                 let sites = data.sites_for(role).into_iter();
@@ -161,6 +162,7 @@ impl Planner<'_> {
         for (folder, reason) in found.skipped {
             self.skip(format!("{}: {reason}", shown(&folder)));
         }
+        let mut columns = folders.environment_columns.clone();
         let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
         for folder in found.cohorts {
             let opened = ctl_imaging::Cohort::open(&folder)?;
@@ -177,7 +179,13 @@ impl Planner<'_> {
                     ),
                 });
             }
+            columns.retain(|column| !opened.columns().contains(column));
             self.folder(folders, (&folder, &opened))?;
+        }
+        for column in columns {
+            self.skip(format!(
+                "environments by {column}: no cohort has that column"
+            ));
         }
         Ok(())
     }
@@ -248,10 +256,14 @@ impl Planner<'_> {
                 _ => format!("{} patients", folders.min_patients),
             };
             self.skip(format!(
-                "{name}, {}: {} of its {} sites have {needed}; two are needed to transfer",
+                "{name}, {}: {} of its {} sites have {needed}; two are needed to transfer{}",
                 task.as_str(),
                 sites.len(),
                 cohort.sites.len(),
+                match sites[..] {
+                    [_] => ", so that it is measured in distribution only",
+                    _ => "",
+                }
             ));
         }
         let ways: Vec<Way> = match sites[..] {
@@ -273,6 +285,9 @@ impl Planner<'_> {
                 _ if column.is_some() => Shift::Acquisition,
                 _ => folders.shift,
             };
+            if !folders.only_shifts.is_empty() && !folders.only_shifts.contains(&shift) {
+                continue;
+            }
             let entry = Entry {
                 name: &name,
                 task,
@@ -280,32 +295,36 @@ impl Planner<'_> {
                 origin: Origin::Folder(folder.to_path_buf()),
                 cohort: Arc::clone(&cohort),
             };
-            self.add_if_divisible(&entry, way)?;
+            self.add_runs(&entry, &[way], 0..self.suite.seeds)?;
         }
         Ok(())
     }
 
-    /// Adds the runs of a way of using a cohort, unless its patients cannot be divided so.
-    fn add_if_divisible(&mut self, entry: &Entry<'_>, way: Way) -> Result<()> {
-        for seed in 0..self.suite.seeds {
+    /// Why a method cannot use the patients of a cohort so, where it cannot.
+    fn indivisible(
+        &self,
+        entry: &Entry<'_>,
+        (protocol, sources, target): &Way,
+        learns_from: LearnsFrom,
+    ) -> Option<String> {
+        // The sites of a simulated cohort are made for it, and the plan has none of their patients.
+        if entry.origin == Origin::Simulated {
+            return None;
+        }
+        (0..self.suite.seeds).find_map(|seed| {
             let arrangement = Arrangement {
                 task: entry.task,
-                protocol: way.0,
-                sources: &way.1,
-                target: &way.2,
+                protocol: *protocol,
+                sources,
+                target,
                 seed,
-                learns_from: LearnsFrom::Sources,
+                learns_from,
             };
-            if let Err(HarnessError::Config { message, .. }) = split(&entry.cohort, &arrangement) {
-                let (task, target) = (entry.task.as_str(), &way.2);
-                self.skip(format!(
-                    "{}, {task}, target {target}: {message}",
-                    entry.name
-                ));
-                return Ok(());
+            match split(&entry.cohort, &arrangement) {
+                Err(HarnessError::Config { message, .. }) => Some(message),
+                _ => None,
             }
-        }
-        self.add_runs(entry, &[way], 0..self.suite.seeds)
+        })
     }
 
     fn add_runs(
@@ -316,14 +335,24 @@ impl Planner<'_> {
     ) -> Result<()> {
         let suite = self.suite;
         let base = suite.training_of(entry.task);
-        check_network(entry.task, &base)?;
+        check_training(entry.task, &base)?;
         for id in suite.methods_of(entry.task) {
             let method = self.registry.get(id)?;
             if let Some(why) = unsuited(method.info(), entry) {
                 self.skip(format!("{id} on {}: {why}", entry.name));
                 continue;
             }
-            for (protocol, sources, target) in ways {
+            for way in ways {
+                let learns_from = method.info().needs.learns_from;
+                if let Some(why) = self.indivisible(entry, way, learns_from) {
+                    let (task, target) = (entry.task.as_str(), &way.2);
+                    self.skip(format!(
+                        "{id} on {}, {task}, target {target}: {why}",
+                        entry.name
+                    ));
+                    continue;
+                }
+                let (protocol, sources, target) = way;
                 for seed in seeds.clone() {
                     for draw in 0..suite.draws {
                         let (settings, training) = drawn(suite, &base, method, (seed, draw))?;
@@ -359,16 +388,14 @@ fn unsuited(info: &MethodInfo, entry: &Entry<'_>) -> Option<&'static str> {
     let phantom = entry.cohort.spec.phantom();
     let needs = info.needs;
     match needs.learns_from {
+        LearnsFrom::TrueFactors if phantom.is_none() => Some("true factors are not known"),
+        LearnsFrom::TrueFactors if !labels => Some("the best predictor is known for labels only"),
         _ if needs.class_probabilities && !labels => {
             Some("it corrects class probabilities of images")
         }
         _ if needs.oracle_view && phantom.is_none() => Some("no images without the shortcut"),
         _ if needs.oracle_view && !labels => {
             Some("images without the shortcut do not fit its masks or reference images")
-        }
-        LearnsFrom::TrueFactors if phantom.is_none() => Some("true factors are not known"),
-        LearnsFrom::TrueFactors if entry.task != Task::Classification => {
-            Some("the best predictor is known for labels from images alone")
         }
         LearnsFrom::UnconfoundedSources if phantom.is_none_or(|p| p.dials.confounding <= 0.0) => {
             Some("nothing ties site and label together that could be cut")

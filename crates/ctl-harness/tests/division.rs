@@ -292,7 +292,7 @@ fn nobody_is_seen_unconfounded_and_scored() {
         },
         ..PhantomSpec::default()
     };
-    let cohort = load_phantom(&spec).unwrap();
+    let cohort = load_phantom(&spec, Task::Classification).unwrap();
     let name = |&site: &usize| cohort.sites[site].clone();
     let of = |role: SiteRole| -> Vec<String> { cohort.sites_for(role).iter().map(name).collect() };
     let (sources, target) = (of(SiteRole::Source), of(SiteRole::Target).concat());
@@ -387,4 +387,39 @@ fn an_exchanged_image_of_equal_length_is_other_data() {
     bytes[last] ^= 1;
     std::fs::write(&image, bytes).unwrap();
     assert_ne!(spec(), before);
+}
+
+/// Three people, as in some cohorts of raw measurements: nobody is left to validate.
+#[test]
+fn a_cohort_of_three_people_validates_on_images_and_says_so() {
+    let mut rows = Vec::new();
+    for site in SITES {
+        for index in 0..30 {
+            rows.push((format!("p{}", index % 3), site, index % 3 / 2, ""));
+        }
+    }
+    let cohort = load(&rows);
+    let sources = names(&["east", "north"]);
+    for learns_from in [LearnsFrom::Sources, LearnsFrom::Target] {
+        let arrangement = Arrangement {
+            task: Task::Reconstruction,
+            protocol: Protocol::LeaveOneSiteOut,
+            sources: &sources,
+            target: "west",
+            seed: 0,
+            learns_from,
+        };
+        let parts = split(&cohort, &arrangement).unwrap();
+        let scored = patients(&cohort, [&parts.target]);
+        let seen = parts.train.iter().chain(&parts.validation);
+        let seen = patients(&cohort, seen.chain([&parts.adaptation]));
+        assert_eq!(seen.intersection(&scored).next(), None);
+        assert!(parts.validation.iter().any(|part| !part.samples.is_empty()));
+        assert!(!parts.adaptation.samples.is_empty());
+        let images: Vec<usize> = (parts.train.iter().chain(&parts.validation))
+            .flat_map(|part| part.samples.clone())
+            .collect();
+        let distinct: BTreeSet<usize> = images.iter().copied().collect();
+        assert_eq!(distinct.len(), images.len());
+    }
 }

@@ -313,7 +313,7 @@ fn parts_share_no_patient() {
         patients_per_site: 60,
         ..PhantomSpec::default()
     };
-    let cohort = load_phantom(&spec).unwrap();
+    let cohort = load_phantom(&spec, Task::Classification).unwrap();
     let arranged = |protocol, sources: &[String], target: &str, seed| {
         let arrangement = Arrangement {
             task: Task::Classification,

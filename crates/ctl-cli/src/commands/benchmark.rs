@@ -87,9 +87,25 @@ fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: usize) {
             .map(|run| run.spec.training.steps)
             .sum::<u64>()
     ));
+    if let Some(minutes) = expected_minutes(suite, plan, jobs) {
+        progress.say(&format!(
+            "expected: about {minutes:.0} min from the start, if this machine is as fast as the one \
+             it was measured on"
+        ));
+    }
     for text in &plan.skipped {
         progress.say(&format!("left out: {text}"));
     }
+}
+
+/// What the suite says of its runs, where it does so of every task in the plan.
+fn expected_minutes(suite: &Suite, plan: &Plan, jobs: usize) -> Option<f64> {
+    let seconds = plan
+        .runs
+        .iter()
+        .map(|run| suite.expected_seconds.get(&run.spec.task))
+        .sum::<Option<f64>>()?;
+    Some((seconds / 60.0 / jobs as f64).max(1.0))
 }
 
 /// A shipped suite by name, or a file.

@@ -211,7 +211,7 @@ fn label_shift(situation: &Situation) -> Remedy {
             situation.differs(situation.image(), situation.label())
         )),
     };
-    let methods = &["bbse", "label-shift-em", "rlls"];
+    let methods = &["bbse", "em", "rlls"];
     judgement.of("label-shift-correction", Family::Correlation, methods)
 }
 

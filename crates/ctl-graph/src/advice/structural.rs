@@ -36,7 +36,7 @@ pub(super) fn invariance(situation: &Situation) -> Remedy {
     judgement.of(
         "invariance",
         Family::Invariance,
-        &["irm", "v-rex", "fishr", "group-dro"],
+        &["irm", "v-rex", "mm-rex", "fishr", "group-dro"],
     )
 }
 

@@ -10,6 +10,7 @@ use ctl_imaging::{
     Split, data_hash,
 };
 use ctl_phantom::{PhantomSpec, SiteRole, simulate};
+use rayon::prelude::*;
 
 use super::images::ImageBank;
 use crate::spec::{CohortSpec, Training};
@@ -102,20 +103,35 @@ impl CohortData {
     }
 }
 
-/// Simulates a cohort; images are rendered when they are needed.
+/// Simulates a cohort for a task; images are rendered when they are needed.
+///
+/// For anomaly detection an image is anomalous where its annotation is not empty: healthy patients
+/// have small lesions too, and normal images must have none.
 ///
 /// # Errors
 /// When a setting of the simulator is out of range.
-pub fn load_phantom(spec: &PhantomSpec) -> Result<CohortData> {
+pub fn load_phantom(spec: &PhantomSpec, task: Task) -> Result<CohortData> {
     let cohort = simulate(spec)?;
-    let samples = cohort.samples().iter().map(|s| Sample {
-        id: s.id.clone(),
-        site: s.site,
-        patient: s.patient.clone(),
-        label: s.label,
-        split: None,
-        attributes: s.attributes.clone(),
-    });
+    let label = |index: usize| match task {
+        Task::Anomaly => usize::from(cohort.mask(index).contains(&1)),
+        _ => cohort.samples()[index].label,
+    };
+    let labels: Vec<usize> = on_every_core(|| {
+        let all = (0..cohort.samples().len()).into_par_iter();
+        all.map(label).collect()
+    })?;
+    let samples = cohort
+        .samples()
+        .iter()
+        .zip(labels)
+        .map(|(s, label)| Sample {
+            id: s.id.clone(),
+            site: s.site,
+            patient: s.patient.clone(),
+            label,
+            split: None,
+            attributes: s.attributes.clone(),
+        });
     Ok(CohortData {
         spec: CohortSpec::Phantom { spec: spec.clone() },
         sites: cohort.sites().iter().map(|s| s.name.clone()).collect(),

@@ -94,6 +94,8 @@ pub struct Parts {
 /// A patient has one role, whatever the number of sites where images were taken: the role drawn at
 /// the target, else at the first source; target patients who are not scored may train or validate
 /// at a source as well.
+/// Where no patient is left to validate, which happens to cohorts of a few, a fifth of the training
+/// images validates, and a note says so.
 /// Where the manifest prescribes a split it is kept for source sites (`test` is scored in
 /// distribution); a part that it lacks is cut out of `train`. A target site, and the sites of a
 /// mixture, are divided by the seed alone.
@@ -120,6 +122,9 @@ pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts
         keep_normal(cohort, &mut parts);
     }
     let empty = |part: &Part| part.samples.is_empty();
+    if parts.validation.iter().all(empty) && arrangement.learns_from != LearnsFrom::TrueFactors {
+        validate_on_images(&mut parts);
+    }
     if parts.train.iter().any(empty) || empty(&parts.target) || empty(&parts.adaptation) {
         return Err(HarnessError::Config {
             origin: format!("cohort split for target {target}"),
@@ -158,7 +163,10 @@ fn learn_from(cohort: &CohortData, arrangement: &Arrangement<'_>, parts: &mut Pa
     };
     (parts.train, parts.validation) = (Vec::new(), Vec::new());
     for samples in groups {
-        let [train, validation] = reference_parts(cohort, &samples, arrangement.seed)?;
+        let [mut train, mut validation] = reference_parts(cohort, &samples, arrangement.seed)?;
+        if validation.samples.is_empty() {
+            validation = every_fifth(&mut train);
+        }
         if sites.is_empty() {
             parts.adaptation = validation.clone();
         }
@@ -180,6 +188,31 @@ fn reference_parts(cohort: &CohortData, samples: &[usize], seed: u64) -> Result<
             .filter(|&s| roles.get(cohort.samples[s].patient.as_str()) == Some(&role))
             .collect(),
     }))
+}
+
+/// Takes every fifth training image for validation, although its patient trains.
+fn validate_on_images(parts: &mut Parts) {
+    parts.validation = parts.train.iter_mut().map(every_fifth).collect();
+    let some = parts.validation.iter().any(|part| !part.samples.is_empty());
+    parts.notes.push(if some {
+        "too few patients to validate: a fifth of the training images does".into()
+    } else {
+        "too few images to validate: the first checkpoint is kept".into()
+    });
+}
+
+fn every_fifth(train: &mut Part) -> Part {
+    let mut index = 0;
+    let mut taken = Vec::new();
+    train.samples.retain(|&sample| {
+        index += 1;
+        let keeps = index % 5 != 0;
+        if !keeps {
+            taken.push(sample);
+        }
+        keeps
+    });
+    Part { samples: taken }
 }
 
 /// Training and validation of anomaly detection see no anomaly.

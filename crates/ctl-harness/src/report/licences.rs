@@ -14,7 +14,7 @@ use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
 use crate::table::Cell;
-use crate::vocabulary::Selector;
+use crate::vocabulary::{Selector, Task};
 
 /// The section: disagreements first.
 #[derive(Debug, Serialize)]
@@ -90,7 +90,7 @@ impl Licences {
         let mut rows = Vec::new();
         let mut notes = Vec::new();
         for (cell, phantom) in cells(sweep) {
-            match advice_for(&phantom) {
+            match advice_for(&phantom, sweep.task) {
                 Ok(advice) => rows.extend(rows_of(sweep, scores, cell, &advice)?),
                 Err(why) => notes.push(format!("{}: {why}", text::cell(cell))),
             }
@@ -130,14 +130,29 @@ fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, PhantomSpec)> {
     found
 }
 
-/// Advice depends on mechanisms, not on patients: one of each site is enough to have the diagram.
-fn advice_for(spec: &PhantomSpec) -> std::result::Result<Advice, String> {
+/// Advice on what a task predicts.
+///
+/// It depends on mechanisms, not on patients: one of each site is enough to have the diagram.
+fn advice_for(spec: &PhantomSpec, task: Task) -> std::result::Result<Advice, String> {
+    match task {
+        Task::Reconstruction => {
+            return Err("the image itself is predicted, and advice is about a label".into());
+        }
+        Task::Anomaly => {
+            return Err("no label is learnt from, and advice is about learning one".into());
+        }
+        _ => {}
+    }
     let small = PhantomSpec {
         patients_per_site: 1,
         ..spec.clone()
     };
     let cohort = simulate(&small).map_err(|error| error.to_string())?;
-    advise(cohort.diagram()).map_err(|error| error.to_string())
+    let diagram = match task {
+        Task::Segmentation => cohort.mask_diagram().map_err(|error| error.to_string())?,
+        _ => cohort.diagram().clone(),
+    };
+    advise(&diagram).map_err(|error| error.to_string())
 }
 
 fn rows_of(
@@ -210,7 +225,35 @@ fn seen_text(contrast: &Contrast, p: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ctl_invariance::Method;
+
     use super::*;
+    use crate::Registry;
+
+    /// Advice speaks of every method that competes, but for plain training, which all are compared
+    /// with, and mixing, which rests on no assumption about causes.
+    #[test]
+    fn advice_knows_the_methods_that_compete() {
+        let advice = advice_for(&PhantomSpec::default(), Task::Classification).unwrap();
+        let registry = Registry::standard();
+        let competing = registry.iter().map(Method::info);
+        let unknown: Vec<&str> = competing
+            .filter(|info| info.role != Role::Oracle)
+            .map(|info| info.id)
+            .filter(|id| advice.remedy_of(id).is_none())
+            .collect();
+        assert_eq!(unknown, ["mixup"]);
+    }
+
+    #[test]
+    fn advice_is_about_what_a_task_predicts() {
+        let spec = PhantomSpec::default();
+        let of = |task| advice_for(&spec, task).map(|advice| advice.to_string());
+        let (label, mask) = (of(Task::Classification), of(Task::Segmentation));
+        assert_ne!(label, mask);
+        assert!(mask.unwrap().contains("mask"));
+        assert!(of(Task::Reconstruction).is_err() && of(Task::Anomaly).is_err());
+    }
 
     #[test]
     fn theory_and_measurement_agree_or_not() {

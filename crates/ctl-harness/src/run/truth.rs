@@ -8,11 +8,12 @@ use super::execute::Ended;
 use super::predictions::{Block, IN_DISTRIBUTION, Prediction, TARGET, write_predictions};
 use crate::record::{Selection, Status};
 use crate::task::classification_metrics;
-use crate::vocabulary::Selector;
+use crate::vocabulary::{Selector, Task};
 use crate::{HarnessError, Result};
 
-/// Scores P(label given the true factors that the image shows) under the target's law; nothing is
-/// trained, so that both selectors have the same figures.
+/// Scores P(label given the true factors that the image shows) under the target's law, given the
+/// attributes besides where the task has them; nothing is trained, so that both selectors have the
+/// same figures.
 ///
 /// # Errors
 /// When the cohort is not simulated.
@@ -26,7 +27,11 @@ pub(crate) fn true_factors(ground: &Ground<'_>, folder: &Path) -> Result<Ended> 
     };
     let rows = |samples: &[usize]| -> Vec<Prediction> {
         let row = |&sample: &usize| {
-            let p = phantom.bayes(sample);
+            let p = if ground.spec.task == Task::Multimodal {
+                phantom.bayes_multimodal(sample)
+            } else {
+                phantom.bayes(sample)
+            };
             Prediction::of(ground.cohort, sample, vec![1.0 - p, p])
         };
         samples.iter().map(row).collect()

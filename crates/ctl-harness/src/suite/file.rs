@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::simulated::{SimulatedCohort, SimulatedEntry};
 use super::training::{TaskTraining, validate};
 use crate::spec::Training;
-use crate::task::check_network;
+use crate::task::check_training;
 use crate::vocabulary::{Protocol, Shift, TASKS, Task};
 use crate::{HarnessError, Registry, Result};
 
@@ -46,6 +46,10 @@ pub struct Suite {
     /// What a task does otherwise, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tasks: BTreeMap<Task, TaskTraining>,
+    /// Seconds that a run of a task takes on one core, as measured, so that a sweep can say how
+    /// long it will take.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expected_seconds: BTreeMap<Task, f64>,
     /// Settings that differ from a method's defaults, by id.
     #[serde(default)]
     pub settings: BTreeMap<String, serde_json::Value>,
@@ -78,6 +82,9 @@ pub struct FolderEntry {
     /// Tasks to run, of those that a cohort has.
     #[serde(default = "all_tasks")]
     pub tasks: Vec<Task>,
+    /// Shifts to keep, of those that protocols and columns make; all where the list is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_shifts: Vec<Shift>,
     /// Columns besides `site` whose values are environments of their own where a manifest has
     /// them, such as the contrast of a sequence.
     #[serde(default)]
@@ -190,11 +197,16 @@ impl Suite {
             "at least one [[simulated]], or [folders]",
             some,
         )?;
+        for (task, seconds) in &self.expected_seconds {
+            let key = format!("expected_seconds.{}", task.as_str());
+            let ok = seconds.is_finite() && *seconds > 0.0;
+            check(&key, seconds.to_string(), "positive", ok)?;
+        }
         validate("training", &self.training, &check)?;
         for task in self.tasks.keys() {
             let key = format!("tasks.{}", task.as_str());
             validate(&key, &self.training_of(*task), &check)?;
-            check_network(*task, &self.training_of(*task))?;
+            check_training(*task, &self.training_of(*task))?;
         }
         self.validate_cohorts(origin, &check)?;
         self.validate_methods(registry)
@@ -219,7 +231,7 @@ impl Suite {
         let found = format!("{:?} twice", twice.unwrap_or(&""));
         check("simulated", found, "cohorts that differ", twice.is_none())?;
         for cohort in &cohorts {
-            check_network(cohort.task, &self.training_of(cohort.task))?;
+            check_training(cohort.task, &self.training_of(cohort.task))?;
         }
         if let Some(folders) = &self.folders {
             let least = folders.min_per_class;
@@ -243,6 +255,9 @@ impl Suite {
                 "at least one task",
                 some,
             )?;
+            let twice = first_twice(&folders.tasks);
+            let found = format!("{:?} twice", twice.map_or("", |task| task.as_str()));
+            check("folders.tasks", found, "each task once", twice.is_none())?;
             let known = [
                 Protocol::LeaveOneSiteOut,
                 Protocol::SiteLabelMixture,

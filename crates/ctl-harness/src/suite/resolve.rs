@@ -76,6 +76,7 @@ impl Filter {
         for entry in &mut suite.simulated {
             entry.tasks.retain(keeps_task);
             entry.shifts.retain(keeps);
+            entry.keep_what_exists();
         }
         let some = |entry: &SimulatedEntry| {
             let mut pairs = entry
@@ -87,7 +88,10 @@ impl Filter {
         suite.simulated.retain(some);
         suite.folders = suite.folders.take().and_then(|mut folders| {
             folders.tasks.retain(keeps_task);
-            (!folders.tasks.is_empty() && keeps(&folders.shift)).then_some(folders)
+            if !self.shifts.is_empty() {
+                folders.only_shifts.clone_from(&self.shifts);
+            }
+            (!folders.tasks.is_empty()).then_some(folders)
         });
         if suite.simulated.is_empty() && suite.folders.is_none() {
             return Err(HarnessError::Config {
@@ -104,6 +108,26 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A block of several tasks names what exists for some of them only.
+    #[test]
+    fn one_task_of_a_shipped_suite_can_be_run_alone() {
+        let registry = Registry::standard();
+        for suite in shipped(&registry).unwrap() {
+            let cohorts = suite.cohorts().unwrap();
+            for task in crate::vocabulary::TASKS {
+                let expected = cohorts.iter().filter(|c| c.task == task).count();
+                let filter = Filter {
+                    tasks: vec![task],
+                    ..Filter::default()
+                };
+                match filter.apply(suite.clone(), &registry) {
+                    Ok(alone) => assert_eq!(alone.cohorts().unwrap().len(), expected),
+                    Err(error) => assert!(expected == 0, "{}: {error}", suite.name),
+                }
+            }
+        }
+    }
 
     #[test]
     fn shipped_suites_are_valid_and_survive_a_round_trip() {

@@ -122,7 +122,7 @@ impl SimulatedEntry {
             for anatomy in self.anatomies_of(task) {
                 for direction in self.directions_of(task) {
                     for &shift in self.shifts.iter().filter(|&&shift| exists(task, shift)) {
-                        for &strength in &self.strengths {
+                        for strength in self.strengths.iter().map(|s| s.abs()) {
                             let spec =
                                 self.spec((anatomy, direction), (shift, strength), size(task));
                             spec.validate()?;
@@ -138,6 +138,23 @@ impl SimulatedEntry {
             }
         }
         Ok(cohorts)
+    }
+
+    /// Takes out shifts and directions that none of the tasks has; a task without one of the
+    /// directions goes as well.
+    pub(super) fn keep_what_exists(&mut self) {
+        let tasks = &self.tasks;
+        self.shifts
+            .retain(|&shift| tasks.iter().any(|&task| exists(task, shift)));
+        if self.directions.is_empty() {
+            return;
+        }
+        let wanted = self.directions.clone();
+        self.tasks
+            .retain(|&task| directions(task).iter().any(|known| wanted.contains(known)));
+        let tasks = &self.tasks;
+        self.directions
+            .retain(|own| tasks.iter().any(|&task| directions(task).contains(own)));
     }
 
     fn anatomies_of(&self, task: Task) -> Vec<Anatomy> {
@@ -226,6 +243,12 @@ impl SimulatedEntry {
             return fault(
                 "strengths",
                 format!("{strength} is not allowed: it must be from 0 to 1"),
+            );
+        }
+        if self.dials.is_some() && self.strengths != full() {
+            return fault(
+                "strengths",
+                "has no effect beside `dials`: give one of them".into(),
             );
         }
         if let [task] = self.tasks[..] {

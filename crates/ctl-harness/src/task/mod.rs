@@ -118,7 +118,7 @@ pub(crate) fn kit<'a>(
     parts: &'a Parts,
     view: View,
 ) -> Result<Box<dyn Kit + 'a>> {
-    check_network(spec.task, &spec.training)?;
+    check_training(spec.task, &spec.training)?;
     Ok(match spec.task {
         Task::Classification => Box::new(classification::Classification::new(cohort)),
         Task::Multimodal => Box::new(classification::Classification::multimodal(
@@ -183,16 +183,20 @@ pub fn architectures(task: Task) -> &'static [Architecture] {
     }
 }
 
-/// Whether a task's settings name a network that serves it, at a size that it takes.
+/// Whether a task's settings name a network that serves it, at a size that it takes, and, for
+/// reconstruction, a measurement of something.
 ///
 /// # Errors
-/// Names the network and those that serve the task, or the size and what it must be.
-pub fn check_network(task: Task, training: &Training) -> Result<()> {
+/// Names the network and those that serve the task, or the setting and what it must be.
+pub fn check_training(task: Task, training: &Training) -> Result<()> {
     let allowed = architectures(task);
     let granularity = training.network.granularity();
     if allowed.contains(&training.network) {
         if training.size.is_multiple_of(granularity) {
-            return Ok(());
+            return match task {
+                Task::Reconstruction => reconstruction::check(training),
+                _ => Ok(()),
+            };
         }
         return Err(HarnessError::Config {
             origin: task.as_str().to_owned(),

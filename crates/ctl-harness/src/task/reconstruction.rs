@@ -17,7 +17,7 @@ use super::{Described, Kit, Panel, Scored};
 use crate::data::{CohortData, View};
 use crate::record::Metrics;
 use crate::run::Prediction;
-use crate::spec::{RunSpec, SamplingPattern};
+use crate::spec::{RunSpec, SamplingPattern, Training};
 use crate::{HarnessError, Result};
 
 /// Images per forward pass in evaluation.
@@ -39,6 +39,40 @@ pub(crate) struct Reconstruction<'a> {
     mask: CartesianMask,
 }
 
+fn mask(training: &Training, width: usize) -> CartesianMask {
+    let settings = training.undersampling;
+    CartesianMask {
+        width,
+        centre_fraction: settings.centre_fraction,
+        acceleration: settings.acceleration,
+        kind: match settings.pattern {
+            SamplingPattern::Random => MaskKind::Random,
+            SamplingPattern::Equispaced => MaskKind::Equispaced,
+        },
+    }
+}
+
+/// Whether images of one channel are measured in some columns.
+///
+/// # Errors
+/// When images are to be coloured, or the mask keeps nothing or not even its centre.
+pub(super) fn check(training: &Training) -> Result<()> {
+    let fault = |key: &str, message: String| HarnessError::Config {
+        origin: "reconstruction".into(),
+        key: key.into(),
+        message,
+    };
+    if training.colour {
+        let message = "reconstruction needs images of one channel: set `colour = false`, and \
+                       `channel` to take one of a coloured image";
+        return Err(fault("colour", message.into()));
+    }
+    mask(training, training.size)
+        .draw(&mut stream(0, "", "a mask to try"))
+        .map(drop)
+        .map_err(|error| fault("undersampling", error.to_string()))
+}
+
 /// One measurement.
 struct Measured {
     /// Real and imaginary part of the zero-filled image, `[2, H, W]`.
@@ -51,26 +85,9 @@ struct Measured {
 
 impl<'a> Reconstruction<'a> {
     pub(crate) fn new(spec: &RunSpec, cohort: &'a CohortData) -> Result<Self> {
-        let [channels, _, width] = cohort.images.shape();
-        if channels != 1 {
-            return Err(HarnessError::Config {
-                origin: "training".into(),
-                key: "colour".into(),
-                message: "reconstruction needs images of one channel: set `colour = false`, and \
-                          `channel` to take one of a coloured image"
-                    .into(),
-            });
-        }
-        let settings = spec.training.undersampling;
-        let mask = CartesianMask {
-            width,
-            centre_fraction: settings.centre_fraction,
-            acceleration: settings.acceleration,
-            kind: match settings.pattern {
-                SamplingPattern::Random => MaskKind::Random,
-                SamplingPattern::Equispaced => MaskKind::Equispaced,
-            },
-        };
+        let [_, _, width] = cohort.images.shape();
+        check(&spec.training)?;
+        let mask = mask(&spec.training, width);
         Ok(Self { cohort, mask })
     }
 

@@ -19,7 +19,7 @@ use crate::{HarnessError, Result};
 /// Images per forward pass in evaluation.
 const CHUNK: usize = 8;
 /// Surface distance up to which a boundary counts as right, in millimetres, or in pixels where
-/// their side is not known.
+/// their side is not known; at least the side of a pixel, below which nothing can be tolerated.
 const TOLERANCE: f64 = 2.0;
 /// Share of surface distances that the robust Hausdorff distance covers.
 const PERCENTILE: f64 = 95.0;
@@ -125,7 +125,7 @@ impl<'a> Segmentation<'a> {
                 Overlap::of(&own, &truth)?.dice(),
                 surfaces.hausdorff_percentile(PERCENTILE)?,
                 surfaces.average_symmetric(),
-                surfaces.surface_dice(TOLERANCE)?,
+                surfaces.surface_dice(TOLERANCE.max(side))?,
             ];
             for (sum, figure) in sums.iter_mut().zip(figures) {
                 *sum += figure;

@@ -111,7 +111,7 @@ impl PhantomCohort {
         };
         format!(
             "schema = 1\nname = \"{name}\"\n\
-             tasks = [\"classification\", \"segmentation\", \"anomaly\", \"multimodal\"]\n\
+             tasks = [\"classification\", \"segmentation\", \"reconstruction\", \"anomaly\", \"multimodal\"]\n\
              licence = \"simulated; no patient, no restriction\"\n\n\
              [label]\ncolumn = \"label\"\nclasses = [\"healthy\", \"diseased\"]\n\n\
              [mask]\ncolumn = \"mask_path\"\nclasses = [\"background\", \"lesion\"]\n\
