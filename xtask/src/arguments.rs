@@ -99,7 +99,10 @@ fn command() -> Command {
         .subcommand(
             Command::new("ci")
                 .about("Everything that CI checks")
-                .arg(flag("full", "Also run the tests of every crate alone")),
+                .arg(flag(
+                    "full",
+                    "Also run the tests of every crate alone and of the example",
+                )),
         )
         .subcommand(
             Command::new("generate")

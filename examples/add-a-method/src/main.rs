@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in &table.lines {
         let target = line
             .target
-            .get(table.main_metric)
+            .get(line.main_metric())
             .map_or(f64::NAN, |e| e.mean);
         println!(
             "{:<12} {:<16} AUROC on the target {target:.3}",

@@ -36,7 +36,7 @@ pub(super) struct Choice<'a> {
     pub(super) target: &'a Path,
     /// Whether cargo-nextest is installed.
     pub(super) nextest: bool,
-    /// Whether to test every crate alone.
+    /// Whether to test every crate alone, and the example.
     pub(super) full: bool,
 }
 
@@ -66,23 +66,32 @@ pub(super) fn steps(choice: &Choice<'_>) -> Vec<Step> {
         "benches run once",
         "bench --profile dev --workspace --bench * -- --test",
     ));
-    steps.extend(choice.crates.iter().map(|name| alone(name, choice.full)));
-    steps.extend(outside(choice.target));
+    if choice.full {
+        steps.extend(choice.crates.iter().map(|name| alone(name)));
+    }
+    steps.extend(outside(choice.target, choice.full));
     steps
 }
 
-/// The example is tested, as its fifth step asks, and runs its suite.
-fn outside(target: &Path) -> [Step; 2] {
-    ["test", "run"].map(|word| {
+/// The example compiles; the full run also tests it, as its fifth step asks, and runs its suite,
+/// for which its dependencies are built anew.
+fn outside(target: &Path, full: bool) -> Vec<Step> {
+    let words: &[(&str, &str)] = if full {
+        &[("test", ""), ("run", "")]
+    } else {
+        &[("check", " --all-targets")]
+    };
+    let step = |(word, more): &(&str, &str)| {
         with(
             cargo(
                 &format!("example outside the workspace, {word}"),
-                &format!("{word} --manifest-path {EXAMPLE}"),
+                &format!("{word} --manifest-path {EXAMPLE}{more}"),
             ),
             "CARGO_TARGET_DIR",
             &target.to_string_lossy(),
         )
-    })
+    };
+    words.iter().map(step).collect()
 }
 
 fn tests(nextest: bool) -> Step {
@@ -93,15 +102,9 @@ fn tests(nextest: bool) -> Step {
     }
 }
 
-fn alone(name: &str, full: bool) -> Step {
-    if full {
-        cargo(&format!("{name} alone"), &format!("test -p {name}"))
-    } else {
-        cargo(
-            &format!("{name} alone compiles"),
-            &format!("check -p {name} --all-targets"),
-        )
-    }
+/// A crate with no features but its own, for which its dependencies are built anew.
+fn alone(name: &str) -> Step {
+    cargo(&format!("{name} alone"), &format!("test -p {name}"))
 }
 
 fn without_candle(name: &'static str) -> Step {
@@ -192,12 +195,8 @@ mod tests {
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo xtask generate --check",
             "cargo bench --profile dev --workspace --bench '*' -- --test",
-            "cargo check -p ctl-metrics --all-targets",
-            "cargo check -p ctl-nets --all-targets",
-            "CARGO_TARGET_DIR='/some where/target' cargo test --manifest-path \
-             examples/add-a-method/Cargo.toml",
-            "CARGO_TARGET_DIR='/some where/target' cargo run --manifest-path \
-             examples/add-a-method/Cargo.toml",
+            "CARGO_TARGET_DIR='/some where/target' cargo check --manifest-path \
+             examples/add-a-method/Cargo.toml --all-targets",
         ];
         assert_eq!(commands(true, false), expected);
     }
@@ -218,8 +217,7 @@ mod tests {
         for name in ["ctl-metrics", "ctl-nets"] {
             assert!(found.contains(&format!("cargo test -p {name}")));
         }
-        assert_eq!(found.len(), commands(true, false).len());
-        assert!(found.iter().all(|command| !command.contains("check -p")));
+        assert_eq!(found.len(), commands(true, false).len() + 3);
     }
 
     #[test]
