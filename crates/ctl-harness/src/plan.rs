@@ -346,8 +346,12 @@ impl Planner<'_> {
                 let learns_from = method.info().needs.learns_from;
                 if let Some(why) = self.indivisible(entry, way, learns_from) {
                     let (task, target) = (entry.task.as_str(), &way.2);
+                    let who = match learns_from {
+                        LearnsFrom::Sources => String::new(),
+                        _ => format!("{id} on "),
+                    };
                     self.skip(format!(
-                        "{id} on {}, {task}, target {target}: {why}",
+                        "{who}{}, {task}, target {target}: {why}",
                         entry.name
                     ));
                     continue;

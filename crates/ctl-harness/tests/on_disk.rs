@@ -10,7 +10,7 @@ use std::path::Path;
 use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
 use ctl_harness::plan::plan;
 use ctl_harness::record::{Record, Status};
-use ctl_harness::suite::Suite;
+use ctl_harness::suite::{Filter, Suite};
 use ctl_harness::sweep::Layout;
 use ctl_harness::vocabulary::{Protocol, Selector, Shift};
 use ctl_harness::{Registry, Silent};
@@ -141,6 +141,38 @@ fn a_column_makes_environments_of_its_own() {
         .iter()
         .filter(|r| r.spec.cohort == "simulated-brain");
     assert_eq!(by_site.count(), 3);
+}
+
+/// What a cell's shift is follows from protocol and column, and so does what `--shift` keeps.
+#[test]
+fn a_shift_is_kept_by_what_protocols_and_columns_make() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cohort");
+    heads(&data);
+    add_second_observer(&data);
+    let registry = Registry::standard();
+    let text = suite("segmentation", "leave-one-site-out", r#"["erm"]"#);
+    let text = text.replace(
+        r#"["leave-one-site-out"]"#,
+        r#"["leave-one-site-out", "second-observer"]"#,
+    );
+    let text = text.replace("[training]", "[training]\nnetwork = \"small-unet\"");
+    let planned = |shifts: Vec<Shift>| {
+        let filter = Filter {
+            shifts,
+            ..Filter::default()
+        };
+        let whole = Suite::parse(&text, "disk", &registry).unwrap();
+        let suite = filter.apply(whole, &registry).unwrap();
+        let runs = plan(&suite, &registry, Some(&data)).unwrap().runs;
+        runs.iter().map(|run| run.spec.shift).collect::<Vec<_>>()
+    };
+    let all = planned(Vec::new());
+    for shift in [Shift::Annotation, Shift::Acquisition, Shift::Combined] {
+        let kept: Vec<Shift> = all.iter().copied().filter(|&own| own == shift).collect();
+        assert!(!kept.is_empty(), "{shift}");
+        assert_eq!(planned(vec![shift]), kept);
+    }
 }
 
 #[test]

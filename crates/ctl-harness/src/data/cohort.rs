@@ -112,14 +112,13 @@ impl CohortData {
 /// When a setting of the simulator is out of range.
 pub fn load_phantom(spec: &PhantomSpec, task: Task) -> Result<CohortData> {
     let cohort = simulate(spec)?;
-    let label = |index: usize| match task {
-        Task::Anomaly => usize::from(cohort.mask(index).contains(&1)),
-        _ => cohort.samples()[index].label,
-    };
-    let labels: Vec<usize> = on_every_core(|| {
+    let labels: Vec<usize> = if task == Task::Anomaly {
+        let is_marked = |index| usize::from(cohort.mask(index).contains(&1));
         let all = (0..cohort.samples().len()).into_par_iter();
-        all.map(label).collect()
-    })?;
+        on_every_core(|| all.map(is_marked).collect())?
+    } else {
+        cohort.samples().iter().map(|s| s.label).collect()
+    };
     let samples = cohort
         .samples()
         .iter()

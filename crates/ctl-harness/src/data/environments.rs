@@ -26,6 +26,9 @@ const SHARED_ROLES: [Role; 4] = [
     Role::Scored,
 ];
 
+const VALIDATED_ON_IMAGES: &str =
+    "too few patients to validate: a fifth of the training images does";
+
 /// What a patient's images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -166,6 +169,7 @@ fn learn_from(cohort: &CohortData, arrangement: &Arrangement<'_>, parts: &mut Pa
         let [mut train, mut validation] = reference_parts(cohort, &samples, arrangement.seed)?;
         if validation.samples.is_empty() {
             validation = every_fifth(&mut train);
+            parts.notes.push(VALIDATED_ON_IMAGES.into());
         }
         if sites.is_empty() {
             parts.adaptation = validation.clone();
@@ -195,7 +199,7 @@ fn validate_on_images(parts: &mut Parts) {
     parts.validation = parts.train.iter_mut().map(every_fifth).collect();
     let some = parts.validation.iter().any(|part| !part.samples.is_empty());
     parts.notes.push(if some {
-        "too few patients to validate: a fifth of the training images does".into()
+        VALIDATED_ON_IMAGES.into()
     } else {
         "too few images to validate: the first checkpoint is kept".into()
     });

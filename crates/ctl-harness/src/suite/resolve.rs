@@ -88,10 +88,12 @@ impl Filter {
         suite.simulated.retain(some);
         suite.folders = suite.folders.take().and_then(|mut folders| {
             folders.tasks.retain(keeps_task);
-            if !self.shifts.is_empty() {
-                folders.only_shifts.clone_from(&self.shifts);
-            }
-            (!folders.tasks.is_empty()).then_some(folders)
+            // What the suite itself keeps stays the limit.
+            let empty = folders.only_shifts.is_empty();
+            let own = folders.only_shifts.iter().copied().filter(&keeps).collect();
+            folders.only_shifts = if empty { self.shifts.clone() } else { own };
+            let none = !empty && folders.only_shifts.is_empty();
+            (!none && !folders.tasks.is_empty()).then_some(folders)
         });
         if suite.simulated.is_empty() && suite.folders.is_none() {
             return Err(HarnessError::Config {
