@@ -1,5 +1,7 @@
 //! Front-door sets.
 
+use crate::equivalence::possible;
+use crate::graph::MarkedGraph;
 use crate::separation::reached;
 use crate::{Diagram, GraphError, Mixed, NodeSet};
 
@@ -28,6 +30,9 @@ use crate::{Diagram, GraphError, Mixed, NodeSet};
 #[derive(Clone, Debug)]
 pub struct FrontDoor<'a> {
     diagram: &'a Diagram,
+    /// The CPDAG of the class in all of whose members sets must be front-door sets, of which the
+    /// diagram is one; nothing when the diagram alone counts.
+    class: Option<&'a MarkedGraph>,
     x: NodeSet,
     y: NodeSet,
     /// The allowed nodes to which no back-door path from `x` is open.
@@ -40,6 +45,25 @@ impl<'a> FrontDoor<'a> {
     /// # Errors
     /// [`GraphError::Overlap`], [`GraphError::ForeignNode`] and [`GraphError::EmptySet`].
     pub fn new(diagram: &'a Diagram, x: &NodeSet, y: &NodeSet) -> Result<Self, GraphError> {
+        Self::over(diagram, None, x, y)
+    }
+
+    /// Front-door sets in every member of a class, of which `member` is one.
+    pub(crate) fn in_class(
+        member: &'a Diagram,
+        class: &'a MarkedGraph,
+        x: &NodeSet,
+        y: &NodeSet,
+    ) -> Result<Self, GraphError> {
+        Self::over(member, Some(class), x, y)
+    }
+
+    fn over(
+        diagram: &'a Diagram,
+        class: Option<&'a MarkedGraph>,
+        x: &NodeSet,
+        y: &NodeSet,
+    ) -> Result<Self, GraphError> {
         diagram.check_disjoint(&[("x", x), ("y", y)])?;
         for (subject, set) in [("x", x), ("y", y)] {
             if set.is_empty() {
@@ -47,7 +71,10 @@ impl<'a> FrontDoor<'a> {
             }
         }
         let behind = diagram.view().without_outgoing(x);
-        let confounded = reached(&behind, x, &NodeSet::new());
+        let mut confounded = reached(&behind, x, &NodeSet::new());
+        if let Some(graph) = class {
+            confounded.extend_with(&possible::beyond_undirected(graph, x));
+        }
         let clear = diagram
             .observed()
             .difference(&confounded)
@@ -55,6 +82,7 @@ impl<'a> FrontDoor<'a> {
             .difference(y);
         Ok(Self {
             diagram,
+            class,
             x: x.clone(),
             y: y.clone(),
             clear,
@@ -120,7 +148,10 @@ impl<'a> FrontDoor<'a> {
         let mut kept = allowed.clone();
         loop {
             let behind = self.diagram.view().without_outgoing(&kept);
-            let failing = reached(&behind, &self.y, &self.x).intersection(&kept);
+            let mut failing = reached(&behind, &self.y, &self.x).intersection(&kept);
+            if let Some(graph) = self.class {
+                failing.extend_with(&possible::undirected_causes(graph, &kept, &self.y));
+            }
             if failing.is_empty() {
                 return kept;
             }
@@ -129,8 +160,13 @@ impl<'a> FrontDoor<'a> {
     }
 
     fn intercepts(&self, m: &NodeSet) -> bool {
-        let others = self.diagram.nodes().difference(m);
-        let after = self.diagram.view().induced(&others).descendants(&self.x);
+        let after = match self.class {
+            Some(graph) => possible::descendants_outside(graph, &self.x, m),
+            None => {
+                let others = self.diagram.nodes().difference(m);
+                self.diagram.view().induced(&others).descendants(&self.x)
+            }
+        };
         after.is_disjoint(&self.y)
     }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cpdag::directed;
-use super::meek::close_under_meek;
+use super::meek::{close_under_meek, to_dag};
 use crate::graph::MarkedGraph;
 use crate::{Diagram, GraphError, NodeId, NodeSet};
 
@@ -25,11 +24,13 @@ use crate::{Diagram, GraphError, NodeId, NodeSet};
 #[derive(Clone, Debug)]
 pub struct Members {
     open: Vec<MarkedGraph>,
+    latent: NodeSet,
 }
 
 impl Members {
-    pub(super) fn new(graph: MarkedGraph) -> Self {
-        Self { open: vec![graph] }
+    pub(super) fn new(graph: MarkedGraph, latent: NodeSet) -> Self {
+        let open = vec![graph];
+        Self { open, latent }
     }
 }
 
@@ -43,7 +44,7 @@ impl Iterator for Members {
                 .find(|edge| graph.is_undirected(edge.a, edge.b));
             let Some(edge) = undirected else {
                 // Members are acyclic by construction; a graph that is not is passed over.
-                match directed(&graph) {
+                match to_dag(&graph, &self.latent) {
                     Ok(member) => return Some(member),
                     Err(_) => continue,
                 }

@@ -1,9 +1,8 @@
 //! CPDAGs: what all DAGs with the same separations have in common.
 
 use super::class::{self, Members};
-use super::meek::{check_partially_directed, close_under_meek, extension, to_dag};
+use super::meek::{check_partially_directed, close_under_meek, extension};
 use super::possible;
-use crate::adjustment::{Adjustment, ClassFacts};
 use crate::graph::MarkedGraph;
 use crate::{Diagram, GraphError, NodeId, NodeSet};
 
@@ -135,9 +134,9 @@ impl Cpdag {
         &self.member
     }
 
-    /// All DAGs of the class, one at a time.
+    /// All DAGs of the class, one at a time; their latent nodes are those of [`Cpdag::member`].
     pub fn members(&self) -> Members {
-        Members::new(self.graph.clone())
+        Members::new(self.graph.clone(), self.member.latent())
     }
 
     /// Number of DAGs of the class.
@@ -170,32 +169,6 @@ impl Cpdag {
     pub fn definite_descendants(&self, node: NodeId) -> NodeSet {
         possible::definite_descendants(&self.graph, node)
     }
-
-    /// Adjustment by sets that are valid in every member.
-    ///
-    /// # Errors
-    /// [`GraphError::Overlap`], [`GraphError::ForeignNode`] and [`GraphError::EmptySet`].
-    ///
-    /// # References
-    /// Perković, Textor, Kalisch and Maathuis (2018), definition 4.3 and theorem 4.5: the graph must
-    /// be amenable, and the forbidden nodes are those of any member.
-    pub fn adjustment(&self, x: &NodeSet, y: &NodeSet) -> Result<Adjustment<'_>, GraphError> {
-        let paths = possible::proper_causal_nodes(&self.graph, x, y);
-        let mut before_paths = NodeSet::new();
-        for node in &paths {
-            before_paths.extend_with(&self.graph.parents(node));
-        }
-        let unclear = |node: NodeId| !self.graph.neighbours(node).is_disjoint(&paths);
-        let class = ClassFacts {
-            forbidden: self.possible_descendants(&paths),
-            before_paths,
-            amenable: !x
-                .iter()
-                .filter(|node| node.index() < self.graph.len())
-                .any(unclear),
-        };
-        Adjustment::in_class(&self.member, x, y, class)
-    }
 }
 
 pub(super) fn names(diagram: &Diagram) -> Vec<&str> {
@@ -215,9 +188,4 @@ pub(super) fn marked(diagram: &Diagram) -> Result<MarkedGraph, GraphError> {
         .directed_edges()
         .for_each(|(from, to)| graph.join_directed(from, to));
     Ok(graph)
-}
-
-/// The diagram of a member that an enumeration has directed in full.
-pub(super) fn directed(graph: &MarkedGraph) -> Result<Diagram, GraphError> {
-    to_dag(graph)
 }

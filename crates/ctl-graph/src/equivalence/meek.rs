@@ -194,7 +194,7 @@ pub fn extension(graph: &MarkedGraph) -> Result<Option<Diagram>, GraphError> {
         }
         left.remove(sink);
     }
-    to_dag(&result).map(Some)
+    to_dag(&result, &NodeSet::new()).map(Some)
 }
 
 /// Tells whether a node has no child left, and its neighbours are joined with all around it.
@@ -227,10 +227,11 @@ pub(super) fn check_partially_directed(graph: &MarkedGraph) -> Result<(), GraphE
 }
 
 /// The diagram of a graph in which every edge is directed.
-pub(super) fn to_dag(graph: &MarkedGraph) -> Result<Diagram, GraphError> {
+pub(super) fn to_dag(graph: &MarkedGraph, latent: &NodeSet) -> Result<Diagram, GraphError> {
     let mut builder = Diagram::builder();
     for node in graph.ids() {
         builder.declare(graph.name(node))?;
+        builder.set_observed(graph.name(node), !latent.contains(node))?;
     }
     for edge in graph.edges() {
         let (from, to) = if graph.is_directed(edge.a, edge.b) {

@@ -19,9 +19,10 @@
 mod ancestral;
 mod class;
 mod cpdag;
+mod effects;
 mod meek;
 mod pag;
-mod possible;
+pub(crate) mod possible;
 
 pub use ancestral::{MagMembers, is_ancestral, mag_of, pag_of, separated_in_mag};
 pub use class::Members;

@@ -42,6 +42,29 @@ pub(super) fn ancestors(graph: &MarkedGraph, set: &NodeSet) -> NodeSet {
     })
 }
 
+/// The nodes that descend from `x` in some member by a path without a node of `walls`; `x` and the
+/// walls are disjoint.
+pub(crate) fn descendants_outside(graph: &MarkedGraph, x: &NodeSet, walls: &NodeSet) -> NodeSet {
+    spread(graph, x, walls, |from, to| may_lead(graph, from, to))
+}
+
+/// The nodes on possibly directed paths that leave `x` for good by an undirected edge.
+pub(crate) fn beyond_undirected(graph: &MarkedGraph, x: &NodeSet) -> NodeSet {
+    let mut next = NodeSet::new();
+    x.iter()
+        .for_each(|node| next.extend_with(&graph.neighbours(node)));
+    descendants_outside(graph, &next.difference(x), x)
+}
+
+/// The members of `x` from which a possibly directed path to `y` leaves `x` for good by an
+/// undirected edge; `x` and `y` are disjoint.
+pub(crate) fn undirected_causes(graph: &MarkedGraph, x: &NodeSet, y: &NodeSet) -> NodeSet {
+    let before = spread(graph, y, x, |to, from| may_lead(graph, from, to));
+    x.iter()
+        .filter(|&node| !graph.neighbours(node).is_disjoint(&before))
+        .collect()
+}
+
 /// The nodes outside `x` on possibly directed paths from `x` to `y` that meet `x` only at their
 /// beginning.
 pub(super) fn proper_causal_nodes(graph: &MarkedGraph, x: &NodeSet, y: &NodeSet) -> NodeSet {

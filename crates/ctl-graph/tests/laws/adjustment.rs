@@ -1,5 +1,7 @@
 //! Adjustment and front-door sets, against the definition and by number.
 
+use std::collections::BTreeMap;
+
 use ctl_graph::adjustment::{Adjustment, FrontDoor, conditional_instruments, is_instrument};
 use ctl_graph::separation::separated;
 use ctl_graph::{Diagram, Mixed, NodeId, NodeSet};
@@ -124,16 +126,21 @@ fn by_front_door(joint: &[f64], x: &NodeSet, y: &NodeSet, m: &NodeSet, state: us
     states(m).into_iter().map(term).sum()
 }
 
-/// The covariance of a linear model with random coefficients and noises of unit variance.
-fn covariance(graph: &Diagram, seed: u64) -> Vec<Vec<f64>> {
+/// The coefficients of a linear model, by parent and child.
+type Coefficients = BTreeMap<(NodeId, NodeId), f64>;
+
+/// The coefficients of a random linear model with noises of unit variance, and its covariance.
+fn linear_model(graph: &Diagram, seed: u64) -> (Coefficients, Vec<Vec<f64>>) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let size = graph.len();
+    let mut coefficients = Coefficients::new();
     // By node, the weight of each noise in it.
     let mut weights = vec![vec![0.0; size]; size];
     for &node in graph.topological_order() {
         weights[node.index()][node.index()] = 1.0;
         for parent in graph.parents(node) {
             let coefficient: f64 = random.random_range(0.3..1.5);
+            coefficients.insert((parent, node), coefficient);
             let above = weights[parent.index()].clone();
             for (own, from) in weights[node.index()].iter_mut().zip(above) {
                 *own += coefficient * from;
@@ -141,14 +148,15 @@ fn covariance(graph: &Diagram, seed: u64) -> Vec<Vec<f64>> {
         }
     }
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
-    weights
+    let covariance = weights
         .iter()
         .map(|a| weights.iter().map(|b| product(a, b)).collect())
-        .collect()
+        .collect();
+    (coefficients, covariance)
 }
 
-/// The asymptotic variance of the coefficient of `x` in the regression of `y` on `x` and `z`.
-fn variance(covariance: &[Vec<f64>], x: NodeId, y: NodeId, z: &NodeSet) -> f64 {
+/// The covariance that remains given some nodes.
+fn given(covariance: &[Vec<f64>], z: &NodeSet) -> Vec<Vec<f64>> {
     let mut left = covariance.to_vec();
     for gone in z.iter().map(NodeId::index) {
         let row = left[gone].clone();
@@ -159,8 +167,27 @@ fn variance(covariance: &[Vec<f64>], x: NodeId, y: NodeId, z: &NodeSet) -> f64 {
             }
         }
     }
+    left
+}
+
+/// The asymptotic variance of the coefficient of `x` in the regression of `y` on `x` and `z`.
+fn variance(covariance: &[Vec<f64>], x: NodeId, y: NodeId, z: &NodeSet) -> f64 {
+    let left = given(covariance, z);
     let (x, y) = (x.index(), y.index());
     (left[y][y] - left[x][y] * left[y][x] / left[x][x]) / left[x][x]
+}
+
+/// The diagram with a node for the common cause that each bidirected edge stands for.
+fn with_hidden_causes(graph: &Diagram) -> Diagram {
+    let nodes = graph.ids().map(|node| graph.name(node).to_owned());
+    let edge = |(a, b)| format!("{} -> {}", graph.name(a), graph.name(b));
+    let causes = graph.bidirected_edges().enumerate();
+    let causes = causes.map(|(i, (a, b))| {
+        let (a, b) = (graph.name(a), graph.name(b));
+        format!("{a} <- h{i} -> {b}")
+    });
+    let parts = nodes.chain(graph.directed_edges().map(edge)).chain(causes);
+    Diagram::parse(&parts.collect::<Vec<_>>().join("; ")).unwrap()
 }
 
 fn ends(graph: &Diagram, dealt: &[u8]) -> Option<(NodeSet, NodeSet)> {
@@ -262,7 +289,7 @@ proptest! {
         let (x, y) = (NodeId::new(x), NodeId::new(y));
         let adjustment = Adjustment::new(&graph, &x.into(), &y.into()).unwrap();
         if let Some(optimal) = adjustment.optimal().unwrap() {
-            let covariance = covariance(&graph, seed);
+            let (_, covariance) = linear_model(&graph, seed);
             let least = variance(&covariance, x, y, &optimal);
             for z in adjustment.all() {
                 prop_assert!(least <= variance(&covariance, x, y, &z) + 1e-9, "{graph} {z:?}");
@@ -320,6 +347,23 @@ proptest! {
                     let listed = found.iter().any(|f| f.instrument == z && f.given == w);
                     prop_assert_eq!(is_instrument(&graph, x, y, z, &w).unwrap(), listed);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn an_instrument_gives_the_coefficient_of_the_edge(
+        graph in diagram(3, 6, true), seed in any::<u64>(),
+    ) {
+        let drawn = with_hidden_causes(&graph);
+        let (coefficients, covariance) = linear_model(&drawn, seed);
+        for (x, y) in graph.directed_edges() {
+            for found in conditional_instruments(&graph, x, y, 2).unwrap() {
+                let left = given(&covariance, &found.given);
+                let from_z = &left[found.instrument.index()];
+                let (to_x, to_y) = (from_z[x.index()], from_z[y.index()]);
+                let error = to_y - coefficients[&(x, y)] * to_x;
+                prop_assert!(to_x.abs() > 1e-12 && error.abs() < 1e-9, "{graph} {found:?}");
             }
         }
     }

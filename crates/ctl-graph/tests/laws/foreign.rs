@@ -77,6 +77,15 @@ fn queries_are_errors(#[case] index: usize) {
 
     let cpdag = Cpdag::of(&dag).unwrap();
     assert!(is_foreign(cpdag.adjustment(&x, &far)));
+    assert!(is_foreign(cpdag.front_door(&x, &far)));
+    assert!(is_foreign(cpdag.front_door(&far, &y)));
+    let front_door = cpdag.front_door(&x, &y).unwrap();
+    assert!(is_foreign(front_door.is_valid(&far)));
+    assert!(front_door.among(&far).all().all(|set| set.is_empty()));
+    assert!(is_foreign(cpdag.is_instrument(a, b, node, &none)));
+    assert!(is_foreign(cpdag.is_instrument(node, b, a, &none)));
+    let found = cpdag.conditional_instruments(a, node, 1);
+    assert!(is_foreign(found.map(Iterator::count)));
     assert_eq!(cpdag.possible_descendants(&far), none);
     let mag = mag_of(&dag).unwrap();
     assert!(is_foreign(separated_in_mag(&mag, &x, &far, &none)));

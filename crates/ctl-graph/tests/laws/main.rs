@@ -5,6 +5,7 @@
 )]
 
 mod adjustment;
+mod classes;
 mod equivalence;
 mod foreign;
 mod separation;
