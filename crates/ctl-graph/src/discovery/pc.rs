@@ -229,6 +229,22 @@ mod tests {
     }
 
     #[test]
+    fn threads_do_not_change_the_result() {
+        // A path has enough pairs at a level to be divided.
+        let path = (1..20).map(|i| format!("v{} -> v{i}", i - 1));
+        let diagram = Diagram::parse(&path.collect::<Vec<_>>().join("; ")).unwrap();
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let options = PcOptions::default();
+            pool.install(|| pc(&SeparationOracle::new(&diagram), &options).unwrap())
+        };
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
     fn a_bounded_search_says_so() {
         let diagram = diagram(5, &[true; 10]);
         let options = PcOptions {

@@ -167,6 +167,19 @@ pub struct Direction {
 }
 
 /// What is known of a study that no diagram can show.
+///
+/// # Examples
+///
+/// ```
+/// use ctl_graph::graph::{DiagramFile, Facts};
+///
+/// let text = "schema = 1\nedges = 'disease -> film'\n[facts]\ndisjoint_support = true";
+/// let facts = DiagramFile::parse(text)?.facts();
+/// assert_eq!(facts, Facts { disjoint_support: true, ..Facts::default() });
+/// let fault = DiagramFile::parse("schema = 1\n[facts]\nguesses = true");
+/// assert!(fault.is_err());
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Facts {

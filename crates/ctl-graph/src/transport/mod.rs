@@ -241,6 +241,27 @@ pub enum Obstacle {
 /// Lee, Correa, Bareinboim 2020, "Generalized transportability: synthesis of experiments from
 /// heterogeneous domains", algorithm gTR; complete by its theorem 2. Conditional queries as in
 /// [`identify`](crate::identification::identify).
+///
+/// # Examples
+///
+/// A source whose patients are older tells the effect within each age:
+///
+/// ```
+/// use ctl_graph::{Diagram, identification::Query};
+/// use ctl_graph::transport::{Experiments, Population, SelectionDiagram, transport};
+///
+/// let diagram = Diagram::parse("age -> cure; drug -> cure")?;
+/// let (drug, cure, age) = (diagram.set(&["drug"])?, diagram.set(&["cure"])?, diagram.set(&["age"])?);
+/// let trial = Population::new("trial").differing_in(&age).offering(Experiments::SubsetsOf(drug.clone()));
+/// let selection = SelectionDiagram::new(diagram)
+///     .with_source(trial)?
+///     .with_target_data(Experiments::none())?;
+/// let within = transport(&selection, &Query::of(&cure).under(&drug).given(&age))?;
+/// assert!(within.estimand().is_some());
+/// let overall = transport(&selection, &Query::of(&cure).under(&drug))?;
+/// assert!(overall.obstruction().is_some());
+/// # Ok::<(), ctl_graph::GraphError>(())
+/// ```
 pub fn transport(selection: &SelectionDiagram, query: &Query) -> Result<Transport, GraphError> {
     query.check(selection.diagram())?;
     let graph = Admg::of(selection.diagram());
