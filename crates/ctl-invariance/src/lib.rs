@@ -42,6 +42,7 @@ pub mod conformance;
 mod discrepancy;
 mod discriminator;
 mod error;
+mod independence;
 mod info;
 pub mod label_shift;
 mod loss;
@@ -54,9 +55,10 @@ pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
 };
-pub use discrepancy::{coral_distance, mmd_distance, pairwise_mean};
+pub use discrepancy::{conditional_mmd_distance, coral_distance, mmd_distance, pairwise_mean};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use error::{ConfigError, ObjectiveError, Result};
+pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};
 pub use info::{Assumption, Family, LearnsFrom, MethodInfo, Needs, Role, Status};
 pub use loss::{
     BinaryLogistic, PixelCrossEntropy, SampleLoss, SegmentationLoss, SoftmaxCrossEntropy,
