@@ -169,7 +169,7 @@ def adjustment_pgmpy(options):
 
     def work():
         sets = [model.get_minimal_adjustment_set(x, y) for model, x, y in cases]
-        return sum(found is not None for found in sets)
+        return sum(len(found) + 1 for found in sets if found is not None)
 
     return work
 

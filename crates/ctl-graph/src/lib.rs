@@ -5,7 +5,7 @@
 //! | [`graph`] | diagrams with directed and bidirected edges, views, marked graphs, text formats |
 //! | [`separation`] | d- and m-separation, separators, implied independences |
 //! | [`adjustment`] | adjustment sets, front-door sets, conditional instruments |
-//! | [`equivalence`] | CPDAGs, maximal ancestral graphs, PAGs |
+//! | [`equivalence`] | CPDAGs and effects in all their members, maximal ancestral graphs, PAGs |
 //! | [`estimand`] | expressions that simplify, print and evaluate |
 //! | [`identification`] | interventional and counterfactual identification |
 //! | [`transport`] | selection diagrams and transport formulas |

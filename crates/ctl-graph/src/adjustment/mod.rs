@@ -1,5 +1,8 @@
 //! Covariate adjustment, front-door sets and conditional instruments.
 //!
+//! Those that are valid in every member of a class of diagrams are asked of
+//! [`Cpdag`](crate::equivalence::Cpdag).
+//!
 //! # Examples
 //!
 //! No set suffices for adjustment here, but mediators do, and there is an instrument:

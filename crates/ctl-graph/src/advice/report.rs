@@ -131,6 +131,9 @@ pub enum ConstraintKind {
 /// let about_site = constraints.iter().find(|c| c.variables == ["site"]).unwrap();
 /// assert_eq!(about_site.kind, ConstraintKind::ConditionalOnLabel);
 /// assert_eq!(about_site.given, ["label"]);
+/// // What an objective reads to make a penalty of it.
+/// let json = serde_json::to_value(about_site)?;
+/// assert_eq!((&json["kind"], &json["variables"][0]), (&"conditional-on-label".into(), &"site".into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
