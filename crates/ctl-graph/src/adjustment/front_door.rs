@@ -160,12 +160,11 @@ impl<'a> FrontDoor<'a> {
     }
 
     fn intercepts(&self, m: &NodeSet) -> bool {
-        let after = match self.class {
-            Some(graph) => possible::descendants_outside(graph, &self.x, m),
-            None => {
-                let others = self.diagram.nodes().difference(m);
-                self.diagram.view().induced(&others).descendants(&self.x)
-            }
+        let after = if let Some(graph) = self.class {
+            possible::descendants_outside(graph, &self.x, m)
+        } else {
+            let others = self.diagram.nodes().difference(m);
+            self.diagram.view().induced(&others).descendants(&self.x)
         };
         after.is_disjoint(&self.y)
     }
