@@ -101,12 +101,12 @@ impl Cpdag {
 
     /// Tells whether `z` is an instrument for the edge `x -> y` given `w` in every member.
     ///
-    /// It is exactly when it is one in a single member, the edge is directed in the class, and `y`
-    /// has no undirected edge. An undirected edge `y --- c` comes with `x --> c`, and in the members
-    /// with `c -> y` what is connected with `x` is connected with `y` by `x -> c -> y`. Without one,
-    /// parents and descendants of `y` are the same in all members; and `w` separates `z` from `y`
-    /// without the edge when `z` is no descendant of `y` and `w` separates it from those parents of
-    /// `y`, except `x`, that it does not hold, which all members agree about.
+    /// It is exactly when it is one in a single member and `y` has no undirected edge. An
+    /// undirected edge `y --- c` comes with `x --> c`, and in the members with `c -> y` what is
+    /// connected with `x` is connected with `y` by `x -> c -> y`. Without one, parents and
+    /// descendants of `y` are the same in all members; and `w` separates `z` from `y` without the
+    /// edge when `z` is no descendant of `y` and `w` separates it from those parents of `y`, except
+    /// `x`, that it does not hold, which all members agree about.
     ///
     /// # Arguments
     /// - `x`, `y`: treatment and outcome; nothing is an instrument where some member has no edge
@@ -149,7 +149,7 @@ impl Cpdag {
         z: NodeId,
         w: &NodeSet,
     ) -> Result<bool, GraphError> {
-        Ok(is_instrument(self.member(), x, y, z, w)? && self.agrees_about(x, y))
+        Ok(is_instrument(self.member(), x, y, z, w)? && self.agrees_about(y))
     }
 
     /// The conditional instruments for the edge `x -> y` in every member, one at a time: first those
@@ -188,13 +188,13 @@ impl Cpdag {
     ) -> Result<impl Iterator<Item = Instrument>, GraphError> {
         let found = conditional_instruments(self.member(), x, y, limit)?;
         Ok(Some(found)
-            .filter(|_| self.agrees_about(x, y))
+            .filter(|_| self.agrees_about(y))
             .into_iter()
             .flatten())
     }
 
-    /// Whether all members have the edge `x -> y` and the same parents and children of `y`.
-    fn agrees_about(&self, x: NodeId, y: NodeId) -> bool {
-        self.graph().is_directed(x, y) && self.graph().neighbours(y).is_empty()
+    /// Whether all members have the same parents and children of a node.
+    fn agrees_about(&self, node: NodeId) -> bool {
+        self.graph().neighbours(node).is_empty()
     }
 }
