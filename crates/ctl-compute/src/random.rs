@@ -55,7 +55,7 @@ pub fn uniform(
         });
     }
     let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count())
+    let values: Vec<f32> = (0..count("uniform", &shape)?)
         .map(|_| (low + (high - low) * rng.random::<f64>()) as f32)
         .collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
@@ -80,13 +80,29 @@ pub fn normal(
         });
     }
     let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count())
+    let values: Vec<f32> = (0..count("normal", &shape)?)
         .map(|_| {
             let z: f64 = StandardNormal.sample(rng);
             (mean + standard_deviation * z) as f32
         })
         .collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// The number of values of a shape.
+fn count(op: &'static str, shape: &Shape) -> Result<usize> {
+    let mut sides = shape.dims().iter();
+    let product = sides.try_fold(1_usize, |count, &side| count.checked_mul(side));
+    // A vector holds no more bytes than `isize` counts.
+    let bytes = product.and_then(|count| count.checked_mul(size_of::<f32>()));
+    match (product, bytes) {
+        (Some(count), Some(bytes)) if isize::try_from(bytes).is_ok() => Ok(count),
+        _ => Err(ComputeError::shape(
+            op,
+            "a shape whose values can be counted",
+            shape,
+        )),
+    }
 }
 
 fn fault(
@@ -142,7 +158,7 @@ pub fn truncated_normal(
         ));
     }
     let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count())
+    let values: Vec<f32> = (0..count("truncated_normal", &shape)?)
         .map(|_| {
             let chance = from + (to - from) * rng.random::<f64>();
             let value = mean + standard_deviation * normal_quantile(chance);
@@ -189,7 +205,7 @@ pub fn bernoulli(
         ));
     }
     let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count())
+    let values: Vec<f32> = (0..count("bernoulli", &shape)?)
         .map(|_| f32::from(u8::from(rng.random::<f64>() < probability)))
         .collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
@@ -204,7 +220,7 @@ pub fn indices(rng: &mut ChaCha8Rng, shape: impl Into<Shape>, categories: u32) -
         return Err(fault("indices", "categories", "at least 1", "0".into()));
     }
     let shape = shape.into();
-    let values: Vec<u32> = (0..shape.elem_count())
+    let values: Vec<u32> = (0..count("indices", &shape)?)
         .map(|_| rng.random_range(0..categories))
         .collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
@@ -249,7 +265,7 @@ pub fn categorical(
     // Rounding may put a draw at the total itself: the last category with a weight takes it.
     let last = weights.iter().rposition(|&w| w > 0.0).unwrap_or(0);
     let shape = shape.into();
-    let values: Vec<u32> = (0..shape.elem_count())
+    let values: Vec<u32> = (0..count("categorical", &shape)?)
         .map(|_| {
             let place = rng.random::<f64>() * total;
             sums.partition_point(|&sum| sum <= place).min(last) as u32
@@ -270,6 +286,21 @@ pub fn permutation(rng: &mut ChaCha8Rng, n: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shape_that_overflows_is_an_error() {
+        let mut rng = stream(0, "t", "overflow");
+        for shape in [(usize::MAX / 2 + 1, 2), (1 << 40, 1 << 22)] {
+            let message = uniform(&mut rng, shape, (0.0, 1.0))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                message.starts_with("uniform: expected a shape"),
+                "{message}"
+            );
+            assert!(normal(&mut rng, shape, 0.0, 1.0).is_err());
+        }
+    }
 
     #[test]
     fn moments_of_the_normal_sampler() {

@@ -37,7 +37,9 @@ impl Clipping {
         let mut clip = Clip::OFF;
         if let Some(norm) = self.norm {
             let found = gradient_norm(variables, gradients)?;
-            clip.scale = (norm / (found + NORM_EPSILON)).min(1.0) as f32;
+            let scale = norm / (found + NORM_EPSILON);
+            // Written so that gradients that are no numbers are not let through as they are.
+            clip.scale = if scale >= 1.0 { 1.0 } else { scale as f32 };
         }
         if let Some(value) = self.value {
             clip.bound = value as f32;

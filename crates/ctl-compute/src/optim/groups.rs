@@ -1,9 +1,9 @@
 //! Variables with a learning rate and a weight decay of their own.
 
-use candle_core::Var;
+use candle_core::{DType, Var};
 
 use super::{check_not_negative, check_positive};
-use crate::Result;
+use crate::{ComputeError, Result};
 
 /// Variables that share settings; what is not set is the optimiser's.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,14 @@ pub(super) fn slots(
         let weight_decay = group.weight_decay.unwrap_or(weight_decay);
         check_positive(op, "learning_rate", learning_rate)?;
         check_not_negative(op, "weight_decay", weight_decay)?;
+        if let Some(other) = group.variables.iter().find(|v| v.dtype() != DType::F32) {
+            return Err(ComputeError::Option {
+                op,
+                key: "variables",
+                expected: "f32",
+                found: other.dtype().as_str().to_owned(),
+            });
+        }
         slots.extend(group.variables.into_iter().map(|variable| Slot {
             variable,
             learning_rate,

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Tensor};
 use ctl_compute::ops::{
-    Function, Rectifier, activate, add_activated, add_all, channels_from, concat_channels,
-    leaky_relu, relu,
+    Activation, ConvOptions, Function, Rectifier, activate, add_activated, add_all, channels_from,
+    concat_channels, conv2d, leaky_relu, linear, relu, without_kernels,
 };
 
 use super::support::{
@@ -37,6 +37,36 @@ fn gradients_of_both_orders() {
         first_order(&|v| add_activated(&v[0], &v[1], activation).unwrap(), &vars);
         second_order(&|v| add_activated(&v[0], &v[1], activation).unwrap(), &vars);
     }
+}
+
+/// Training that has left the range of numbers must show, whatever activation is fused to a product.
+#[test]
+fn what_is_not_a_number_passes_a_rectifier() {
+    let ill = |shape: &[usize]| {
+        let x = sample(shape, "x").to_dtype(DType::F32).unwrap();
+        (&x * f64::NAN).unwrap()
+    };
+    let is_nan = |tensor: &Tensor| {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.iter().all(|v| v.is_nan())
+    };
+    for (channels, outputs) in [(1, 1), (3, 17), (16, 64)] {
+        let image = ill(&[1, 5, 5, channels]);
+        let weight = sample(&[outputs, channels, 3, 3], "w")
+            .to_dtype(DType::F32)
+            .unwrap();
+        let options = ConvOptions::default();
+        let out = conv2d(&image, &weight, None, Activation::Relu, &options).unwrap();
+        assert!(is_nan(&out), "conv2d of {channels} to {outputs}");
+        let rows = ill(&[4, channels]);
+        let weight = sample(&[outputs, channels], "v")
+            .to_dtype(DType::F32)
+            .unwrap();
+        let out = linear(&rows, &weight, None, Activation::Relu).unwrap();
+        assert!(is_nan(&out), "linear of {channels} to {outputs}");
+    }
+    assert!(is_nan(&relu(&ill(&[7])).unwrap()));
+    without_kernels(|| assert!(is_nan(&relu(&ill(&[7])).unwrap())));
 }
 
 /// In double precision every function is its textbook formula.

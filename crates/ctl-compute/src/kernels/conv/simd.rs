@@ -193,7 +193,8 @@ unsafe impl<T: Float, const LANES: usize, const WIDEST: usize, const SUMS: usize
 
     #[inline(always)]
     unsafe fn relu(self) -> Self {
-        Self(self.0.map(|v| if v > T::ZERO { v } else { T::ZERO }))
+        // What is not a number stays so, that divergence shows.
+        Self(self.0.map(|v| if v < T::ZERO { T::ZERO } else { v }))
     }
 
     unsafe fn gather<const REGISTERS: usize, const PIXELS: usize>(tile: &Gather<'_, T>) {

@@ -118,8 +118,9 @@ unsafe impl Simd for Wide {
 
     #[inline(always)]
     unsafe fn relu(self) -> Self {
+        // Of two operands of which one is not a number the instruction gives the second.
         // SAFETY: the caller vouches for the instructions.
-        Self(unsafe { _mm512_max_ps(self.0, _mm512_setzero_ps()) })
+        Self(unsafe { _mm512_max_ps(_mm512_setzero_ps(), self.0) })
     }
 
     entries!("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
@@ -198,8 +199,9 @@ unsafe impl Simd for Half {
 
     #[inline(always)]
     unsafe fn relu(self) -> Self {
+        // Of two operands of which one is not a number the instruction gives the second.
         // SAFETY: the caller vouches for the instructions.
-        Self(unsafe { _mm256_max_ps(self.0, _mm256_setzero_ps()) })
+        Self(unsafe { _mm256_max_ps(_mm256_setzero_ps(), self.0) })
     }
 
     entries!("avx2,fma");

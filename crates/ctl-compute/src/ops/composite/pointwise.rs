@@ -39,14 +39,8 @@ pub(in crate::ops) fn softplus(x: &Tensor) -> Result<Tensor> {
     shift + sum.log()?
 }
 
-/// `x` where positive, else `slope · x`.
+/// `x` where positive, else `slope · x`, which of what is not a number is not one either.
 pub(in crate::ops) fn rectify(x: &Tensor, slope: f64) -> Result<Tensor> {
-    let zeros = x.zeros_like()?;
-    let below = if slope > 0.0 {
-        (x * slope)?
-    } else {
-        zeros.clone()
-    };
     // candle's own rectifier has gradient 1 at 0, ours 0.
-    x.gt(&zeros)?.where_cond(x, &below)
+    x.gt(&x.zeros_like()?)?.where_cond(x, &(x * slope)?)
 }
