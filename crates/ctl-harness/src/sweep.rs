@@ -10,6 +10,7 @@
 //!     record.json           the result, written last
 //!     checkpoint.safetensors  while the run trains
 //! examples/                 pictures of the cohorts, and examples.json
+//! figures/                 figures of report.md
 //! report.html, report.md, results.csv
 //! ```
 

@@ -7,7 +7,7 @@ use ctl_phantom::{CausalDirection, Dials, PhantomSpec};
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use super::svg::{LinePlot, Series};
+use super::svg::{LinePlot, Series, file_name};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::record::Record;
@@ -23,6 +23,8 @@ const RESOLUTION: f64 = 1e6;
 pub(crate) struct Map {
     shift: &'static str,
     figure: String,
+    /// The figure's name where it is a file of its own.
+    file: String,
     rows: Vec<MapRow>,
 }
 
@@ -87,6 +89,11 @@ impl Map {
             .collect()
     }
 
+    /// The figure, by the name of its file.
+    pub(crate) fn drawn(&self) -> (&str, &str) {
+        (&self.file, &self.figure)
+    }
+
     fn of(sweep: &Sweep<'_>, shift: Shift, lines: &[(&'static str, &Points<'_>)]) -> Self {
         let (mut rows, mut series) = (Vec::new(), Vec::new());
         for (direction, points) in lines {
@@ -118,6 +125,7 @@ impl Map {
         let metric = text::metric(sweep.metric());
         Self {
             shift: shift.as_str(),
+            file: file_name(&[sweep.task.as_str(), "map", shift.as_str()]),
             figure: LinePlot {
                 label: format!("Causal minus correlation-based methods under {shift} shift"),
                 horizontal: format!("strength of the {shift} shift"),

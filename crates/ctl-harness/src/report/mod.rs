@@ -1,4 +1,5 @@
-//! The report of a sweep: one page that opens offline, the same as Markdown, and all figures as CSV.
+//! The report of a sweep: one page that opens offline, the same as Markdown with its figures beside
+//! it, and all numbers as CSV.
 //!
 //! Everything is computed from the files of the sweep; a sweep that is not finished gives a report
 //! that says so.
@@ -47,12 +48,15 @@ use crate::{HarnessError, Registry, Result};
 pub use ground::Ground;
 pub use overview::{Average, MethodSummary, terminal_rows};
 
+/// Folder of the figures that the Markdown page shows.
+const FIGURES: &str = "figures";
+
 /// What a report is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One page with figures and pictures, without anything outside it.
     Html,
-    /// The page without pictures.
+    /// The page without example images; its figures are files in `figures/` beside it.
     Markdown,
     /// One line per cell, method, selector, part and metric.
     Csv,
@@ -123,9 +127,23 @@ pub fn write(root: &Path, format: Format, registry: &Registry) -> Result<PathBuf
     let path = root.join(format.file_name());
     let content = match format {
         Format::Html => render::html(&page::Page::of(&chapters)?)?,
-        Format::Markdown => render::markdown(&page::Page::of(&chapters)?)?,
+        Format::Markdown => markdown(root, &page::Page::of(&chapters)?)?,
         Format::Csv => flat::csv(&chapters, &path)?,
     };
     write_atomically(&path, content.as_bytes())?;
     Ok(path)
+}
+
+/// The page as Markdown; its figures are written first, so that it names none that is not there.
+fn markdown(root: &Path, page: &page::Page<'_>) -> Result<String> {
+    let folder = root.join(FIGURES);
+    std::fs::create_dir_all(&folder).map_err(|source| HarnessError::File {
+        path: folder.clone(),
+        action: "create",
+        source,
+    })?;
+    for (name, figure) in page.drawn() {
+        write_atomically(&folder.join(name), svg::standalone(figure).as_bytes())?;
+    }
+    render::markdown(page)
 }

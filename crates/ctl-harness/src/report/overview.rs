@@ -4,7 +4,7 @@ use ctl_invariance::{Family, Role};
 use serde::Serialize;
 
 use super::ground::Ground;
-use super::svg::{DotPlot, DotRow};
+use super::svg::{DotPlot, DotRow, file_name};
 use super::sweep::Sweep;
 use super::text;
 use crate::table::{Cell, Estimate, LEAST_IMAGES, LEAST_PER_CLASS, Line, Table};
@@ -160,6 +160,8 @@ pub(crate) struct Overview {
     /// Empty when all cells enter.
     left_out: String,
     figure: String,
+    /// The figure's name where it is a file of its own.
+    file: String,
     caption: String,
     rows: Vec<OverviewRow>,
 }
@@ -191,6 +193,11 @@ impl Overview {
         Ground::ALL.into_iter().filter_map(of).collect()
     }
 
+    /// The figure, by the name of its file.
+    pub(crate) fn drawn(&self) -> (&str, &str) {
+        (&self.file, &self.figure)
+    }
+
     fn of(sweep: &Sweep<'_>, ground: Ground, summaries: &[MethodSummary]) -> Self {
         let metric = text::metric(sweep.metric());
         let (few, enough) = divided(sweep, ground);
@@ -202,6 +209,7 @@ impl Overview {
             caution: ground.caution(),
             left_out: left_out(&few),
             figure: figure(sweep, summaries, &label),
+            file: file_name(&[sweep.task.as_str(), ground.as_str()]),
             caption: format!(
                 "{metric}, mean over {cells}. Open circles: {inside}; filled circles, coloured by \
                  family, with bars of one standard error over seeds: the target, checkpoint chosen \

@@ -78,9 +78,21 @@ impl<'a> Page<'a> {
             notices,
         })
     }
+
+    /// Figures that a page without pictures names as files.
+    pub(crate) fn drawn(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.chapters.iter().flat_map(Chapter::drawn)
+    }
 }
 
 impl Chapter {
+    /// Figures that a page without pictures names as files.
+    fn drawn(&self) -> impl Iterator<Item = (&str, &str)> {
+        let overviews = self.overviews.iter().map(Overview::drawn);
+        let maps = self.maps.iter().map(Map::drawn);
+        overviews.chain(maps).chain(self.ranks.drawn())
+    }
+
     fn of(sweep: &Sweep<'_>, notices: &mut Vec<String>) -> Result<Self> {
         let scores = Scores::of(&sweep.records, sweep.registry);
         let summaries = terminal_rows(&sweep.table);

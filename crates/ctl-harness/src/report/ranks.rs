@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::contenders::ALPHA;
 use super::contrast::{Scores, Unit, Units};
 use super::ground::Ground;
-use super::svg::RankPlot;
+use super::svg::{RankPlot, file_name};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
@@ -26,6 +26,8 @@ const CAUTION: &str = "The χ² approximation is rough below about ten units, F 
 pub(crate) struct Ranks {
     sentence: String,
     figure: Option<String>,
+    /// The figure's name where it is a file of its own.
+    file: String,
     rows: Vec<RankRow>,
 }
 
@@ -74,10 +76,16 @@ impl Ranks {
         Self::tested(sweep, &matrix, &test)
     }
 
+    /// The figure, by the name of its file.
+    pub(crate) fn drawn(&self) -> Option<(&str, &str)> {
+        Some((&self.file, self.figure.as_deref()?))
+    }
+
     fn without(sentence: String) -> Self {
         Self {
             sentence,
             figure: None,
+            file: String::new(),
             rows: Vec::new(),
         }
     }
@@ -88,6 +96,7 @@ impl Ranks {
         let entries = names.iter().cloned().zip(test.average_ranks.clone());
         Ok(Self {
             sentence: sentence(matrix.units, test, critical),
+            file: file_name(&[sweep.task.as_str(), "ranks"]),
             figure: Some(
                 RankPlot {
                     entries: entries.collect(),

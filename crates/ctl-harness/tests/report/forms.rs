@@ -56,6 +56,26 @@ fn the_page_is_complete_and_needs_nothing_from_outside() {
     assert_eq!((open, html.matches("</svg>").count()), (8, 8));
 }
 
+/// Figures stand beside the Markdown, each with its own style, and every one that is named is there.
+#[test]
+fn the_figures_of_the_markdown_are_files() {
+    let made = winner();
+    let markdown = made.write(Format::Markdown);
+    let named: Vec<&str> = markdown
+        .split("](figures/")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(named.contains(&"classification-ranks.svg"), "{named:?}");
+    assert!(named.contains(&"classification-unseen-site.svg"));
+    for name in named {
+        let text = std::fs::read_to_string(made.root().join("figures").join(name)).unwrap();
+        assert!(text.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width="));
+        assert!(text.contains("--page: #ffffff") && text.trim_end().ends_with("</svg>"));
+    }
+}
+
 #[test]
 fn an_unfinished_sweep_says_what_is_missing() {
     let made = unfinished();

@@ -1,4 +1,5 @@
-//! Figures as inline SVG, coloured by the style sheet of the page.
+//! Figures as SVG, coloured by the style sheet of the page, or by a copy of it where they stand
+//! alone.
 
 mod canvas;
 mod dots;
@@ -6,8 +7,10 @@ mod lines;
 mod ranks;
 mod reliability;
 mod scale;
+mod standalone;
 
 pub(crate) use dots::{DotPlot, DotRow};
 pub(crate) use lines::{LinePlot, Series};
 pub(crate) use ranks::RankPlot;
 pub(crate) use reliability::{Curve, ReliabilityPlot};
+pub(crate) use standalone::{file_name, standalone};
