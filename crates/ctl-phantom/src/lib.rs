@@ -45,6 +45,7 @@ mod cohort;
 pub mod digits;
 mod distance;
 mod error;
+mod folder;
 mod key;
 mod model;
 mod sample;

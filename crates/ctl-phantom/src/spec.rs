@@ -40,6 +40,20 @@ pub enum MrContrast {
     Flair,
 }
 
+impl MrContrast {
+    /// Every sequence.
+    pub const ALL: [Self; 3] = [Self::T1, Self::T2, Self::Flair];
+
+    /// The name in a specification.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::T1 => "t1",
+            Self::T2 => "t2",
+            Self::Flair => "flair",
+        }
+    }
+}
+
 /// How far the target differs from the sources in each mechanism, every dial from 0 to 1.
 ///
 /// With every dial at 0 all sites follow the same law. A dial at 1 moves its mechanism in the

@@ -1,14 +1,12 @@
 //! A cohort as a folder: manifest, description, diagram, noises, images and masks.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ctl_imaging::Raster;
 use rayon::prelude::*;
 
 use super::PhantomCohort;
-use crate::{Anatomy, PhantomError, PhantomSample, SiteRole};
+use crate::{Anatomy, PhantomError, PhantomSample, SiteRole, folder};
 
 impl PhantomCohort {
     /// Writes sources and target to a folder that does not exist yet or is empty.
@@ -38,23 +36,10 @@ impl PhantomCohort {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn write(&self, dir: &Path) -> Result<(), PhantomError> {
-        refuse_what_is_there(dir)?;
-        let partial = partial_name(dir);
-        let written = self
-            .write_parts(&partial)
-            .and_then(|()| fs::rename(&partial, dir).map_err(|source| io(dir, source)));
-        if written.is_err() {
-            // The first error is the one to report; what cannot be removed stays under its own
-            // name, which no reader takes for a cohort.
-            let _ = fs::remove_dir_all(&partial);
-        }
-        written
+        folder::whole(dir, &["img", "mask"], |partial| self.write_parts(partial))
     }
 
     fn write_parts(&self, dir: &Path) -> Result<(), PhantomError> {
-        for folder in ["img", "mask"].map(|name| dir.join(name)) {
-            fs::create_dir_all(&folder).map_err(|source| io(&folder, source))?;
-        }
         let specification = serde_json::to_string_pretty(&self.spec)?;
         let texts = [
             ("manifest.csv", self.manifest()),
@@ -63,10 +48,7 @@ impl PhantomCohort {
             ("spec.json", specification),
             ("noises.csv", self.noises()),
         ];
-        for (name, text) in texts {
-            let path = dir.join(name);
-            fs::write(&path, text).map_err(|source| io(&path, source))?;
-        }
+        folder::write_texts(dir, &texts)?;
         let written: Vec<&PhantomSample> = self.written().collect();
         written
             .into_par_iter()
@@ -112,11 +94,12 @@ impl PhantomCohort {
         format!(
             "schema = 1\nname = \"{name}\"\n\
              tasks = [\"classification\", \"segmentation\", \"reconstruction\", \"anomaly\", \"multimodal\"]\n\
-             licence = \"simulated; no patient, no restriction\"\n\n\
+             licence = \"simulated; no patient, no restriction\"\npixel_mm = {}\n\n\
              [label]\ncolumn = \"label\"\nclasses = [\"healthy\", \"diseased\"]\n\n\
              [mask]\ncolumn = \"mask_path\"\nclasses = [\"background\", \"lesion\"]\n\
              threshold = 0.5\n\n\
-             [attributes]\ninputs = [\"age\", \"sex\", \"lab\"]\nnumeric = [\"age\", \"lab\"]\n"
+             [attributes]\ninputs = [\"age\", \"sex\", \"lab\"]\nnumeric = [\"age\", \"lab\"]\n",
+            self.pixel_mm()
         )
     }
 
@@ -136,42 +119,9 @@ impl PhantomCohort {
 
     fn write_pixels(&self, dir: &Path, sample: &PhantomSample) -> Result<(), PhantomError> {
         let file = |folder: &str| dir.join(folder).join(format!("{}.png", sample.id));
-        self.write_png(file("img"), self.image_of(sample))?;
+        let shape = [1, self.spec.size, self.spec.size];
+        folder::write_png(&file("img"), shape, self.image_of(sample))?;
         let mask = self.mask_of(sample).into_iter().map(f32::from);
-        self.write_png(file("mask"), mask.collect())
-    }
-
-    fn write_png(&self, path: PathBuf, pixels: Vec<f32>) -> Result<(), PhantomError> {
-        let size = self.spec.size;
-        Raster::new(1, size, size, pixels)
-            .and_then(|raster| raster.write_png(&path))
-            .map_err(|source| PhantomError::Image {
-                path,
-                source: Box::new(source),
-            })
-    }
-}
-
-fn refuse_what_is_there(dir: &Path) -> Result<(), PhantomError> {
-    match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(PhantomError::NotEmpty {
-            path: dir.to_owned(),
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(io(dir, source)),
-    }
-}
-
-/// A sibling of the folder, hidden and this process's own.
-fn partial_name(dir: &Path) -> PathBuf {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    dir.with_file_name(format!(".{name}.partial-{}", std::process::id()))
-}
-
-fn io(path: &Path, source: std::io::Error) -> PhantomError {
-    PhantomError::Io {
-        path: path.to_owned(),
-        source,
+        folder::write_png(&file("mask"), shape, mask.collect())
     }
 }

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use ctl_graph::GraphError;
 use ctl_graph::model::ModelError;
 use ctl_imaging::ImagingError;
+
+use crate::PhantomError;
 
 /// An error of the digit cohorts.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,12 @@ pub enum DigitError {
         /// The number that was given.
         found: f64,
     },
+    /// The cohort cannot be written.
+    #[error(transparent)]
+    Write(#[from] PhantomError),
+    /// The diagram cannot be described.
+    #[error("causal diagram of the digits")]
+    Graph(#[from] GraphError),
     /// The causal model refused.
     #[error("causal model of the digits")]
     Model(#[from] ModelError),

@@ -27,6 +27,7 @@ mod render;
 mod rotate;
 mod sample;
 mod spec;
+mod write;
 
 pub use cohort::DigitCohort;
 pub use error::DigitError;

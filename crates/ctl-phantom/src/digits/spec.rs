@@ -107,6 +107,14 @@ pub enum DigitKind {
 }
 
 impl DigitKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::Morpho,
+        Self::ColoredIrm,
+        Self::ColoredDomainbed,
+        Self::Rotated,
+    ];
+
     /// The name in a specification.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use ctl_graph::DiagramFile;
+use ctl_imaging::{Cohort, Colour, VerifyOptions, read_raster, verify};
 use ctl_phantom::digits::{DigitCohort, DigitError, DigitKind, DigitSample, DigitSpec, ImageCount};
 use tempfile::TempDir;
 
@@ -197,4 +199,49 @@ fn files_that_are_no_digits_are_errors() {
         DigitCohort::from_idx(few.path(), &spec),
         Err(DigitError::Setting { key: "images", .. })
     ));
+}
+
+/// The folder is a cohort: it verifies pixel by pixel, and its images are those that were drawn.
+#[test]
+fn every_kind_is_written_as_a_cohort() {
+    let source = folder(12, 6);
+    for kind in KINDS {
+        let cohort = make(source.path(), kind).unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("digits");
+        cohort.write(&dir).unwrap();
+        let options = VerifyOptions {
+            decode: true,
+            ..VerifyOptions::default()
+        };
+        let report = verify(&dir, &options).unwrap();
+        assert!(report.is_clean(), "{kind:?}: {:?}", report.problems);
+        let opened = Cohort::open(&dir).unwrap();
+        assert_eq!(opened.len(), cohort.samples().len());
+        assert_eq!(opened.classes().len(), cohort.classes());
+        assert!(opened.attribute_inputs().is_empty());
+        let mut sites = cohort.sites().to_vec();
+        sites.sort_unstable();
+        let mut found = opened.sites().to_vec();
+        found.sort_unstable();
+        assert_eq!(found, sites);
+        for (index, record) in opened.records().iter().enumerate() {
+            assert_eq!(record.label, Some(cohort.samples()[index].label));
+            let colour = if cohort.shape()[0] > 1 {
+                Colour::Rgb
+            } else {
+                Colour::Grey
+            };
+            let raster = read_raster(&dir.join(&record.path), colour).unwrap();
+            let drawn = cohort.image(index).unwrap();
+            for (found, expected) in raster.samples().iter().zip(drawn) {
+                assert!((found - expected).abs() <= 0.5 / 255.0 + 1e-6);
+            }
+        }
+        let text = fs::read_to_string(dir.join("diagram.toml")).unwrap();
+        let study = DiagramFile::parse(&text).unwrap();
+        assert_eq!(study.diagram(), &cohort.diagram().unwrap());
+        let again = cohort.write(&dir).unwrap_err();
+        assert!(again.to_string().contains("not empty"), "{again}");
+    }
 }
