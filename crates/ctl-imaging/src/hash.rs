@@ -96,14 +96,14 @@ fn located(cohort: &Cohort, file: &str, error: ImagingError) -> ImagingError {
     let Some((record, column)) = cohort.records().iter().find_map(naming) else {
         return error;
     };
-    let kind = match &error {
-        ImagingError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
-            ProblemKind::MissingImage
-        }
-        _ => ProblemKind::UnreadableImage,
-    };
     let expected = format!("a readable file at {file}");
-    let problem = Problem::new(&cohort.manifest_path(), kind, expected, chain(&error));
+    let (kind, found) = match &error {
+        ImagingError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            (ProblemKind::MissingImage, "no such file".to_owned())
+        }
+        _ => (ProblemKind::UnreadableImage, chain(&error)),
+    };
+    let problem = Problem::new(&cohort.manifest_path(), kind, expected, found);
     problem.at_row(record.row).in_column(column).into()
 }
 

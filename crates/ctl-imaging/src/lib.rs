@@ -63,8 +63,8 @@ mod write;
 
 pub use address::ImageAddress;
 pub use cohort::{
-    AttributeInput, AttributeKind, AttributeValue, Cohort, Discovery, MaskRule, MaskSpec, Record,
-    Split, Task, discover,
+    AttributeInput, AttributeKind, AttributeValue, Cohort, Discovery, MANIFEST, MaskRule, MaskSpec,
+    Record, Split, Task, discover,
 };
 pub use decode::{decode_raster, read_raster};
 pub use error::ImagingError;

@@ -48,7 +48,7 @@ pub enum ProblemKind {
     MissingImage,
     /// An image or mask cannot be read: truncated, empty, not a picture.
     UnreadableImage,
-    /// A mask is not as large as its image.
+    /// A mask is not as large as its image, or an image is a single pixel.
     WrongSize,
     /// A label is not one of the classes.
     LabelOutsideClasses,

@@ -13,6 +13,14 @@ use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// Whether an image is a single pixel, which shows nothing and is what a failed export leaves.
+pub(crate) fn is_a_point([height, width]: [usize; 2]) -> bool {
+    height * width == 1
+}
+
+/// What an image must be that is none.
+pub(crate) const MORE_THAN_A_POINT: &str = "an image of more than one pixel";
+
 /// What a cached raster takes besides its samples.
 const OVERHEAD_BYTES: usize = 64;
 
@@ -60,6 +68,8 @@ pub struct ImageStore {
     source: Source,
     free_bytes: AtomicUsize,
     images: Vec<Slot>,
+    /// Rows and columns of the files, of those that have been decoded.
+    sizes: Vec<OnceLock<[usize; 2]>>,
     masks: [Vec<Slot>; 3],
 }
 
@@ -87,6 +97,9 @@ impl ImageStore {
             source: Source::new(cohort.root(), cache_limit_bytes),
             free_bytes: AtomicUsize::new(cache_limit_bytes),
             images: slots(),
+            sizes: std::iter::repeat_with(OnceLock::new)
+                .take(cohort.len())
+                .collect(),
             masks: [slots(), slots(), slots()],
             cohort,
         }
@@ -114,7 +127,7 @@ impl ImageStore {
     /// [`ImagingError::Argument`] when an index is not below the number of records, when the
     /// requested size is 0, or when an array's channels cannot be converted; otherwise
     /// [`ImagingError::Image`] with the manifest's row and, as its source, what reading the image
-    /// reports ([`ImagingError::Content`] when 32- or 64-bit integers are to be an image: their
+    /// reports ([`ImagingError::Content`] when it is a single pixel, or when 32- or 64-bit integers are to be an image: their
     /// maximum says nothing about their range). Of several failures the first in the order of
     /// `indices` is returned.
     ///
@@ -124,7 +137,7 @@ impl ImageStore {
     /// use std::sync::Arc;
     ///
     /// # let folder = tempfile::tempdir()?;
-    /// Raster::new(1, 1, 1, vec![1.0])?.write_png(&folder.path().join("a.png"))?;
+    /// Raster::new(1, 2, 2, vec![1.0; 4])?.write_png(&folder.path().join("a.png"))?;
     /// std::fs::write(folder.path().join("manifest.csv"), "path\na.png\n")?;
     /// let cohort = Arc::new(Cohort::open(folder.path())?);
     /// let store = ImageStore::new(cohort, ImageRequest::rgb(2, 2), 1 << 20);
@@ -136,10 +149,42 @@ impl ImageStore {
         in_order(indices, |index| {
             let record = self.record(index)?;
             self.cached(&self.images[index], || {
-                self.read_image(record)
+                self.read_image(index, record)
                     .map_err(|error| self.at_row(record, error))
             })
         })
+    }
+
+    /// Rows and columns of an image before it was resized.
+    ///
+    /// # Arguments
+    /// * `index`: a position in [`Cohort::records`]; the image is decoded if it was not before.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    ///
+    /// # Examples
+    /// ```
+    /// use ctl_imaging::{Cohort, ImageRequest, ImageStore, Raster};
+    /// use std::sync::Arc;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// Raster::new(1, 4, 6, vec![1.0; 24])?.write_png(&folder.path().join("a.png"))?;
+    /// std::fs::write(folder.path().join("manifest.csv"), "path\na.png\n")?;
+    /// let cohort = Arc::new(Cohort::open(folder.path())?);
+    /// let store = ImageStore::new(cohort, ImageRequest::grey(2, 2), 1 << 20);
+    /// assert_eq!(store.source_size(0)?, [4, 6]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn source_size(&self, index: usize) -> Result<[usize; 2]> {
+        let record = self.record(index)?;
+        if let Some(size) = self.sizes[index].get() {
+            return Ok(*size);
+        }
+        let raster = self
+            .decoded(index, record)
+            .map_err(|error| self.at_row(record, error))?;
+        Ok([raster.height(), raster.width()])
     }
 
     /// Loads the masks that models are trained on, in parallel; see [`load`](Self::load).
@@ -196,16 +241,27 @@ impl ImageStore {
         })
     }
 
-    fn read_image(&self, record: &Record) -> Result<Raster> {
+    /// The picture of a record as it lies in its file.
+    fn decoded(&self, index: usize, record: &Record) -> Result<Raster> {
+        let address = record.address()?;
+        let decoded = self.source.picture(&address)?;
+        decoded.check_is_picture(&address.file_in(self.cohort.root()))?;
+        let raster = decoded.raster;
+        if is_a_point([raster.height(), raster.width()]) {
+            let path = address.file_in(self.cohort.root());
+            return Err(ImagingError::content(&path, MORE_THAN_A_POINT, "1x1"));
+        }
+        self.sizes[index].get_or_init(|| [raster.height(), raster.width()]);
+        Ok(raster)
+    }
+
+    fn read_image(&self, index: usize, record: &Record) -> Result<Raster> {
         let ImageRequest {
             height,
             width,
             colour,
         } = self.request;
-        let address = record.address()?;
-        let decoded = self.source.picture(&address)?;
-        decoded.check_is_picture(&address.file_in(self.cohort.root()))?;
-        let raster = decoded.raster;
+        let raster = self.decoded(index, record)?;
         let raster = if raster.has(colour) {
             raster
         } else {

@@ -9,6 +9,7 @@ use crate::header::RasterSize;
 use crate::mask::{self, MaskRole};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::Source;
+use crate::store::{MORE_THAN_A_POINT, is_a_point};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -198,6 +199,10 @@ impl Checker<'_> {
             .source
             .size(&address)
             .map_err(|error| self.unreadable(&place, &error))?;
+        if is_a_point([size.height, size.width]) {
+            let (expected, found) = (MORE_THAN_A_POINT.to_owned(), format!("1x1 in {address}"));
+            return Err(self.problem(&place, ProblemKind::WrongSize, expected, found));
+        }
         if self.decode {
             let path = address.file_in(self.source.root());
             let decoded = self.source.picture(&address);

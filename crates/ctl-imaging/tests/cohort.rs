@@ -488,7 +488,8 @@ fn a_hash_names_the_cell_of_a_file_that_is_lost(
             (problem.row, problem.column.as_deref()),
             (Some(row), Some(column))
         );
-        assert!(problem.found.contains(file), "{problem}");
+        assert!(problem.expected.contains(file), "{problem}");
+        assert_eq!(problem.found, "no such file");
     }
 }
 

@@ -124,9 +124,9 @@ fn visible_in_headers() -> Vec<Found> {
 #[test]
 fn a_sound_cohort_has_no_problems() {
     let folder = cohort(&[("manifest.csv", "path,mask_path\na.png,m.png\nb.png,\n")]);
-    grey(folder.path(), "a.png", (1, 1), &[9]);
+    grey(folder.path(), "a.png", (1, 2), &[9; 2]);
     grey(folder.path(), "b.png", (4, 2), &[9; 8]);
-    grey(folder.path(), "m.png", (1, 1), &[255]);
+    grey(folder.path(), "m.png", (1, 2), &[255; 2]);
     let report = verify(folder.path(), &PIXELS).unwrap();
     assert!(report.is_clean(), "{:?}", report.problems);
     assert_eq!((report.images_checked, report.masks_checked), (2, 1));
@@ -180,7 +180,7 @@ fn pictures_of_arrays_are_verified() {
     write(
         folder.path(),
         "digits-idx3-ubyte",
-        &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9],
+        &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9, 7, 9],
     );
     for options in [HEADERS_ONLY, PIXELS] {
         let report = verify(folder.path(), &options).unwrap();
@@ -237,7 +237,7 @@ fn a_hundred_thousand_rows_take_seconds() {
     for row in 0..100_000 {
         let original = format!("originals/{}.png", row / LINKS);
         if row % LINKS == 0 {
-            grey(folder.path(), &original, (1, 1), &[0]);
+            grey(folder.path(), &original, (2, 2), &[0; 4]);
             fs::create_dir_all(folder.path().join(format!("{}", row / LINKS))).unwrap();
         }
         let path = format!("{}/{row}.png", row / LINKS);
@@ -284,7 +284,7 @@ fn a_header_that_no_decoder_would_follow_is_a_fault() {
 #[test]
 fn a_column_that_misses_its_meaning_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    Raster::new(1, 1, 1, vec![0.5])
+    Raster::new(1, 2, 2, vec![0.5; 4])
         .unwrap()
         .write_png(&folder.path().join("a.png"))
         .unwrap();

@@ -104,6 +104,7 @@ impl<'a> Builder<'a> {
             name: self.name(),
             tasks,
             licence: self.config.licence.clone(),
+            pixel_mm: self.config.pixel_mm,
             classes: self.labels.map(|labels| labels.classes).unwrap_or_default(),
             sites: self.sites,
             attribute_inputs: attributes.into_iter().map(|column| column.input).collect(),

@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) name: Option<String>,
     pub(crate) tasks: Option<Vec<Task>>,
     pub(crate) licence: Option<String>,
+    pub(crate) pixel_mm: Option<f64>,
     missing: Option<Vec<String>>,
     pub(crate) label: Option<LabelConfig>,
     pub(crate) mask: Option<MaskConfig>,
@@ -147,6 +148,13 @@ impl Config {
             .is_some_and(|name| name.trim().is_empty())
         {
             fault("name", "a name", "an empty text".to_owned());
+        }
+        // Written so that NaN is out of range, too.
+        if let Some(side) = self.pixel_mm
+            && !(side > 0.0 && side.is_finite())
+        {
+            let expected = "the side of a pixel in millimetres, above 0";
+            fault("pixel_mm", expected, side.to_string());
         }
         if let Some(classes) = self.label.as_ref().and_then(|label| label.classes.as_ref()) {
             check_classes("label.classes", classes, &mut fault);

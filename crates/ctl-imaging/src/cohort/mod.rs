@@ -22,7 +22,8 @@ use std::sync::Arc;
 use table::Table;
 
 /// Name of the table in a cohort's folder.
-pub(crate) const MANIFEST: &str = "manifest.csv";
+/// Name of the table that makes a folder a cohort.
+pub const MANIFEST: &str = "manifest.csv";
 
 /// Name of the optional description in a cohort's folder.
 pub(crate) const DESCRIPTION: &str = "cohort.toml";
@@ -34,6 +35,7 @@ pub struct Cohort {
     name: String,
     tasks: Vec<Task>,
     licence: Option<String>,
+    pixel_mm: Option<f64>,
     classes: Vec<String>,
     sites: Vec<String>,
     attribute_inputs: Vec<AttributeInput>,
@@ -254,6 +256,11 @@ impl Cohort {
     /// classification; masks: segmentation; neither: reconstruction).
     pub fn tasks(&self) -> &[Task] {
         &self.tasks
+    }
+
+    /// Side of a pixel of the files in millimetres, where `cohort.toml` states it.
+    pub fn pixel_mm(&self) -> Option<f64> {
+        self.pixel_mm
     }
 
     /// The licence that `cohort.toml` states.
