@@ -7,6 +7,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ctl_benches::graph::Workload;
 use ctl_benches::train_step::Model;
+use ctl_harness::sense::SenseConfig;
+use ctl_phantom::digits::DigitKind;
+use ctl_phantom::{MrContrast, PhantomSpec};
 
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
 /// tables, check cohorts, apply trained models.
@@ -76,7 +79,7 @@ pub(crate) struct Benchmark {
     #[arg(long, value_delimiter = ',', value_name = "METHOD,…")]
     pub(crate) method: Vec<String>,
     /// Number of seeds instead of the suite's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: Option<u64>,
     /// A cohort, or a folder of cohorts, for suites that ask for one.
     #[arg(long, value_name = "DIR")]
@@ -202,6 +205,51 @@ pub(crate) enum Data {
     },
     /// Write a simulated cohort: images, masks, attributes, noises and the causal diagram.
     Make(Make),
+    /// Write coloured, rotated or morphed digits as a cohort, from the files of MNIST.
+    Digits(Digits),
+    /// Reconstruct the raw data of several receiver coils, and compare with a reference.
+    Kspace(Kspace),
+}
+
+#[derive(Args)]
+pub(crate) struct Digits {
+    /// New folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Folder of MNIST's four IDX files, plain or gzipped.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) mnist: PathBuf,
+    /// The protocol.
+    #[arg(long, value_parser = digits())]
+    pub(crate) kind: DigitKind,
+    /// Most images of a site [default: all].
+    #[arg(long, value_name = "N")]
+    pub(crate) images: Option<usize>,
+    /// Master seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Kspace {
+    /// NPY file of complex numbers [coils, H, W]; 0 where nothing was measured.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// NPY file of complex images [maps, H, W] to compare with, by root sum of squares.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reference: Option<PathBuf>,
+    /// Iterations of conjugate gradients at most, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = SenseConfig::default().iterations, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) iterations: u32,
+    /// Weight of the squared image beside the squared error of the measured points, at least 0.
+    #[arg(long, value_name = "WEIGHT", default_value_t = SenseConfig::default().regularisation)]
+    pub(crate) regularisation: f64,
+    /// PNG file for the reconstruction.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -215,6 +263,13 @@ pub(crate) struct Make {
     /// Whether the label is read off the image or the disease causes the image.
     #[arg(long, default_value = "anticausal", value_parser = ["causal", "anticausal"])]
     pub(crate) direction: String,
+    /// Sequence of brain MR [default: flair].
+    #[arg(long, value_parser = contrast())]
+    pub(crate) contrast: Option<MrContrast>,
+    /// Load that the disease adds on average, in standard deviations of the load of the healthy
+    /// of one age, 0.5 to 6.
+    #[arg(long, default_value_t = PhantomSpec::default().severity)]
+    pub(crate) severity: f64,
     /// Side of the images in pixels.
     #[arg(long, default_value_t = 64)]
     pub(crate) size: usize,
@@ -286,6 +341,22 @@ fn threads() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u64)
         .range(1..=THREADS_MAX)
         .map(|threads| threads as usize)
+}
+
+fn digits() -> impl TypedValueParser<Value = DigitKind> {
+    PossibleValuesParser::new(DigitKind::ALL.map(DigitKind::name)).try_map(|name| {
+        let mut all = DigitKind::ALL.into_iter();
+        all.find(|kind| kind.name() == name)
+            .ok_or("no such protocol")
+    })
+}
+
+fn contrast() -> impl TypedValueParser<Value = MrContrast> {
+    PossibleValuesParser::new(MrContrast::ALL.map(MrContrast::name)).try_map(|name| {
+        let mut all = MrContrast::ALL.into_iter();
+        all.find(|contrast| contrast.name() == name)
+            .ok_or("no such sequence")
+    })
 }
 
 fn model() -> impl TypedValueParser<Value = Model> {

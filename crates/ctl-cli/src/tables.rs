@@ -1,6 +1,8 @@
 //! Tables in the terminal.
 
-use comfy_table::{CellAlignment, Table as Grid, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{
+    CellAlignment, ContentArrangement, Table as Grid, presets::UTF8_HORIZONTAL_ONLY,
+};
 use ctl_harness::Role;
 use ctl_harness::report::{Average, MethodSummary, terminal_rows};
 use ctl_harness::reproduce::Reproduction;
@@ -11,7 +13,8 @@ use crate::commands::perf::Figures;
 /// One row per method: means over cells.
 pub(crate) fn summary(table: &Table) -> String {
     let mut grid = Grid::new();
-    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     grid.set_header([
         "task",
         "method",
@@ -77,7 +80,8 @@ fn number(value: Option<f64>) -> String {
 /// Published figures beside ours.
 pub(crate) fn comparison(table: &Reproduction) -> String {
     let mut grid = Grid::new();
-    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     grid.set_header([
         "row",
         "accuracy",
@@ -124,7 +128,8 @@ fn ratio(value: Option<f64>) -> String {
 /// One row per model and number of threads.
 fn steps(figures: &Figures) -> String {
     let mut grid = Grid::new();
-    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     grid.set_header([
         "model",
         "threads",
@@ -176,7 +181,8 @@ fn steps(figures: &Figures) -> String {
 /// One row per workload and peer.
 fn graph(figures: &Figures) -> String {
     let mut grid = Grid::new();
-    grid.load_style(UTF8_HORIZONTAL_ONLY);
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     grid.set_header([
         "workload",
         "peer",

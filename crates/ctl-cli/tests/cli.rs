@@ -242,16 +242,33 @@ fn listing(out: &Path) -> BTreeMap<String, Vec<u8>> {
                 continue;
             }
             let name = path.strip_prefix(out).unwrap().display().to_string();
-            let timed = name.ends_with("env.json") || name.starts_with("report");
-            let bytes = if timed {
+            let bytes = if name.ends_with("env.json") {
                 Vec::new()
             } else {
                 std::fs::read(&path).unwrap()
+            };
+            let is_report = name.starts_with("report");
+            let bytes = if is_report {
+                without_command(&bytes, out)
+            } else {
+                bytes
             };
             files.insert(name, bytes);
         }
     }
     files
+}
+
+/// A report without what was typed to get it: the folder, and how many runs at once.
+fn without_command(report: &[u8], out: &Path) -> Vec<u8> {
+    let text = String::from_utf8(report.to_vec()).unwrap();
+    let path = out.to_str().unwrap();
+    let named = text.contains(path) || text.contains(&path.replace('/', "&#x2f;"));
+    assert!(named, "the report names its command");
+    text.replace(path, "OUT")
+        .replace(&path.replace('/', "&#x2f;"), "OUT")
+        .replace(" --jobs 1", "")
+        .into_bytes()
 }
 
 /// Whether some run is half way: it has a checkpoint and no record.

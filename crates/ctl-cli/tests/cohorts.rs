@@ -240,15 +240,22 @@ fn a_damaged_cohort_stops_a_benchmark_and_finished_runs_stay(
     assert_eq!(records(&out), before);
 }
 
+/// A single pixel is what a failed export leaves.
 #[test]
-fn images_of_one_pixel_train() {
+fn an_image_of_one_pixel_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("cohort");
     std::fs::create_dir_all(&data).unwrap();
     let mut manifest = String::from("path,label,site\n");
     for index in 0..48 {
         let file = format!("{index}.png");
-        grey(&data.join(&file), 1, 1, &[(index * 5) as u8]);
+        let side = if index == 7 { 1 } else { 4 };
+        grey(
+            &data.join(&file),
+            side,
+            side,
+            &vec![(index * 5) as u8; side * side],
+        );
         let row = [
             file,
             (index % 2).to_string(),
@@ -258,8 +265,16 @@ fn images_of_one_pixel_train() {
         manifest.push('\n');
     }
     std::fs::write(data.join("manifest.csv"), manifest).unwrap();
-    let path = suite(folder.path(), &SUITE.replace("size = 20", "size = 1"));
+    let path = suite(folder.path(), SUITE);
     let out = folder.path().join("out");
-    let output = benchmark(&path, &data, &out, "erm,irm");
-    assert!(output.status.success(), "{}", stderr(&output));
+    let output = benchmark(&path, &data, &out, "erm");
+    assert_eq!(output.status.code(), Some(3));
+    let text = stderr(&output);
+    assert!(text.contains("manifest.csv:9"), "{text}");
+    assert!(text.contains("more than one pixel, found 1x1"), "{text}");
+    let verified = ctl(&["data", "verify", data.to_str().unwrap()]);
+    assert_eq!(verified.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&verified.stdout);
+    assert!(text.contains("manifest.csv:9:path"), "{text}");
+    assert!(text.contains("more than one pixel, found 1x1"), "{text}");
 }

@@ -13,6 +13,7 @@ mod registry;
 pub mod report;
 pub mod reproduce;
 pub mod run;
+pub mod sense;
 pub mod spec;
 pub mod store;
 pub mod suite;

@@ -89,13 +89,21 @@ pub fn plan(suite: &Suite, registry: &Registry, data: Option<&Path>) -> Result<P
         planner.folders(folders, data, &cohorts)?;
     }
     if planner.plan.runs.is_empty() {
-        return Err(HarnessError::Config {
-            origin: format!("suite {}", suite.name),
-            key: "runs".into(),
-            message: format!(
-                "nothing to run; left out: {}",
-                planner.plan.skipped.join("; ")
-            ),
+        let message = format!(
+            "nothing to run; left out: {}",
+            planner.plan.skipped.join("; ")
+        );
+        // Where there is a folder, what it holds does not do; else the suite asks for nothing.
+        return Err(match data {
+            Some(path) => HarnessError::Data {
+                path: path.to_path_buf(),
+                message,
+            },
+            None => HarnessError::Config {
+                origin: format!("suite {}", suite.name),
+                key: "runs".into(),
+                message,
+            },
         });
     }
     Ok(planner.plan)

@@ -53,7 +53,13 @@ fn partial_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
         // Before the umask, as `open` does it.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    // The error's wrapper names the temporary path, which nobody asked for.
+    builder.tempfile_in(folder).map_err(|error| {
+        let cause = error.get_ref().and_then(std::error::Error::source);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        let code = cause.and_then(std::io::Error::raw_os_error);
+        code.map_or(error, std::io::Error::from_raw_os_error)
+    })
 }
 
 /// Makes a renaming last through a power cut; elsewhere than on Unix folders cannot be flushed.
@@ -90,6 +96,10 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let mut parser = serde_json::Deserializer::from_slice(&bytes);
     serde_path_to_error::deserialize(&mut parser).map_err(|error| HarnessError::Stored {
         path: path.to_path_buf(),
-        message: format!("{}: {}", error.path(), error.inner()),
+        message: match error.path().to_string().as_str() {
+            // A file that ends too early, and its outermost value, have no path.
+            "?" | "." => error.inner().to_string(),
+            path => format!("{path}: {}", error.inner()),
+        },
     })
 }

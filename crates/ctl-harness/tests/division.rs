@@ -30,7 +30,7 @@ fn write_cohort(folder: &Path, name: &str, rows: &[Row]) {
     for (index, (patient, site, label, split)) in rows.iter().enumerate() {
         let file = format!("{index}.png");
         let value = index as f32 / rows.len() as f32;
-        Raster::new(1, 1, 1, vec![value])
+        Raster::new(1, 2, 2, vec![value; 4])
             .unwrap()
             .write_png(&folder.join(&file))
             .unwrap();
@@ -211,7 +211,7 @@ fn two_observers() -> CohortData {
             let stem = format!("{site}-{patient}");
             let files = [".png", "-first.png", "-second.png"].map(|end| format!("{stem}{end}"));
             for file in &files {
-                let raster = Raster::new(1, 1, 1, vec![0.0]).unwrap();
+                let raster = Raster::new(1, 2, 2, vec![0.0; 4]).unwrap();
                 raster.write_png(&folder.path().join(file)).unwrap();
             }
             let [image, first, second] = files;

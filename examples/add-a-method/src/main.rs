@@ -12,8 +12,7 @@ use ctl_harness::sweep::Layout;
 use ctl_harness::table::Table;
 use ctl_harness::{Registry, Silent};
 use ctl_invariance::Configured;
-
-use crate::worst_case::{INFO, WorstCaseConfig};
+use worst_case::{INFO, WorstCaseConfig};
 
 const SUITE: &str = r#"
 schema = 1
@@ -38,9 +37,17 @@ patients_per_site = 40
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    run()
+}
+
+fn registry() -> ctl_harness::Result<Registry> {
     let mut registry = Registry::standard();
     registry.register(Box::new(Configured::<WorstCaseConfig>::new(INFO)))?;
+    Ok(registry)
+}
 
+pub(crate) fn run() -> Result<(), Box<dyn Error>> {
+    let registry = registry()?;
     let suite = Suite::parse(SUITE, "the suite of this example", &registry)?;
     let plan = plan(&suite, &registry, None)?;
     let folder = tempfile::tempdir()?;
@@ -59,21 +66,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let records = Layout::new(folder.path()).read_records(&info)?;
     let table = Table::of(&records, &registry);
     for line in &table.lines {
-        let target = line
-            .target
-            .get(line.main_metric())
-            .map_or(f64::NAN, |e| e.mean);
-        println!(
-            "{:<12} {:<16} AUROC on the target {target:.3}",
-            line.method, line.selector
-        );
+        let target = line.target.get(line.main_metric());
+        let target = target.map_or(f64::NAN, |estimate| estimate.mean);
+        let (method, selector) = (&line.method, line.selector);
+        println!("{method:<12} {selector:<16} AUROC on the target {target:.3}");
     }
-    let ours = table
-        .lines
-        .iter()
-        .filter(|line| line.method == INFO.id)
-        .count();
-    if ours == 0 {
+    if !table.lines.iter().any(|line| line.method == INFO.id) {
         return Err("worst-case is missing from the table".into());
     }
     Ok(())

@@ -73,8 +73,9 @@ pub(super) fn steps(choice: &Choice<'_>) -> Vec<Step> {
     steps
 }
 
-/// The example compiles; the full run also tests it, as its fifth step asks, and runs its suite,
-/// for which its dependencies are built anew.
+/// The example compiles as a package of its own; its tests and its suite have run among the
+/// workspace's tests. The full run does both in the package's own build, for which its dependencies
+/// are built anew.
 fn outside(target: &Path, full: bool) -> Vec<Step> {
     let words: &[(&str, &str)] = if full {
         &[("test", ""), ("run", "")]

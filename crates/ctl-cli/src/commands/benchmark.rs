@@ -34,6 +34,7 @@ pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| Path::new("out").join(&suite.name));
+    refuse_cohort(&out)?;
     let jobs = options
         .jobs
         .map_or_else(ctl_compute::runtime::available_workers, |n| n as usize);
@@ -61,6 +62,22 @@ fn refuse_unread_data(options: &Benchmark, suite: &Suite) -> anyhow::Result<()> 
         key: "--data".into(),
         message: "this suite reads no cohort; one that does has [folders], as `--suite real`"
             .into(),
+    }
+    .into())
+}
+
+/// Results among the images of a cohort would belong to neither.
+fn refuse_cohort(out: &Path) -> anyhow::Result<()> {
+    if !out.join(ctl_imaging::MANIFEST).exists() {
+        return Ok(());
+    }
+    Err(HarnessError::Config {
+        origin: out.display().to_string(),
+        key: "--out".into(),
+        message: format!(
+            "holds {}: a cohort is no place for results, name another folder",
+            ctl_imaging::MANIFEST
+        ),
     }
     .into())
 }
@@ -212,6 +229,25 @@ fn finish(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     report_failures(&outcome.failures);
+    match written(out, registry, json) {
+        Ok(()) => Ok(outcome
+            .failures
+            .first()
+            .map_or(ExitCode::SUCCESS, exit::code_of_failure)),
+        Err(error) => {
+            // What stopped the runs has been said; a full disk stops the report as well.
+            let fault = error.downcast_ref::<HarnessError>();
+            let known = outcome
+                .failures
+                .iter()
+                .find(|failure| fault.is_some_and(|fault| cause_of(fault) == cause_of(failure)));
+            known.map_or(Err(error), |failure| Ok(exit::code_of_failure(failure)))
+        }
+    }
+}
+
+/// Writes the reports and shows the summary.
+fn written(out: &Path, registry: &Registry, json: bool) -> anyhow::Result<()> {
     let layout = Layout::new(out);
     let records = layout.read_records(&layout.read_info()?)?;
     let table = Table::of(&records, registry);
@@ -226,10 +262,7 @@ fn finish(
         let report = written.pop().unwrap_or_default();
         print_line(format_args!("report: {}", report.display()))?;
     }
-    Ok(outcome
-        .failures
-        .first()
-        .map_or(ExitCode::SUCCESS, exit::code_of_failure))
+    Ok(())
 }
 
 /// One line per cause, with the first run that it stopped and the number of others.

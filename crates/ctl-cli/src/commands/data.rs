@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use ctl_compute::runtime::on_every_core;
 use ctl_harness::HarnessError;
 use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
+use ctl_phantom::digits::{DigitCohort, DigitSpec, ImageCount};
 use ctl_phantom::{Anatomy, CausalDirection, Dials, PhantomSpec, simulate};
 use serde::Serialize;
 
-use crate::arguments::{Data, Make};
+use crate::arguments::{Data, Digits, Make};
 use crate::exit;
 use crate::output::{note, print_json, print_line};
 
@@ -25,7 +26,21 @@ pub(crate) fn run(action: &Data) -> anyhow::Result<ExitCode> {
             json,
         } => check(folder, *decode, *json),
         Data::Make(options) => make(options),
+        Data::Digits(options) => digits(options),
+        Data::Kspace(options) => super::kspace::run(options),
     }
+}
+
+fn digits(options: &Digits) -> anyhow::Result<ExitCode> {
+    let spec = DigitSpec {
+        images: options.images.map_or(ImageCount::All, ImageCount::AtMost),
+        seed: options.seed,
+        ..DigitSpec::new(options.kind)
+    };
+    let folder = &options.folder;
+    on_every_core(|| DigitCohort::from_idx(&options.mnist, &spec)?.write(folder))??;
+    print_line(format_args!("cohort: {}", folder.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn make(options: &Make) -> anyhow::Result<ExitCode> {
@@ -53,7 +68,8 @@ fn make(options: &Make) -> anyhow::Result<ExitCode> {
             selection: options.selection,
             confounding: options.confounding,
         },
-        ..PhantomSpec::default()
+        contrast: options.contrast,
+        severity: options.severity,
     };
     simulate(&spec)?.write(&options.folder)?;
     print_line(format_args!("cohort: {}", options.folder.display()))?;
@@ -73,8 +89,15 @@ struct Listed {
 fn list(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let found = discover(folder)?;
     let mut cohorts = Vec::new();
+    let mut faults = Vec::new();
     for path in found.cohorts {
-        let cohort = Cohort::open(&path)?;
+        let cohort = match Cohort::open(&path) {
+            Ok(cohort) => cohort,
+            Err(error) => {
+                faults.push(error);
+                continue;
+            }
+        };
         cohorts.push(Listed {
             path: path.display().to_string(),
             name: cohort.name().to_owned(),
@@ -89,16 +112,22 @@ fn list(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
     }
     if json {
         print_json(&cohorts)?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        for c in cohorts {
+            let (tasks, sites) = (c.tasks.join(", "), c.sites.join(", "));
+            let (name, images) = (c.name, c.images);
+            print_line(format_args!(
+                "{name}: {images} images, {tasks}; sites: {sites}"
+            ))?;
+        }
     }
-    for c in cohorts {
-        let (tasks, sites) = (c.tasks.join(", "), c.sites.join(", "));
-        let (name, images) = (c.name, c.images);
-        print_line(format_args!(
-            "{name}: {images} images, {tasks}; sites: {sites}"
-        ))?;
+    for fault in &faults {
+        note(format_args!("error: {}", exit::chain(fault)));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match faults[..] {
+        [] => ExitCode::SUCCESS,
+        _ => ExitCode::from(exit::DATA),
+    })
 }
 
 #[derive(Serialize)]

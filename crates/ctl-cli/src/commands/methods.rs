@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use ctl_harness::Registry;
 use ctl_harness::catalogue::{methods_markdown, methods_schema};
 
@@ -19,7 +19,9 @@ pub(crate) fn run(options: &Methods) -> anyhow::Result<ExitCode> {
         print(methods_markdown(&registry))?;
     } else {
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
+        table
+            .load_style(UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["id", "family", "summary", "paper"]);
         for method in registry.iter() {
             let info = method.info();

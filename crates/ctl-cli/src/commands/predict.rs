@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use ctl_harness::HarnessError;
 use ctl_harness::run::{Predictions, load_model, predict};
 use ctl_harness::store::write_atomically;
 
@@ -69,7 +70,12 @@ fn write_pictures(folder: &Path, predictions: &Predictions) -> anyhow::Result<()
         .iter()
         .all(|image| image.picture.is_none())
     {
-        anyhow::bail!("this model gives labels and no pictures; leave --pictures out");
+        return Err(HarnessError::Config {
+            origin: "predict".into(),
+            key: "--pictures".into(),
+            message: "this model gives labels and no pictures: leave the option out".into(),
+        }
+        .into());
     }
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;

@@ -51,8 +51,6 @@ pub struct CohortData {
     pub mask_classes: Vec<String>,
     /// Names of the attributes that a model may be given; a category has one for each level.
     pub attributes: Vec<String>,
-    /// Side of a pixel in millimetres, where it is known.
-    pub pixel_mm: Option<f64>,
     /// What is known of causes.
     pub diagram: Option<DiagramFile>,
     /// The images of the task.
@@ -138,7 +136,6 @@ pub fn load_phantom(spec: &PhantomSpec, task: Task) -> Result<CohortData> {
         classes: vec!["healthy".into(), "diseased".into()],
         mask_classes: vec!["background".into(), "lesion".into()],
         attributes: cohort.attributes().iter().map(|&a| a.to_owned()).collect(),
-        pixel_mm: Some(cohort.pixel_mm()),
         diagram: Some(cohort.diagram().clone()),
         samples: samples.collect(),
         images: ImageBank::of_phantom(cohort, CACHE_BYTES),
@@ -196,7 +193,6 @@ pub fn load_folder(
         classes,
         mask_classes: cohort.mask().map(|m| m.classes.clone()).unwrap_or_default(),
         attributes: columns.names,
-        pixel_mm: None,
         diagram: None,
         samples,
         images: ImageBank::Store {

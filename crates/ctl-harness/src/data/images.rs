@@ -98,6 +98,28 @@ impl ImageBank {
         }
     }
 
+    /// Height and width of a pixel of a sample in millimetres, where the cohort states it.
+    ///
+    /// # Errors
+    /// When the size of the image's file has to be read and cannot be.
+    pub fn pixel_mm(&self, sample: usize) -> Result<Option<[f64; 2]>> {
+        match self {
+            Self::Phantom(rendered) => Ok(Some([rendered.cohort.pixel_mm(); 2])),
+            Self::Store { store, records, .. } => {
+                let Some(side) = store.cohort().pixel_mm() else {
+                    return Ok(None);
+                };
+                let request = store.request();
+                let [rows, columns] = store.source_size(records[sample])?;
+                let scaled = |before: usize, after: usize| side * before as f64 / after as f64;
+                Ok(Some([
+                    scaled(rows, request.height),
+                    scaled(columns, request.width),
+                ]))
+            }
+        }
+    }
+
     /// Whether images without the shortcut exist.
     pub fn has_oracle(&self) -> bool {
         matches!(self, Self::Phantom(_))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::simulated::{SimulatedCohort, SimulatedEntry};
 use super::training::{TaskTraining, validate};
 use crate::spec::Training;
-use crate::task::check_training;
+use crate::task::{architectures, check_training};
 use crate::vocabulary::{Protocol, Shift, TASKS, Task};
 use crate::{HarnessError, Registry, Result};
 
@@ -139,7 +139,33 @@ impl Suite {
         let suite: Self = serde_path_to_error::deserialize(parser)
             .map_err(|e| fault(e.path().to_string(), e.inner().message().to_owned()))?;
         suite.validate(origin, registry)?;
+        suite.check_network(origin)?;
         Ok(suite)
+    }
+
+    /// Whether the network that `[training]` names serves a task of the file: one that serves none
+    /// would be replaced without a word. What a command line leaves of a suite is not asked.
+    fn check_network(&self, origin: &str) -> Result<()> {
+        let network = self.training.network;
+        let simulated = self.simulated.iter().flat_map(|entry| &entry.tasks);
+        let folders = self.folders.iter().flat_map(|entry| &entry.tasks);
+        let mut tasks: Vec<Task> = simulated.chain(folders).copied().collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        let serves = |task: &Task| architectures(*task).contains(&network);
+        if network == Training::default().network || tasks.iter().any(serves) {
+            return Ok(());
+        }
+        let names: Vec<&str> = tasks.iter().map(|task| task.as_str()).collect();
+        Err(HarnessError::Config {
+            origin: origin.to_owned(),
+            key: "training.network".into(),
+            message: format!(
+                "{} is not allowed: it serves none of this suite's tasks, {}",
+                network.name(),
+                names.join(", ")
+            ),
+        })
     }
 
     /// The suite as TOML, defaults filled in.
@@ -209,7 +235,7 @@ impl Suite {
             check_training(*task, &self.training_of(*task))?;
         }
         self.validate_cohorts(origin, &check)?;
-        self.validate_methods(registry)
+        self.validate_methods(origin, registry)
     }
 
     fn validate_cohorts(&self, origin: &str, check: &Check<'_>) -> Result<()> {
@@ -275,11 +301,21 @@ impl Suite {
         Ok(())
     }
 
-    fn validate_methods(&self, registry: &Registry) -> Result<()> {
-        let own = self.tasks.values().filter_map(|task| task.methods.as_ref());
-        let named = self.methods.iter().chain(own.flatten());
-        for id in named.chain(self.settings.keys()) {
-            registry.get(id)?.resolve(&self.settings_of(id))?;
+    fn validate_methods(&self, origin: &str, registry: &Registry) -> Result<()> {
+        let of_suite = self.methods.iter().map(|id| ("methods".to_owned(), id));
+        let of_tasks = self.tasks.iter().flat_map(|(task, own)| {
+            let key = format!("tasks.{}.methods", task.as_str());
+            let ids = own.methods.iter().flatten();
+            ids.map(move |id| (key.clone(), id))
+        });
+        let set = self.settings.keys().map(|id| ("settings".to_owned(), id));
+        for (key, id) in of_suite.chain(of_tasks).chain(set) {
+            let method = registry.get(id).map_err(|error| HarnessError::Config {
+                origin: origin.to_owned(),
+                key,
+                message: error.to_string(),
+            })?;
+            method.resolve(&self.settings_of(id))?;
         }
         Ok(())
     }

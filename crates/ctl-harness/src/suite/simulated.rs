@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ctl_phantom::{Anatomy, CausalDirection, Dials, PhantomSpec};
+use ctl_phantom::{Anatomy, CausalDirection, Dials, MrContrast, PhantomSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::vocabulary::{Shift, Task};
@@ -38,6 +38,12 @@ pub struct SimulatedEntry {
     /// Dials of the simulator instead of those that shift and strength give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dials: Option<Dials>,
+    /// Sequence of heads instead of FLAIR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<MrContrast>,
+    /// Load that the disease adds, instead of the simulator's; see [`PhantomSpec::severity`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<f64>,
 }
 
 fn full() -> Vec<f64> {
@@ -182,6 +188,7 @@ impl SimulatedEntry {
         (shift, strength): (Shift, f64),
         size: usize,
     ) -> PhantomSpec {
+        let usual = PhantomSpec::default();
         PhantomSpec {
             anatomy,
             direction,
@@ -189,12 +196,14 @@ impl SimulatedEntry {
             patients_per_site: self.patients_per_site,
             source_sites: self.source_sites,
             dials: self.dials.unwrap_or_else(|| dials(shift, strength)),
-            ..PhantomSpec::default()
+            contrast: self.contrast,
+            severity: self.severity.unwrap_or(usual.severity),
+            ..usual
         }
     }
 
-    /// Such as `brain-segmentation-acquisition`, with the direction where the task has several and
-    /// the strength where it is not 1.
+    /// Such as `brain-segmentation-acquisition`, with sequence and severity where the block sets
+    /// them, the direction where the task has several and the strength where it is not 1.
     fn name(
         &self,
         (task, shift): (Task, Shift),
@@ -206,6 +215,13 @@ impl SimulatedEntry {
             Anatomy::Chest => "chest",
         };
         let mut name = format!("{anatomy}-{}-{shift}", task.as_str());
+        // Writing to a string cannot fail.
+        if let Some(contrast) = self.contrast {
+            let _ = write!(name, "-{}", contrast.name());
+        }
+        if let Some(severity) = self.severity {
+            let _ = write!(name, "-severity-{severity}");
+        }
         if directions(task).len() > 1 {
             name.push_str(match direction {
                 CausalDirection::Causal => "-causal",
@@ -213,7 +229,6 @@ impl SimulatedEntry {
             });
         }
         if self.dials.is_none() && strength.to_bits() != 1f64.to_bits() {
-            // Writing to a string cannot fail.
             let _ = write!(name, "-{strength}");
         }
         name

@@ -199,12 +199,14 @@ pub fn check_training(task: Task, training: &Training) -> Result<()> {
             };
         }
         return Err(HarnessError::Config {
-            origin: task.as_str().to_owned(),
+            origin: format!("training for {}", task.as_str()),
             key: "size".into(),
             message: format!(
-                "{} is not allowed: network {} needs a multiple of {granularity}",
+                "{} is not allowed: network {} needs a multiple of {granularity}; set another for \
+                 this task in [tasks.{}]",
                 training.size,
-                training.network.name()
+                training.network.name(),
+                task.as_str()
             ),
         });
     }

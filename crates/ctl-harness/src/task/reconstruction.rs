@@ -1,5 +1,6 @@
 //! Images from fewer columns of k-space than they have.
 
+use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
 use candle_core::{Device, Tensor};
@@ -37,6 +38,15 @@ const PHASE_SLOPE: f64 = 1.5;
 pub(crate) struct Reconstruction<'a> {
     cohort: &'a CohortData,
     mask: CartesianMask,
+    volumes: BTreeMap<Volume<'a>, Vec<usize>>,
+}
+
+/// Slices of one volume share site, or contrast where that stands for it, and patient.
+type Volume<'a> = (usize, &'a str);
+
+fn volume_of(cohort: &CohortData, sample: usize) -> Volume<'_> {
+    let sample = &cohort.samples[sample];
+    (sample.site, &sample.patient)
 }
 
 fn mask(training: &Training, width: usize) -> CartesianMask {
@@ -88,7 +98,16 @@ impl<'a> Reconstruction<'a> {
         let [_, _, width] = cohort.images.shape();
         check(&spec.training)?;
         let mask = mask(&spec.training, width);
-        Ok(Self { cohort, mask })
+        let mut volumes: BTreeMap<Volume<'_>, Vec<usize>> = BTreeMap::new();
+        for sample in 0..cohort.samples.len() {
+            let volume = volume_of(cohort, sample);
+            volumes.entry(volume).or_default().push(sample);
+        }
+        Ok(Self {
+            cohort,
+            mask,
+            volumes,
+        })
     }
 
     fn measure(&self, selected: &Selected<'_>) -> Result<Vec<Measured>> {
@@ -158,11 +177,31 @@ impl<'a> Reconstruction<'a> {
         Ok(magnitudes.zip(measured).collect())
     }
 
-    fn figures(&self, found: &[f64], measured: &Measured) -> Result<Vec<f64>> {
+    /// The greatest value in the volume of each sample: what fastMRI takes for the data range.
+    fn ranges(&self, samples: &[usize]) -> Result<Vec<f64>> {
+        let mut known: BTreeMap<Volume<'_>, f64> = BTreeMap::new();
+        let mut ranges = Vec::with_capacity(samples.len());
+        for &sample in samples {
+            let volume = volume_of(self.cohort, sample);
+            if let Some(&range) = known.get(&volume) {
+                ranges.push(range);
+                continue;
+            }
+            let mut range = 0.0;
+            for chunk in self.volumes[&volume].chunks(CHUNK) {
+                let truth = self.cohort.images.gather(chunk, View::Reference)?;
+                range = truth.iter().map(|&v| f64::from(v)).fold(range, f64::max);
+            }
+            known.insert(volume, range);
+            ranges.push(range);
+        }
+        Ok(ranges)
+    }
+
+    fn figures(&self, found: &[f64], measured: &Measured, range: f64) -> Result<Vec<f64>> {
         let [_, height, width] = self.cohort.images.shape();
         let truth = magnitude(&measured.truth);
-        let range = truth.iter().copied().fold(0.0, f64::max);
-        if range <= 0.0 {
+        if truth.iter().all(|&v| v <= 0.0) {
             // An empty slice has no scale to compare on.
             return Ok(vec![f64::NAN; COLUMNS.len()]);
         }
@@ -265,10 +304,12 @@ impl Kit for Reconstruction<'_> {
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {
         let mut rows = Vec::with_capacity(selected.samples.len());
-        for chunk in selected.samples.chunks(CHUNK) {
+        let ranges = self.ranges(selected.samples)?;
+        for (chunk, ranges) in selected.samples.chunks(CHUNK).zip(ranges.chunks(CHUNK)) {
             let found = self.reconstruct(network, &selected.with(chunk))?;
-            for (&sample, (image, measured)) in chunk.iter().zip(&found) {
-                let figures = self.figures(image, measured)?;
+            let images = found.iter().zip(ranges);
+            for (&sample, ((image, measured), &range)) in chunk.iter().zip(images) {
+                let figures = self.figures(image, measured, range)?;
                 rows.push(Prediction::of(self.cohort, sample, figures));
             }
         }
@@ -302,11 +343,13 @@ impl Kit for Reconstruction<'_> {
 
     fn describe(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Vec<Described>> {
         let found = self.reconstruct(network, selected)?;
+        let ranges = self.ranges(selected.samples)?;
         found
             .iter()
-            .map(|(image, measured)| {
+            .zip(ranges)
+            .map(|((image, measured), range)| {
                 Ok(Described {
-                    values: self.figures(image, measured)?,
+                    values: self.figures(image, measured, range)?,
                     picture: Some(image.iter().map(|&v| v as f32).collect()),
                 })
             })

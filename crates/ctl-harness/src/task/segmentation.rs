@@ -107,10 +107,11 @@ impl<'a> Segmentation<'a> {
     }
 
     /// Figures of one image: means over the foreground classes that it has.
-    fn figures(&self, predicted: &[u8], reference: &[u8]) -> Result<Vec<f64>> {
+    fn figures(&self, sample: usize, predicted: &[u8], reference: &[u8]) -> Result<Vec<f64>> {
         let [_, height, width] = self.cohort.images.shape();
-        let side = self.cohort.pixel_mm.unwrap_or(1.0);
-        let grid = Grid::new(&[height, width], &[side, side])?;
+        let sides = self.cohort.images.pixel_mm(sample)?.unwrap_or([1.0; 2]);
+        let grid = Grid::new(&[height, width], &sides)?;
+        let tolerance = sides.into_iter().fold(TOLERANCE, f64::max);
         let mut sums = [0.0; COLUMNS.len()];
         let mut present = 0.0;
         for class in 1..self.classes as u8 {
@@ -125,7 +126,7 @@ impl<'a> Segmentation<'a> {
                 Overlap::of(&own, &truth)?.dice(),
                 surfaces.hausdorff_percentile(PERCENTILE)?,
                 surfaces.average_symmetric(),
-                surfaces.surface_dice(TOLERANCE.max(side))?,
+                surfaces.surface_dice(tolerance)?,
             ];
             for (sum, figure) in sums.iter_mut().zip(figures) {
                 *sum += figure;
@@ -194,7 +195,7 @@ impl Kit for Segmentation<'_> {
             let images = predicted.into_iter().zip(references).zip(regions);
             for (&sample, ((mut predicted, mut reference), region)) in chunk.iter().zip(images) {
                 restrict([&mut predicted, &mut reference], region.as_ref());
-                let figures = self.figures(&predicted, &reference)?;
+                let figures = self.figures(sample, &predicted, &reference)?;
                 rows.push(Prediction::of(self.cohort, sample, figures));
             }
         }

@@ -183,6 +183,39 @@ mod tests {
         assert_eq!(weights, [0.25, 0.75]);
     }
 
+    /// Who is mixed with whom is drawn by place; whatever order environments come in, each is mixed
+    /// once, with another, and its own share and its partner's come to its images.
+    #[test]
+    fn in_any_order_every_environment_is_mixed_once_with_another() {
+        for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0], [0, 2, 1]] {
+            let mixup = Mixup::new(MixupConfig::default());
+            let value = |environment: usize| [1.0_f32, 10.0, 100.0][environment];
+            let batches = order.map(|e| batch(e, value(e), e as u32)).to_vec();
+            let mixed = mixup.apply(batches, &mut stream(3, "t", "mixup")).unwrap();
+            let mut partners = Vec::new();
+            for batch in &mixed {
+                let class = |t: &WeightedTarget| t.target.to_vec1::<u32>().unwrap()[0] as usize;
+                let [own, other] = &batch.targets[..] else {
+                    panic!("two targets, found {}", batch.targets.len());
+                };
+                assert_eq!(class(own), batch.environment);
+                assert_ne!(class(other), batch.environment);
+                partners.push(class(other));
+                let expected = own.weight * f64::from(value(class(own)))
+                    + other.weight * f64::from(value(class(other)));
+                let found = batch
+                    .images
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1::<f32>()
+                    .unwrap();
+                assert!((f64::from(found[0]) - expected).abs() < 1e-4 * expected);
+            }
+            partners.sort_unstable();
+            assert_eq!(partners, [0, 1, 2], "order {order:?}");
+        }
+    }
+
     #[test]
     fn weights_sum_to_one_and_environments_keep_their_order() {
         let mixup = Mixup::new(MixupConfig::default());
