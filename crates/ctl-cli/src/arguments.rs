@@ -242,7 +242,7 @@ pub(crate) struct Kspace {
     #[arg(long, value_name = "N", default_value_t = SenseConfig::default().iterations, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) iterations: u32,
     /// Weight of the squared image beside the squared error of the measured points, at least 0.
-    #[arg(long, value_name = "WEIGHT", default_value_t = SenseConfig::default().regularisation)]
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true, default_value_t = SenseConfig::default().regularisation)]
     pub(crate) regularisation: f64,
     /// PNG file for the reconstruction.
     #[arg(long, value_name = "FILE")]

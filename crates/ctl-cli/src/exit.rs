@@ -7,6 +7,7 @@ use ctl_graph::advice::AdviceError;
 use ctl_harness::HarnessError;
 use ctl_imaging::ImagingError;
 use ctl_phantom::PhantomError;
+use ctl_phantom::digits::DigitError;
 
 use crate::output::{Unprinted, note};
 
@@ -91,6 +92,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     {
         return DATA;
     }
+    if let Some(digits) = error.chain().find_map(|c| c.downcast_ref::<DigitError>()) {
+        return code_of_digits(digits);
+    }
     if let Some(advice) = error.chain().find_map(|c| c.downcast_ref::<AdviceError>()) {
         return code_of_advice(advice);
     }
@@ -108,6 +112,15 @@ fn code_of_advice(error: &AdviceError) -> u8 {
     match error {
         AdviceError::UnknownTemplate { .. } | AdviceError::NotInTemplate { .. } => USAGE,
         _ => DATA,
+    }
+}
+
+fn code_of_digits(error: &DigitError) -> u8 {
+    match error {
+        DigitError::Setting { .. } => USAGE,
+        DigitError::Write(inner) => code_of_phantom(inner),
+        DigitError::Read(_) | DigitError::Content { .. } | DigitError::Blank { .. } => DATA,
+        _ => INTERNAL,
     }
 }
 

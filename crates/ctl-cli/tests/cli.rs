@@ -51,6 +51,7 @@ fn benchmark(suite: &Path, out: &Path, more: &[&str]) -> Output {
 
 #[rstest]
 #[case::seeds(&["benchmark", "--seeds", "0"], 2, "--seeds")]
+#[case::negative_seeds(&["benchmark", "--seeds", "-1"], 2, "1..=1000")]
 #[case::method(&["benchmark", "--method", "erm,irn"], 2, "irn")]
 #[case::task(&["benchmark", "--task", "classify"], 2, "classification")]
 #[case::shift(&["benchmark", "--shift", "accquisition"], 2, "acquisition")]
@@ -71,6 +72,19 @@ fn benchmark(suite: &Path, out: &Path, more: &[&str]) -> Output {
 #[case::model(&["predict", "/no/such/model", "."], 3, "model.json")]
 #[case::vectors(&["conformance", "/no/such/folder"], 3, "/no/such/folder")]
 #[case::dial(&["data", "make", "never-made", "--confounding", "2"], 2, "confounding")]
+#[case::contrast(&["data", "make", "never-made", "--anatomy", "chest", "--contrast", "t1"], 2, "contrast")]
+#[case::severity(&["data", "make", "never-made", "--severity", "9"], 2, "0.5 to 6")]
+#[case::mnist_of_digits(
+    &["data", "digits", "never-made", "--kind", "morpho", "--mnist", "/no/such/folder"], 3, "/no/such/folder"
+)]
+#[case::kind_of_digits(
+    &["data", "digits", "never-made", "--kind", "blue", "--mnist", "."], 2, "colored-irm"
+)]
+#[case::images_of_digits(
+    &["data", "digits", "never-made", "--kind", "morpho", "--mnist", ".", "--images", "0"], 2, "images"
+)]
+#[case::raw_data(&["data", "kspace", "/no/such/file.npy"], 3, "/no/such/file.npy")]
+#[case::iterations(&["data", "kspace", "x.npy", "--iterations", "0"], 2, "--iterations")]
 #[case::perf_model(&["perf", "--model", "mlp,resnet"], 2, "resnet18")]
 #[case::perf_workload(&["perf", "--workload", "id"], 2, "identify_10_15")]
 #[case::perf_threads(&["perf", "--threads", "0"], 2, "--threads")]
@@ -140,8 +154,101 @@ fn an_unwritable_output_leaves_what_is_there() {
     let out = folder.path().join("out");
     std::fs::write(&out, "a file of somebody").unwrap();
     let output = benchmark(&path, &out, &[]);
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+    assert!(text.contains(out.to_str().unwrap()), "{text}");
+    assert!(!text.contains(".partial-"), "{text}");
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "a file of somebody");
+}
+
+/// Results among the images of a cohort would belong to neither.
+#[test]
+fn a_cohort_is_no_place_for_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(&folder, &suite_text(5));
+    let data = folder.path().join("cohort");
+    cohort(&data, 4);
+    let before = listing(&data);
+    let output = benchmark(&path, &data, &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("manifest.csv"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(listing(&data), before);
+}
+
+/// One damaged cohort hides no other.
+#[test]
+fn every_cohort_that_can_be_read_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    cohort(&folder.path().join("sound"), 4);
+    let damaged = folder.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("manifest.csv"), "path,path\n").unwrap();
+    let output = ctl(&["data", "list", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("simulated-chest"));
+    assert!(stderr(&output).contains("damaged"), "{}", stderr(&output));
+}
+
+/// Complex numbers `[coils, H, W]` in the format of `NumPy`.
+fn write_coils(path: &Path, shape: [usize; 3], value: f32) {
+    let [coils, height, width] = shape;
+    let mut header = format!(
+        "{{'descr': '<c8', 'fortran_order': False, 'shape': ({coils}, {height}, {width}), }}"
+    );
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for _ in 0..coils * height * width {
+        bytes.extend(value.to_le_bytes());
+        bytes.extend(0_f32.to_le_bytes());
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn raw_data_of_coils_become_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [raw, same, other, empty, image] =
+        ["raw.npy", "same.npy", "other.npy", "empty.npy", "image.png"].map(path);
+    write_coils(Path::new(&raw), [2, 8, 8], 0.5);
+    write_coils(Path::new(&same), [1, 8, 8], 1.0);
+    write_coils(Path::new(&other), [1, 8, 6], 1.0);
+    write_coils(Path::new(&empty), [2, 8, 8], 0.0);
+    let output = ctl(&[
+        "data",
+        "kspace",
+        &raw,
+        "--reference",
+        &same,
+        "--out",
+        &image,
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["coils"], 2);
+    assert_eq!(found["sampled"], 1.0);
+    assert!(found["reconstruction"]["psnr"].as_f64().unwrap() > 0.0);
+    assert!(Path::new(&image).exists());
+    for (arguments, says) in [
+        (vec!["data", "kspace", &raw, "--reference", &other], "8 x 6"),
+        (vec!["data", "kspace", &empty], "no point was measured"),
+    ] {
+        let output = ctl(&arguments);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -179,7 +286,7 @@ fn a_full_disk_is_an_error_and_finished_runs_stay() {
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("cannot write"), "{text}");
     assert!(text.contains("another run, for the same reason"), "{text}");
-    assert_eq!(text.matches("error: run ").count(), 1, "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
     assert_eq!(std::fs::read(run.join("record.json")).unwrap(), record);
     let left = Command::new("find")
         .arg(&out)
@@ -228,6 +335,10 @@ fn json_goes_to_stdout_alone_and_models_apply_to_a_new_cohort() {
         "a header and four sites of eight images"
     );
     assert!(text.starts_with("path,predicted,p(healthy),p(diseased)"));
+    let pictures = folder.path().join("pictures");
+    let output = ctl(&[&arguments[..], &["--pictures", pictures.to_str().unwrap()]].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(!pictures.exists());
 }
 
 /// Every file of a sweep, with its bytes unless it holds wall-clock time.

@@ -40,7 +40,8 @@ pub fn stream(seed: u64, run: &str, purpose: &str) -> ChaCha8Rng {
 /// Independent samples from the uniform distribution on `[low, high)`, as `f32`.
 ///
 /// # Errors
-/// When the bounds are not finite or not in order.
+/// When the bounds are not finite or not in order, or the shape has more values than memory
+/// can count, as with every sampler here.
 pub fn uniform(
     rng: &mut ChaCha8Rng,
     shape: impl Into<Shape>,
@@ -92,7 +93,12 @@ pub fn normal(
 /// The number of values of a shape.
 fn count(op: &'static str, shape: &Shape) -> Result<usize> {
     let mut sides = shape.dims().iter();
-    let product = sides.try_fold(1_usize, |count, &side| count.checked_mul(side));
+    let is_empty = shape.dims().contains(&0);
+    let product = if is_empty {
+        Some(0)
+    } else {
+        sides.try_fold(1_usize, |count, &side| count.checked_mul(side))
+    };
     // A vector holds no more bytes than `isize` counts.
     let bytes = product.and_then(|count| count.checked_mul(size_of::<f32>()));
     match (product, bytes) {

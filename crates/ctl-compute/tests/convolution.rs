@@ -252,6 +252,27 @@ fn conv_transpose2d_matches_differences_and_candle() {
 }
 
 #[test]
+fn conv_transpose2d_with_groups_matches_differences() {
+    for (channels, outputs, groups) in [(4, 3, 2), (3, 1, 3), (17, 2, 17)] {
+        let vars = [
+            sample(&[2, 3, 2, channels], "x"),
+            sample(&[channels, outputs, 3, 2], "w"),
+            sample(&[outputs * groups], "b"),
+        ];
+        let options = ConvTransposeOptions::default()
+            .with_stride([2, 1])
+            .with_padding([1, 0])
+            .with_groups(groups);
+        for activation in ACTIVATIONS {
+            check(
+                &|v| conv_transpose2d(&v[0], &v[1], Some(&v[2]), activation, &options).unwrap(),
+                &vars,
+            );
+        }
+    }
+}
+
+#[test]
 fn conv_transpose3d_with_groups_matches_differences() {
     let vars = [
         sample(&[1, 2, 3, 2, 4], "x"),

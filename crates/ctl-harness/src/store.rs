@@ -54,12 +54,11 @@ fn partial_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     // The error's wrapper names the temporary path, which nobody asked for.
-    builder.tempfile_in(folder).map_err(|error| {
-        let cause = error.get_ref().and_then(std::error::Error::source);
-        let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        let code = cause.and_then(std::io::Error::raw_os_error);
-        code.map_or(error, std::io::Error::from_raw_os_error)
-    })
+    let plain = |error: std::io::Error| match error.get_ref() {
+        Some(_) => error.kind().into(),
+        None => error,
+    };
+    builder.tempfile_in(folder).map_err(plain)
 }
 
 /// Makes a renaming last through a power cut; elsewhere than on Unix folders cannot be flushed.

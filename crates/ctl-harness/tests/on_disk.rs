@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use ctl_harness::data::load_folder;
 use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
 use ctl_harness::plan::plan;
 use ctl_harness::record::{Record, Status};
+use ctl_harness::spec::Training;
 use ctl_harness::suite::{Filter, Suite};
 use ctl_harness::sweep::Layout;
-use ctl_harness::vocabulary::{Protocol, Selector, Shift};
+use ctl_harness::vocabulary::{Protocol, Selector, Shift, Task};
 use ctl_harness::{Registry, Silent};
 use ctl_imaging::{Colour, Raster, read_raster};
 use ctl_phantom::{Anatomy, PhantomSpec, simulate};
@@ -121,6 +123,43 @@ fn the_second_observer_scores_and_teaches_the_target_reference_only() {
             _ => assert!(second > 0.9 && first < 0.5, "{first} and {second}"),
         }
     }
+}
+
+/// A pixel of an image that is shown at half its size is twice as large; volumes have one range.
+#[test]
+fn pixels_keep_their_millimetres_when_images_are_resized() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cohort");
+    heads(&data);
+    let side = |size: usize| {
+        let training = Training {
+            size,
+            ..Training::default()
+        };
+        let cohort = load_folder(&data, Task::Segmentation, (&training, None)).unwrap();
+        cohort.images.pixel_mm(0).unwrap()
+    };
+    let [full, half] = [32, 16].map(|size| side(size).unwrap());
+    assert!(full[0] > 1.0 && (full[0] - full[1]).abs() < 1e-12);
+    assert!(
+        half.iter()
+            .zip(full)
+            .all(|(h, f)| (h - 2.0 * f).abs() < 1e-12)
+    );
+    let path = data.join("cohort.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let stated = text
+        .lines()
+        .find(|line| line.starts_with("pixel_mm"))
+        .unwrap();
+    std::fs::write(&path, text.replace(stated, "")).unwrap();
+    assert_eq!(side(32), None);
+    std::fs::write(&path, text.replace(stated, "pixel_mm = 0.0")).unwrap();
+    let training = Training::default();
+    let error = load_folder(&data, Task::Segmentation, (&training, None))
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("pixel_mm"), "{error}");
 }
 
 #[test]

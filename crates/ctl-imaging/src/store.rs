@@ -127,9 +127,9 @@ impl ImageStore {
     /// [`ImagingError::Argument`] when an index is not below the number of records, when the
     /// requested size is 0, or when an array's channels cannot be converted; otherwise
     /// [`ImagingError::Image`] with the manifest's row and, as its source, what reading the image
-    /// reports ([`ImagingError::Content`] when it is a single pixel, or when 32- or 64-bit integers are to be an image: their
-    /// maximum says nothing about their range). Of several failures the first in the order of
-    /// `indices` is returned.
+    /// reports ([`ImagingError::Content`] when it is a single pixel, or when 32- or 64-bit integers
+    /// are to be an image: their maximum says nothing about their range). Of several failures the
+    /// first in the order of `indices` is returned.
     ///
     /// # Examples
     /// ```

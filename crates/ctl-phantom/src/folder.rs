@@ -1,6 +1,7 @@
 //! Cohorts as folders: written beside their place first, then renamed.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ctl_imaging::Raster;
@@ -20,7 +21,17 @@ pub(crate) fn whole<E: From<PhantomError>>(
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     refuse_what_is_there(dir)?;
+    // Of `.` and `..` only the whole path has a name.
+    let whole = dir.canonicalize();
+    let dir = whole.as_deref().unwrap_or(dir);
     let partial = partial_name(dir);
+    // What a killed process of the same number left.
+    match fs::remove_dir_all(&partial) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            return Err(io(&partial, source).into());
+        }
+        _ => {}
+    }
     let written = make(&partial, subfolders)
         .map_err(E::from)
         .and_then(|()| write(&partial))
@@ -69,7 +80,7 @@ fn refuse_what_is_there(dir: &Path) -> Result<(), PhantomError> {
         Ok(false) => Err(PhantomError::NotEmpty {
             path: dir.to_owned(),
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(source) => Err(io(dir, source)),
     }
 }

@@ -125,8 +125,28 @@ proptest! {
 }
 
 #[test]
+fn volumes_of_every_width_of_channels() {
+    let w = Windows {
+        kernel: [2, 3, 2],
+        stride: [2, 2, 1],
+        padding: [0, 1, 1],
+    };
+    for channels in [1, 3, 17, 64] {
+        let vars = [sample(&[1, 3, 4, 3, channels], "x")];
+        first_order(&|v| max_pool3d(&v[0], &w).unwrap(), &vars);
+        first_order(&|v| average_pool3d(&v[0], &w, true).unwrap(), &vars);
+    }
+}
+
+#[test]
 fn global_pooling() {
-    for shape in [vec![2, 3, 2, 3], vec![1, 1, 1, 1], vec![2, 2, 1, 3, 2]] {
+    for shape in [
+        vec![2, 3, 2, 3],
+        vec![1, 1, 1, 1],
+        vec![2, 2, 1, 3, 2],
+        vec![1, 3, 2, 17],
+        vec![1, 2, 2, 64],
+    ] {
         let vars = [sample(&shape, "x")];
         for f in [global_average_pool, global_max_pool] {
             first_order(&|v| f(&v[0]).unwrap(), &vars);

@@ -203,16 +203,19 @@ pub fn load_folder(
     })
 }
 
-/// Opens a cohort whose labels and masks nobody needs: every image, in manifest order, in class 0.
+/// Opens a cohort whose labels and masks nobody needs: every image, in manifest order, in class 0;
+/// `environment` is the column of the environments where the cohort has it.
 ///
 /// # Errors
 /// When manifest or configuration are at fault, or there is no image.
 pub fn load_unlabelled(
     folder: &Path,
     (classes, mask_classes): (&[String], &[String]),
-    training: &Training,
+    (training, environment): (&Training, Option<&str>),
 ) -> Result<CohortData> {
-    let mut data = load_folder(folder, Task::Reconstruction, (training, None))?;
+    let known = Cohort::open(folder)?;
+    let environment = environment.filter(|&column| known.columns().iter().any(|c| c == column));
+    let mut data = load_folder(folder, Task::Reconstruction, (training, environment))?;
     for sample in &mut data.samples {
         sample.label = 0;
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::Best;
 use super::execute::RunContext;
 use crate::data::{Parts, View, load_unlabelled};
-use crate::spec::RunSpec;
+use crate::spec::{CohortSpec, RunSpec};
 use crate::store::{read_json, write_atomically, write_json_atomically};
 use crate::task::{AttributeScale, How, Kit, Selected, kit_of_model};
 use crate::vocabulary::{Selector, Task};
@@ -142,7 +142,11 @@ fn most_probable(classes: &[String], values: &[f64]) -> String {
 pub fn predict(card: &ModelCard, network: &dyn Network, cohort: &Path) -> Result<Predictions> {
     let spec = &card.run;
     let names = (card.classes.as_slice(), card.mask_classes.as_slice());
-    let cohort = load_unlabelled(cohort, names, &spec.training)?;
+    let environment = match &spec.data {
+        CohortSpec::Folder { environment, .. } => environment.as_deref(),
+        CohortSpec::Phantom { .. } => None,
+    };
+    let cohort = load_unlabelled(cohort, names, (&spec.training, environment))?;
     let parts = Parts::empty();
     let kit = kit_of_model(spec, (&cohort, &parts), card.attributes.as_ref())?;
     let labels = matches!(spec.task, Task::Classification | Task::Multimodal);

@@ -131,6 +131,54 @@ mod tests {
         }
     }
 
+    const MASKS: &str = "schema = 1\nname = \"masks\"\ntitle = \"Masks\"\nmethods = [\"erm\"]\n\
+                         TRAINING\n[[simulated]]\ntasks = [\"segmentation\"]\n\
+                         shifts = [\"population\"]\npatients_per_site = 8\nMORE";
+
+    fn masks(training: &str, more: &str) -> Result<Suite> {
+        let text = MASKS.replace("TRAINING", training).replace("MORE", more);
+        Suite::parse(&text, "masks.toml", &Registry::standard())
+    }
+
+    #[test]
+    fn a_network_that_serves_no_task_is_an_error() {
+        let error = masks("[training]\nnetwork = \"resnet18\"", "")
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("masks.toml: training.network"), "{error}");
+        assert!(error.contains("serves none of this suite's tasks, segmentation"));
+        assert!(masks("[training]\nnetwork = \"unet\"", "").is_ok());
+        assert!(masks("", "").is_ok());
+    }
+
+    #[test]
+    fn sequence_and_severity_reach_the_simulator() {
+        let suite = masks("", "contrast = \"t1\"\nseverity = 4.0").unwrap();
+        let [cohort] = &suite.cohorts().unwrap()[..] else {
+            panic!("one cohort");
+        };
+        assert_eq!(cohort.name, "brain-segmentation-population-t1-severity-4");
+        assert_eq!(cohort.spec.contrast, Some(ctl_phantom::MrContrast::T1));
+        assert!((cohort.spec.severity - 4.0).abs() < 1e-12);
+        let films = masks("", "contrast = \"t1\"\nanatomies = [\"chest\"]").unwrap_err();
+        assert!(films.to_string().contains("contrast"), "{films}");
+        assert!(masks("", "severity = 9.0").is_err());
+    }
+
+    #[test]
+    fn an_unknown_method_is_named_with_file_and_key() {
+        let text = MASKS
+            .replace("TRAINING", "")
+            .replace("MORE", "")
+            .replace("erm", "irn");
+        let error = Suite::parse(&text, "masks.toml", &Registry::standard()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("masks.toml: methods: unknown method \"irn\""),
+            "{error}"
+        );
+    }
+
     #[test]
     fn shipped_suites_are_valid_and_survive_a_round_trip() {
         let registry = Registry::standard();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
+use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
 use ctl_compute::ops::fourier::{Complex, fft2_centred, ifft2_centred};
@@ -38,7 +39,14 @@ const PHASE_SLOPE: f64 = 1.5;
 pub(crate) struct Reconstruction<'a> {
     cohort: &'a CohortData,
     mask: CartesianMask,
-    volumes: BTreeMap<Volume<'a>, Vec<usize>>,
+    volumes: BTreeMap<Volume<'a>, Slices>,
+}
+
+/// The samples of a volume, and their greatest value once it is known.
+#[derive(Default)]
+struct Slices {
+    samples: Vec<usize>,
+    range: OnceLock<f64>,
 }
 
 /// Slices of one volume share site, or contrast where that stands for it, and patient.
@@ -98,10 +106,10 @@ impl<'a> Reconstruction<'a> {
         let [_, _, width] = cohort.images.shape();
         check(&spec.training)?;
         let mask = mask(&spec.training, width);
-        let mut volumes: BTreeMap<Volume<'_>, Vec<usize>> = BTreeMap::new();
+        let mut volumes: BTreeMap<Volume<'_>, Slices> = BTreeMap::new();
         for sample in 0..cohort.samples.len() {
-            let volume = volume_of(cohort, sample);
-            volumes.entry(volume).or_default().push(sample);
+            let volume = volumes.entry(volume_of(cohort, sample)).or_default();
+            volume.samples.push(sample);
         }
         Ok(Self {
             cohort,
@@ -179,23 +187,19 @@ impl<'a> Reconstruction<'a> {
 
     /// The greatest value in the volume of each sample: what fastMRI takes for the data range.
     fn ranges(&self, samples: &[usize]) -> Result<Vec<f64>> {
-        let mut known: BTreeMap<Volume<'_>, f64> = BTreeMap::new();
-        let mut ranges = Vec::with_capacity(samples.len());
-        for &sample in samples {
-            let volume = volume_of(self.cohort, sample);
-            if let Some(&range) = known.get(&volume) {
-                ranges.push(range);
-                continue;
+        let range = |&sample: &usize| {
+            let volume = &self.volumes[&volume_of(self.cohort, sample)];
+            if let Some(&range) = volume.range.get() {
+                return Ok(range);
             }
             let mut range = 0.0;
-            for chunk in self.volumes[&volume].chunks(CHUNK) {
+            for chunk in volume.samples.chunks(CHUNK) {
                 let truth = self.cohort.images.gather(chunk, View::Reference)?;
                 range = truth.iter().map(|&v| f64::from(v)).fold(range, f64::max);
             }
-            known.insert(volume, range);
-            ranges.push(range);
-        }
-        Ok(ranges)
+            Ok(*volume.range.get_or_init(|| range))
+        };
+        samples.iter().map(range).collect()
     }
 
     fn figures(&self, found: &[f64], measured: &Measured, range: f64) -> Result<Vec<f64>> {

@@ -21,7 +21,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use table::Table;
 
-/// Name of the table in a cohort's folder.
 /// Name of the table that makes a folder a cohort.
 pub const MANIFEST: &str = "manifest.csv";
 

@@ -286,6 +286,20 @@ fn results_do_not_depend_on_the_number_of_threads() {
         sizes(64, [33, 70], [1, 4, 4], [1, 3, 3]),
         sizes(8, [64, 80], [1, 12, 12], [1, 3, 3]),
         sizes(1, [1, 8], [12, 20, 20], [3, 3, 3]),
+        ConvSizes {
+            stride: [1, 2, 2],
+            ..sizes(4, [17, 40], [1, 33, 31], [1, 3, 3])
+        },
+        ConvSizes {
+            groups: 3,
+            dilation: [1, 2, 2],
+            padding: [0, 2, 2],
+            ..sizes(4, [12, 48], [1, 24, 24], [1, 3, 3])
+        },
+        ConvSizes {
+            groups: 64,
+            ..sizes(4, [64, 64], [1, 24, 24], [1, 3, 3])
+        },
     ] {
         let naive = Naive::new(ConvShape::new("test", &sizes).unwrap());
         let (x, w, g) = (narrow(&naive.x), narrow(&naive.w), narrow(&naive.g));

@@ -39,7 +39,8 @@ pub(in crate::ops) fn softplus(x: &Tensor) -> Result<Tensor> {
     shift + sum.log()?
 }
 
-/// `x` where positive, else `slope · x`, which of what is not a number is not one either.
+/// `x` where positive, else `slope · x`, as the pointwise kernels have it: what is not a number stays
+/// so, and a slope of 0 makes `−∞` none.
 pub(in crate::ops) fn rectify(x: &Tensor, slope: f64) -> Result<Tensor> {
     // candle's own rectifier has gradient 1 at 0, ours 0.
     x.gt(&x.zeros_like()?)?.where_cond(x, &(x * slope)?)
