@@ -280,3 +280,35 @@ fn ill_settings_are_errors() {
     };
     assert!(Sgd::new(vec![a], SGD).unwrap().clipped(clipping).is_err());
 }
+
+#[test]
+fn variables_of_another_type_are_refused_by_name() {
+    let wide = Var::from_vec(vec![1.0_f64, 2.0], 2, &Device::Cpu).unwrap();
+    let message = |error: ctl_compute::ComputeError| error.to_string();
+    let error = Adam::new(vec![wide.clone()], ADAM).err().unwrap();
+    assert_eq!(message(error), "adam: variables must be f32, found f64");
+    let error = Sgd::new(vec![wide], SGD).err().unwrap();
+    assert_eq!(message(error), "sgd: variables must be f32, found f64");
+}
+
+/// A gradient that is no number makes the norm none, and no other gradient may pass as if there were
+/// no bound.
+#[test]
+fn clipping_lets_no_step_pass_whose_norm_is_not_a_number() {
+    let [a, b] = variables();
+    let grads = ((a.as_tensor() * f64::NAN).unwrap().sum_all().unwrap()
+        + (b.as_tensor() * 1e6).unwrap().sum_all().unwrap())
+    .unwrap()
+    .backward()
+    .unwrap();
+    let clipping = Clipping {
+        norm: Some(1.0),
+        value: None,
+    };
+    let mut sgd = Sgd::new(vec![a, b.clone()], SGD)
+        .unwrap()
+        .clipped(clipping)
+        .unwrap();
+    sgd.step(&grads).unwrap();
+    assert!(b.to_vec1::<f32>().unwrap().iter().all(|v| v.is_nan()));
+}
