@@ -79,7 +79,7 @@ pub(crate) struct Benchmark {
     #[arg(long, value_delimiter = ',', value_name = "METHOD,…")]
     pub(crate) method: Vec<String>,
     /// Number of seeds instead of the suite's.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seeds())]
     pub(crate) seeds: Option<u64>,
     /// A cohort, or a folder of cohorts, for suites that ask for one.
     #[arg(long, value_name = "DIR")]
@@ -341,6 +341,13 @@ fn threads() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u64)
         .range(1..=THREADS_MAX)
         .map(|threads| threads as usize)
+}
+
+/// Numbers below 0 are out of range, not ill-formed.
+fn seeds() -> impl TypedValueParser<Value = u64> {
+    clap::value_parser!(i64)
+        .range(1..=1000)
+        .map(i64::unsigned_abs)
 }
 
 fn digits() -> impl TypedValueParser<Value = DigitKind> {
