@@ -1,5 +1,6 @@
 //! Cohorts as folders: written beside their place first, then renamed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,28 @@ pub(crate) fn write_texts(dir: &Path, texts: &[(&str, String)]) -> Result<(), Ph
         fs::write(&path, text).map_err(|source| io(&path, source))?;
     }
     Ok(())
+}
+
+/// The exogenous noises of samples as CSV, each as the shortest text that reads back to the same
+/// number.
+///
+/// # Arguments
+/// - `names`: of the noises; our own, without commas or quotes, as the ids are.
+/// - `samples`: id and noises.
+pub(crate) fn noises<'a>(
+    names: &[&str],
+    samples: impl Iterator<Item = (&'a str, &'a [f64])>,
+) -> String {
+    let mut text = format!("id,{}\n", names.join(","));
+    for (id, noises) in samples {
+        text.push_str(id);
+        for noise in noises {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ",{noise:?}");
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Writes an image `[C, H, W]` with 8 bits a channel; one channel is grey, three are colours.

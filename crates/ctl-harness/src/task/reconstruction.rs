@@ -57,6 +57,15 @@ fn volume_of(cohort: &CohortData, sample: usize) -> Volume<'_> {
     (sample.site, &sample.patient)
 }
 
+fn volumes(cohort: &CohortData) -> BTreeMap<Volume<'_>, Slices> {
+    let mut volumes: BTreeMap<Volume<'_>, Slices> = BTreeMap::new();
+    for sample in 0..cohort.samples.len() {
+        let volume = volumes.entry(volume_of(cohort, sample)).or_default();
+        volume.samples.push(sample);
+    }
+    volumes
+}
+
 fn mask(training: &Training, width: usize) -> CartesianMask {
     let settings = training.undersampling;
     CartesianMask {
@@ -106,15 +115,10 @@ impl<'a> Reconstruction<'a> {
         let [_, _, width] = cohort.images.shape();
         check(&spec.training)?;
         let mask = mask(&spec.training, width);
-        let mut volumes: BTreeMap<Volume<'_>, Slices> = BTreeMap::new();
-        for sample in 0..cohort.samples.len() {
-            let volume = volumes.entry(volume_of(cohort, sample)).or_default();
-            volume.samples.push(sample);
-        }
         Ok(Self {
             cohort,
             mask,
-            volumes,
+            volumes: volumes(cohort),
         })
     }
 
@@ -381,5 +385,59 @@ impl Kit for Reconstruction<'_> {
             panel("reconstruction", image),
             panel("error × 4", &error),
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::load_folder;
+    use crate::vocabulary::Task;
+    use ctl_imaging::Raster;
+    use std::fmt::Write as _;
+
+    /// Slices of a patient share the greatest value of all of them, unless contrasts set them apart.
+    #[test]
+    fn slices_of_a_volume_share_their_range() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = String::from("path,patient,contrast\n");
+        let slices = [
+            ("p", "t1", 1.0),
+            ("p", "t1", 0.4),
+            ("p", "t2", 0.6),
+            ("q", "t1", 0.2),
+        ];
+        for (row, (patient, contrast, value)) in slices.into_iter().enumerate() {
+            let raster = Raster::new(1, 4, 4, vec![value; 16]).unwrap();
+            raster
+                .write_png(&folder.path().join(format!("{row}.png")))
+                .unwrap();
+            writeln!(manifest, "{row}.png,{patient},{contrast}").unwrap();
+        }
+        std::fs::write(folder.path().join("manifest.csv"), manifest).unwrap();
+        let training = Training {
+            size: 4,
+            ..Training::default()
+        };
+        for (environment, expected) in [
+            (None, [1.0, 1.0, 1.0, 0.2]),
+            (Some("contrast"), [1.0, 1.0, 0.6, 0.2]),
+        ] {
+            let task = Task::Reconstruction;
+            let cohort = load_folder(folder.path(), task, (&training, environment)).unwrap();
+            let kit = Reconstruction {
+                cohort: &cohort,
+                mask: mask(&training, 4),
+                volumes: volumes(&cohort),
+            };
+            let found = kit.ranges(&[0, 1, 2, 3]).unwrap();
+            let near = found
+                .iter()
+                .zip(expected)
+                .all(|(f, e)| (f - e).abs() < 0.01);
+            assert!(near, "{environment:?}: {found:?}");
+            // One sample alone has the range of its volume, whatever else is scored beside it.
+            assert!((kit.ranges(&[1]).unwrap()[0] - found[1]).abs() < 1e-12);
+        }
     }
 }

@@ -104,17 +104,10 @@ impl PhantomCohort {
     }
 
     fn noises(&self) -> String {
-        let names = self.model.noises.iter().map(|&(_, name)| name);
-        let mut text = format!("id,{}\n", names.collect::<Vec<_>>().join(","));
-        for sample in self.written() {
-            text.push_str(&sample.id);
-            for noise in &sample.noises {
-                // The shortest text that reads back to the same number.
-                let _ = write!(text, ",{noise:?}");
-            }
-            text.push('\n');
-        }
-        text
+        let names: Vec<&str> = self.model.noises.iter().map(|&(_, name)| name).collect();
+        let written = self.written();
+        let noises = written.map(|sample| (sample.id.as_str(), &sample.noises[..]));
+        folder::noises(&names, noises)
     }
 
     fn write_pixels(&self, dir: &Path, sample: &PhantomSample) -> Result<(), PhantomError> {

@@ -79,6 +79,7 @@ impl DigitCohort {
         let columns = self.columns();
         let mut text = String::from("path,label,site,patient");
         for (_, name) in &columns {
+            // Writing to a string cannot fail.
             let _ = write!(text, ",{name}");
         }
         text.push('\n');
@@ -97,28 +98,20 @@ impl DigitCohort {
         let classes: Vec<String> = (0..self.classes())
             .map(|class| format!("\"{class}\""))
             .collect();
-        let mut text = format!(
+        // What a digit was given is known to whoever made it, not to a model: no inputs.
+        format!(
             "schema = 1\nname = \"digits-{}\"\ntasks = [\"classification\"]\n\n\
-             [label]\ncolumn = \"label\"\nclasses = [{}]\n",
+             [label]\ncolumn = \"label\"\nclasses = [{}]\n\n\
+             [attributes]\ninputs = []\n",
             self.spec().kind.name(),
             classes.join(", ")
-        );
-        // What a digit was given is known to whoever made it, not to a model.
-        text.push_str("\n[attributes]\ninputs = []\n");
-        text
+        )
     }
 
     fn noises(&self) -> String {
-        let mut text = format!("id,{}\n", self.variables().join(","));
-        for sample in self.samples() {
-            text.push_str(&sample.id);
-            for noise in &sample.noises {
-                // The shortest text that reads back to the same number.
-                let _ = write!(text, ",{noise:?}");
-            }
-            text.push('\n');
-        }
-        text
+        let samples = self.samples().iter();
+        let noises = samples.map(|sample| (sample.id.as_str(), &sample.noises[..]));
+        folder::noises(&self.variables(), noises)
     }
 
     fn write_image(&self, dir: &Path, sample: &DigitSample) -> Result<(), DigitError> {
