@@ -399,12 +399,16 @@ fn unsuited(info: &MethodInfo, entry: &Entry<'_>) -> Option<&'static str> {
     let labels = matches!(entry.task, Task::Classification | Task::Multimodal);
     let phantom = entry.cohort.spec.phantom();
     let needs = info.needs;
+    let exception = info
+        .exceptions
+        .iter()
+        .find(|e| e.task == entry.task.as_str());
+    if let Some(exception) = exception {
+        return Some(exception.reason);
+    }
     match needs.learns_from {
         LearnsFrom::TrueFactors if phantom.is_none() => Some("true factors are not known"),
         LearnsFrom::TrueFactors if !labels => Some("the best predictor is known for labels only"),
-        _ if needs.class_probabilities && !labels => {
-            Some("it corrects class probabilities of images")
-        }
         _ if needs.oracle_view && phantom.is_none() => Some("no images without the shortcut"),
         _ if needs.oracle_view && !labels => {
             Some("images without the shortcut do not fit its masks or reference images")

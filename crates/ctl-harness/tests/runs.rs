@@ -11,7 +11,7 @@ use ctl_harness::data::{Arrangement, load_phantom, split};
 use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
 use ctl_harness::plan::{Plan, plan};
 use ctl_harness::record::{Record, Status};
-use ctl_harness::run::{load_model, predict, read_predictions};
+use ctl_harness::run::{Model, read_predictions};
 use ctl_harness::suite::Suite;
 use ctl_harness::sweep::Layout;
 use ctl_harness::task::main_metric;
@@ -122,8 +122,8 @@ fn every_method_trains_predicts_saves_and_loads() {
             .to_hex()
             .to_string();
         assert_eq!(record.predictions, Some(hash));
-        let (card, network) = load_model(&run).unwrap();
-        let predicted = predict(&card, network.as_ref(), &folder).unwrap().images;
+        let model = Model::load(&run, &Registry::standard()).unwrap();
+        let predicted = model.predict(&folder).unwrap().images;
         assert_eq!(predicted.len(), images_of(&folder));
         for p in &predicted {
             assert!((p.values.iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -185,8 +185,8 @@ fn every_task_trains_predicts_saves_and_loads() {
             if task == Task::Multimodal {
                 continue;
             }
-            let (card, network) = load_model(&run).unwrap();
-            let predicted = predict(&card, network.as_ref(), &folder).unwrap();
+            let model = Model::load(&run, &Registry::standard()).unwrap();
+            let predicted = model.predict(&folder).unwrap();
             assert_eq!(predicted.images.len(), images_of(&folder));
             let pictures = predicted.images.iter().all(|i| i.picture.is_some());
             assert_eq!(pictures, task != Task::Classification);

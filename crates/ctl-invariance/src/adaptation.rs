@@ -1,6 +1,8 @@
 //! What is done to a trained network's outputs at deployment.
 
-use crate::Result;
+use ctl_nets::Network;
+
+use crate::{Batch, Result, SampleLoss};
 
 /// What is known where a model is deployed: labelled validation patients of the sources and
 /// unlabelled images of the target. Probabilities are `[N, K]` row-major.
@@ -66,4 +68,52 @@ pub trait Adaptation {
     /// # Errors
     /// When the outputs do not fit the labels.
     fn correction(&self, deployment: &Deployment<'_>) -> Result<OutputCorrection>;
+}
+
+/// When a network is adapted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdaptedFor {
+    /// Once after training, for every site.
+    EverySite,
+    /// For the target alone: elsewhere the network stays as it was trained.
+    Target,
+}
+
+/// What an adaptation of a trained network may look at.
+pub trait Site {
+    /// The network, in evaluation weights; what is changed of it stays changed.
+    fn network(&self) -> &dyn Network;
+
+    /// The task's loss.
+    fn loss(&self) -> &dyn SampleLoss;
+
+    /// Unlabelled images of the target that are not scored, as they are, in batches of one order;
+    /// empty where the method is not given any.
+    ///
+    /// # Errors
+    /// When an image cannot be read.
+    fn target(&self) -> Result<Vec<Batch>>;
+
+    /// Labelled training images of each source environment, as they are, in batches of one order.
+    ///
+    /// # Errors
+    /// When an image cannot be read.
+    fn sources(&self) -> Result<Vec<Vec<Batch>>>;
+}
+
+/// A change to a trained network that needs no label of the target.
+pub trait NetworkAdaptation {
+    /// For whom the network is changed.
+    fn adapted_for(&self) -> AdaptedFor {
+        AdaptedFor::Target
+    }
+
+    /// Changes the network.
+    ///
+    /// # Returns
+    /// What a reader of the results must know, such as why nothing was changed.
+    ///
+    /// # Errors
+    /// When images cannot be read or do not fit the network.
+    fn adapt(&self, site: &dyn Site) -> Result<Option<String>>;
 }

@@ -1,6 +1,7 @@
 //! What goes into the network and what comes out, per environment.
 
 use candle_core::Tensor;
+use ctl_nets::LinearHead;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{ObjectiveError, Result, SampleLoss};
@@ -14,13 +15,34 @@ pub struct WeightedTarget {
     pub target: Tensor,
 }
 
+/// What the targets of a batch are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A class of every image, `[B]`.
+    Classes,
+    /// A class of every pixel, `[B, H, W]`, which moves with the image.
+    Masks,
+    /// Images `[B, C, H, W]` on the scale of the input, which change as the input does.
+    Images,
+}
+
 /// Images of one environment before the network.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Index of the environment; stays the same over all steps of a run.
     pub environment: usize,
-    /// `[B, C, H, W]`
+    /// `[B, C, H, W]`, pixel values in [0, 1] after [`Batch::centre`] and [`Batch::scale`].
     pub images: Tensor,
+    /// The value of `images` where a pixel is 0 is `−centre / scale`.
+    pub centre: f64,
+    /// A pixel is `value · scale + centre`.
+    pub scale: f64,
+    /// What the targets are.
+    pub kind: TargetKind,
+    /// Class of every image `[B]`, of labelled environments whose images have one.
+    pub classes: Option<Vec<u32>>,
+    /// Weight of every sample in the risk, `[B]`; none where all are 1.
+    pub weights: Option<Tensor>,
     /// What the network is given beside the images, `[B, …]`: attributes of the patients, the
     /// sampled columns of k-space, noise; none for most tasks.
     pub context: Option<Tensor>,
@@ -28,7 +50,68 @@ pub struct Batch {
     pub targets: Vec<WeightedTarget>,
 }
 
+impl Batch {
+    /// Unlabelled images on their own scale, in which a pixel is its value.
+    ///
+    /// # Examples
+    /// ```
+    /// use candle_core::{DType, Device, Tensor};
+    /// use ctl_invariance::{Batch, TargetKind};
+    ///
+    /// let images = Tensor::zeros((3, 1, 8, 8), DType::F32, &Device::Cpu)?;
+    /// let batch = Batch::new(0, images, TargetKind::Classes);
+    /// assert_eq!(batch.select(&[2, 0])?.images.dims(), [2, 1, 8, 8]);
+    /// # Ok::<(), ctl_invariance::ObjectiveError>(())
+    /// ```
+    pub fn new(environment: usize, images: Tensor, kind: TargetKind) -> Self {
+        Self {
+            environment,
+            images,
+            centre: 0.0,
+            scale: 1.0,
+            kind,
+            classes: None,
+            weights: None,
+            context: None,
+            targets: Vec::new(),
+        }
+    }
+
+    /// Whether there are targets.
+    pub fn is_labelled(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// Some rows, in the order given.
+    ///
+    /// # Errors
+    /// When a row does not exist.
+    pub fn select(&self, rows: &[usize]) -> Result<Self> {
+        let index: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        let index = Tensor::new(index, self.images.device())?;
+        let pick = |tensor: &Tensor| tensor.index_select(&index, 0);
+        let targets = self.targets.iter().map(|part| {
+            Ok(WeightedTarget {
+                weight: part.weight,
+                target: pick(&part.target)?,
+            })
+        });
+        let classes = self.classes.as_ref();
+        Ok(Self {
+            images: pick(&self.images)?,
+            context: self.context.as_ref().map(pick).transpose()?,
+            targets: targets.collect::<Result<_>>()?,
+            classes: classes.map(|all| rows.iter().map(|&row| all[row]).collect()),
+            weights: self.weights.as_ref().map(pick).transpose()?,
+            ..self.clone()
+        })
+    }
+}
+
 /// A change to the batches of a step before the network sees them.
+///
+/// Where images are measured before the network sees them, as in reconstruction, the change comes
+/// before the measurement.
 pub trait Augmentation {
     /// The batches to train on instead, one per environment.
     ///
@@ -52,6 +135,12 @@ pub struct EnvironmentOutputs {
     /// What the network itself adds to the loss of every sample, `[B]`, such as a divergence from
     /// a prior; usually nothing.
     pub penalty: Option<Tensor>,
+    /// Weight of every sample in the risk, `[B]`; none where all are 1.
+    pub weights: Option<Tensor>,
+    /// Class of every image `[B]`, of labelled environments whose images have one.
+    pub classes: Option<Vec<u32>>,
+    /// The linear map that ends the network, of networks that end with one, on these samples.
+    pub head: Option<LinearHead>,
 }
 
 impl EnvironmentOutputs {
@@ -68,6 +157,9 @@ impl EnvironmentOutputs {
             outputs,
             targets,
             penalty: None,
+            weights: None,
+            classes: None,
+            head: None,
         }
     }
 
@@ -75,6 +167,27 @@ impl EnvironmentOutputs {
     #[must_use]
     pub fn with_penalty(mut self, penalty: Option<Tensor>) -> Self {
         self.penalty = penalty;
+        self
+    }
+
+    /// The same with the linear map that ends the network.
+    #[must_use]
+    pub fn with_head(mut self, head: Option<LinearHead>) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// The same with the weight of every sample `[B]`.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Option<Tensor>) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    /// The same with the class of every image.
+    #[must_use]
+    pub fn with_classes(mut self, classes: Option<Vec<u32>>) -> Self {
+        self.classes = classes;
         self
     }
 
@@ -92,24 +205,35 @@ impl EnvironmentOutputs {
         !self.targets.is_empty()
     }
 
-    /// Loss of every sample, `[B]`.
+    /// Loss of every sample times its weight, `[B]`.
     ///
     /// # Errors
     /// When targets are missing or do not fit the outputs.
     pub fn losses(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
         let losses = self.weighted(|outputs, target| loss.per_sample(outputs, target))?;
-        Ok(match &self.penalty {
+        let losses = match &self.penalty {
             Some(penalty) => (losses + penalty)?,
+            None => losses,
+        };
+        Ok(match &self.weights {
+            Some(weights) => (losses * weights)?,
             None => losses,
         })
     }
 
-    /// Derivative of every sample's loss with respect to its outputs, shaped like the outputs.
+    /// Derivative of every sample's weighted loss with respect to its outputs, shaped like the
+    /// outputs.
     ///
     /// # Errors
     /// When targets are missing or do not fit the outputs.
     pub fn output_gradient(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
-        self.weighted(|outputs, target| loss.output_gradient(outputs, target))
+        let gradient = self.weighted(|outputs, target| loss.output_gradient(outputs, target))?;
+        let Some(weights) = &self.weights else {
+            return Ok(gradient);
+        };
+        let mut shape = vec![1; gradient.rank()];
+        shape[0] = weights.elem_count();
+        Ok(gradient.broadcast_mul(&weights.reshape(shape)?)?)
     }
 
     /// Mean loss of the environment, a scalar.

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use ctl_compute::random;
+use ctl_nets::{Network, NetworkSpec};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,7 +11,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::methods::erm::Erm;
-use crate::{Adaptation, Augmentation, ConfigError, MethodInfo, Objective, Result};
+use crate::{
+    Adaptation, Augmentation, ConfigError, GradientRule, Independence, MethodInfo,
+    NetworkAdaptation, Objective, Preparation, Result, WeightAveraging,
+};
 
 /// What a method may know when its parts are built.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +24,12 @@ pub struct BuildContext<'a> {
     pub environments: usize,
     /// Width of the features.
     pub features: usize,
+    /// Number of outputs K of a sample or a pixel.
+    pub outputs: usize,
+    /// Steps that the run will take.
+    pub steps: u64,
+    /// Independences that the cohort's diagram asks of a representation; empty where none is known.
+    pub independences: &'a [Independence],
     /// Master seed.
     pub seed: u64,
     /// Id of the run, the second part of every random stream's key.
@@ -32,6 +42,14 @@ pub struct MethodParts {
     pub objective: Box<dyn Objective>,
     /// Changes to the batches before the network sees them, in order.
     pub augmentations: Vec<Box<dyn Augmentation>>,
+    /// How the gradients of the environments are combined, in place of the objective.
+    pub rule: Option<Box<dyn GradientRule>>,
+    /// A look at the training data before the first step.
+    pub preparation: Option<Box<dyn Preparation>>,
+    /// An average of the weights that is used in place of the last ones.
+    pub averaging: Option<Box<dyn WeightAveraging>>,
+    /// What is done to the trained network.
+    pub network_adaptation: Option<Box<dyn NetworkAdaptation>>,
     /// What is done to the outputs at deployment.
     pub adaptation: Option<Box<dyn Adaptation>>,
 }
@@ -42,7 +60,35 @@ impl MethodParts {
         Self {
             objective: Box::new(objective),
             augmentations: Vec::new(),
+            rule: None,
+            preparation: None,
+            averaging: None,
+            network_adaptation: None,
             adaptation: None,
+        }
+    }
+
+    /// Plain training along a rule.
+    pub fn rule(rule: impl GradientRule + 'static) -> Self {
+        Self {
+            rule: Some(Box::new(rule)),
+            ..Self::objective(Erm::default())
+        }
+    }
+
+    /// Plain training on what a preparation makes of the data.
+    pub fn preparation(preparation: impl Preparation + 'static) -> Self {
+        Self {
+            preparation: Some(Box::new(preparation)),
+            ..Self::objective(Erm::default())
+        }
+    }
+
+    /// Plain training, and a change to the trained network.
+    pub fn network_adaptation(adaptation: impl NetworkAdaptation + 'static) -> Self {
+        Self {
+            network_adaptation: Some(Box::new(adaptation)),
+            ..Self::objective(Erm::default())
         }
     }
 
@@ -148,6 +194,18 @@ pub trait MethodConfig: Serialize + DeserializeOwned + JsonSchema + Default + 's
     /// # Errors
     /// When a network of the method cannot be built.
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts>;
+
+    /// The network for one run: the suite's, unless the method builds around it.
+    ///
+    /// # Arguments
+    /// - `spec`: the suite's network.
+    /// - `seed`, `run`: what weights are drawn for.
+    ///
+    /// # Errors
+    /// When a size is out of range.
+    fn network(&self, spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Box<dyn Network>> {
+        Ok(spec.build(seed, run)?)
+    }
 }
 
 /// `Ok` when `ok`, else a [`ConfigError::Range`] for `key`.
@@ -201,6 +259,17 @@ pub trait Method: Send + Sync {
         settings: &Json,
         context: &BuildContext<'_>,
     ) -> std::result::Result<MethodParts, ConfigError>;
+
+    /// The network for one run, see [`MethodConfig::network`].
+    ///
+    /// # Errors
+    /// As [`Method::resolve`], and when the network cannot be built.
+    fn network(
+        &self,
+        settings: &Json,
+        spec: &NetworkSpec,
+        seed: (u64, &str),
+    ) -> std::result::Result<Box<dyn Network>, ConfigError>;
 }
 
 /// The [`Method`] that a [`MethodConfig`] and its description make.
@@ -235,6 +304,13 @@ impl<C: MethodConfig> Configured<C> {
             })?;
         config.validate(self.info.id)?;
         Ok(config)
+    }
+
+    fn build_error(&self, source: crate::ObjectiveError) -> ConfigError {
+        ConfigError::Build {
+            method: self.info.id.to_owned(),
+            source,
+        }
     }
 }
 
@@ -271,10 +347,18 @@ impl<C: MethodConfig> Method for Configured<C> {
     ) -> std::result::Result<MethodParts, ConfigError> {
         self.parse(settings)?
             .build(context)
-            .map_err(|source| ConfigError::Build {
-                method: self.info.id.to_owned(),
-                source,
-            })
+            .map_err(|source| self.build_error(source))
+    }
+
+    fn network(
+        &self,
+        settings: &Json,
+        spec: &NetworkSpec,
+        seed: (u64, &str),
+    ) -> std::result::Result<Box<dyn Network>, ConfigError> {
+        self.parse(settings)?
+            .network(spec, seed)
+            .map_err(|source| self.build_error(source))
     }
 }
 

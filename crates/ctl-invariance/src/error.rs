@@ -29,6 +29,9 @@ pub enum ObjectiveError {
         /// What was stored.
         found: String,
     },
+    /// Training images could not be read.
+    #[error("training images: {0}")]
+    Images(String),
     /// A network refused its input.
     #[error(transparent)]
     Net(#[from] ctl_nets::NetError),

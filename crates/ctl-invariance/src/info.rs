@@ -145,6 +145,33 @@ pub enum Assumption {
     KnownMechanisms,
 }
 
+/// A task that a method is not defined for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Exception {
+    /// Name of the task, as suites write it.
+    pub task: &'static str,
+    /// Why: what in the method has no counterpart there.
+    pub reason: &'static str,
+}
+
+impl Exception {
+    /// The tasks whose images have no class.
+    pub const WITHOUT_CLASSES: &'static [Self] = &[
+        Self {
+            task: "segmentation",
+            reason: "it rests on the class of an image, and a mask has one per pixel",
+        },
+        Self {
+            task: "reconstruction",
+            reason: "it rests on the class of an image, and a reconstruction has none",
+        },
+        Self {
+            task: "anomaly",
+            reason: "it rests on the class of an image, and training sees normal images only",
+        },
+    ];
+}
+
 /// Everything the registry and the report say about a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MethodInfo {
@@ -160,6 +187,8 @@ pub struct MethodInfo {
     pub role: Role,
     /// What it asks of the data.
     pub needs: Needs,
+    /// Tasks that the method is not defined for, with the reason.
+    pub exceptions: &'static [Exception],
     /// What theory rests on.
     pub assumptions: &'static [Assumption],
     /// Authors, year, where.

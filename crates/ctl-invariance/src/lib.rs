@@ -36,21 +36,27 @@
 //! ```
 
 mod adaptation;
+mod averaging;
 mod batch;
 mod config;
 pub mod conformance;
 mod discrepancy;
 mod discriminator;
 mod error;
+mod gradient_rule;
 mod independence;
 mod info;
 pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod preparation;
 
-pub use adaptation::{Adaptation, Deployment, OutputCorrection};
-pub use batch::{Augmentation, Batch, EnvironmentOutputs, WeightedTarget};
+pub use adaptation::{
+    Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
+};
+pub use averaging::{WeightAveraging, Weights};
+pub use batch::{Augmentation, Batch, EnvironmentOutputs, TargetKind, WeightedTarget};
 pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
@@ -58,10 +64,12 @@ pub use config::{
 pub use discrepancy::{conditional_mmd_distance, coral_distance, mmd_distance, pairwise_mean};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use error::{ConfigError, ObjectiveError, Result};
+pub use gradient_rule::{GradientRule, Ruled, Trial, Update};
 pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};
-pub use info::{Assumption, Family, LearnsFrom, MethodInfo, Needs, Role, Status};
+pub use info::{Assumption, Exception, Family, LearnsFrom, MethodInfo, Needs, Role, Status};
 pub use loss::{
     BinaryLogistic, PixelCrossEntropy, SampleLoss, SegmentationLoss, SoftmaxCrossEntropy,
     SquaredError,
 };
 pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk, pooled_risk};
+pub use preparation::{ImageTransform, Preparation, Prepared, TrainingData};

@@ -139,6 +139,12 @@ pub trait Objective {
         false
     }
 
+    /// Factor on the learning rates at step `number`, not negative.
+    fn learning_rate_factor(&self, number: u64) -> f64 {
+        let _ = number;
+        1.0
+    }
+
     /// Weights of the objective's own.
     fn auxiliary(&self) -> Option<Auxiliary> {
         None

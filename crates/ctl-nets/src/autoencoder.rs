@@ -40,7 +40,7 @@ impl Autoencoder {
 
 impl Network for Autoencoder {
     fn forward(&self, input: NetworkInput<'_>, _mode: Mode) -> Result<NetworkOutput> {
-        let (code, map) = self.coder.encode(input.images)?;
+        let (code, map) = self.coder.encode(input)?;
         let outputs = self.coder.decode(&code)?;
         Ok(NetworkOutput {
             feature_map: Some(to_channels_first(&map)?),

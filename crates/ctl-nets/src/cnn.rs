@@ -81,10 +81,10 @@ impl Trunk {
     }
 
     /// `[B, C, H, W] -> [B, width]`
-    pub(crate) fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let mut hidden = to_channels_last(images)?;
-        for block in &self.blocks {
-            hidden = block.forward(&hidden)?;
+    pub(crate) fn forward(&self, input: NetworkInput<'_>) -> Result<Tensor> {
+        let mut hidden = to_channels_last(input.images)?;
+        for (stage, block) in self.blocks.iter().enumerate() {
+            hidden = input.at(stage, block.forward(&hidden)?)?;
         }
         Ok(global_average_pool(&hidden)?)
     }
@@ -111,9 +111,7 @@ impl Classifier {
 
 impl Network for Classifier {
     fn forward(&self, input: NetworkInput<'_>, _mode: Mode) -> Result<NetworkOutput> {
-        let features = self.trunk.forward(input.images)?;
-        let outputs = self.head.forward(&features)?;
-        Ok(NetworkOutput::new(features, outputs))
+        NetworkOutput::classified(self.trunk.forward(input)?, &self.head)
     }
 
     fn feature_width(&self) -> usize {

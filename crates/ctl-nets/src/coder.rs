@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use ctl_compute::ops::Activation;
 
 use crate::layers::{Conv, ConvSize, Linear, TransposedConv, to_channels_first, to_channels_last};
-use crate::{NetError, Parameters, Result};
+use crate::{NetError, NetworkInput, Parameters, Result};
 
 /// Sizes of a [`ConvVae`](crate::ConvVae) or an [`Autoencoder`](crate::Autoencoder).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,12 +143,12 @@ impl Coder {
     }
 
     /// `[B, C, H, W]` to codes `[B, codes × latent]` and the shown map `[B, h, w, width]`.
-    pub(crate) fn encode(&self, images: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.check(images)?;
-        let mut hidden = to_channels_last(images)?;
+    pub(crate) fn encode(&self, input: NetworkInput<'_>) -> Result<(Tensor, Tensor)> {
+        self.check(input.images)?;
+        let mut hidden = to_channels_last(input.images)?;
         let mut shown = None;
         for (index, layer) in self.encoder.iter().enumerate() {
-            hidden = layer.forward_with(&hidden, Activation::Relu)?;
+            hidden = input.at(index, layer.forward_with(&hidden, Activation::Relu)?)?;
             if index <= SHOWN_MAP {
                 shown = Some(hidden.clone());
             }

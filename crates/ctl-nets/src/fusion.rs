@@ -4,7 +4,9 @@ use candle_core::Tensor;
 use ctl_compute::ops::concat_channels;
 
 use crate::cnn::Trunk;
-use crate::{Linear, Mode, NetError, Network, NetworkInput, NetworkOutput, Parameters, Result};
+use crate::{
+    Linear, LinearHead, Mode, NetError, Network, NetworkInput, NetworkOutput, Parameters, Result,
+};
 
 /// Width of the two hidden layers over the attributes.
 const ATTRIBUTE_WIDTH: usize = 32;
@@ -76,7 +78,7 @@ impl Branches {
         let context = input.context_of(architecture, (self.columns, expected))?;
         let hidden = self.attributes[0].forward_relu(context)?;
         Ok([
-            self.image.forward(input.images)?,
+            self.image.forward(input)?,
             self.attributes[1].forward_relu(&hidden)?,
         ])
     }
@@ -126,12 +128,30 @@ impl LateFusion {
     }
 }
 
+impl LateFusion {
+    /// Both heads as one linear map of the features side by side.
+    fn head_on(&self, features: &Tensor) -> Result<LinearHead> {
+        let [image, attributes] = [&self.heads[0], &self.heads[1]].map(Linear::weights);
+        let weight = Tensor::cat(&[image.0.as_tensor(), attributes.0.as_tensor()], 1)?;
+        let bias = (image.1.as_tensor() + attributes.1.as_tensor())?;
+        Ok(LinearHead {
+            input: features.clone(),
+            weight: (weight * 0.5)?,
+            bias: (bias * 0.5)?,
+            base: None,
+        })
+    }
+}
+
 impl Network for LateFusion {
     fn forward(&self, input: NetworkInput<'_>, _mode: Mode) -> Result<NetworkOutput> {
         let [image, attributes] = self.branches.forward(Self::NAME, input)?;
         let logits = (self.heads[0].forward(&image)? + self.heads[1].forward(&attributes)?)?;
         let features = concat_channels(&[&image, &attributes])?;
-        Ok(NetworkOutput::new(features, (logits * 0.5)?))
+        Ok(NetworkOutput {
+            head: Some(self.head_on(&features)?),
+            ..NetworkOutput::new(features, (logits * 0.5)?)
+        })
     }
 
     fn feature_width(&self) -> usize {
@@ -197,8 +217,7 @@ impl Network for IntermediateFusion {
         let [image, attributes] = self.branches.forward(Self::NAME, input)?;
         let both = concat_channels(&[&image, &attributes])?;
         let features = self.joint.forward_relu(&both)?;
-        let outputs = self.head.forward(&features)?;
-        Ok(NetworkOutput::new(features, outputs))
+        NetworkOutput::classified(features, &self.head)
     }
 
     fn feature_width(&self) -> usize {

@@ -54,7 +54,9 @@ pub use fusion::{FusionSpec, IntermediateFusion, LateFusion};
 pub use hvae::{DecoderStage, EncoderStage, Hvae, HvaeOutput, HvaeSpec};
 pub use layers::{BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
 pub use mlp::{Mlp, MlpSpec};
-pub use network::{Mode, Network, NetworkInput, NetworkOutput};
+pub use network::{
+    HOOKED_STAGES, LinearHead, MapHook, Mode, Network, NetworkInput, NetworkOutput, Origin,
+};
 pub use parameters::{Initialiser, Parameters};
 pub use recon::{ReconUNet, Unrolled, UnrolledSpec};
 pub use resnet::ResNet18;

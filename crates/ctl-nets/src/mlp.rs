@@ -96,8 +96,7 @@ impl Network for Mlp {
         let flat = self.flattened(input.images)?;
         let first = self.hidden[0].forward_relu(&flat)?;
         let features = self.hidden[1].forward_relu(&first)?;
-        let outputs = self.head.forward(&features)?;
-        Ok(NetworkOutput::new(features, outputs))
+        NetworkOutput::classified(features, &self.head)
     }
 
     fn feature_width(&self) -> usize {

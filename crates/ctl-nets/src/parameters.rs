@@ -127,6 +127,33 @@ impl Parameters {
         Ok(var)
     }
 
+    /// Takes the weights of another set in, shared with it, in front of those that follow; this is
+    /// how a network around a network owns the weights of both.
+    ///
+    /// # Arguments
+    /// - `other`: weights whose names this set does not have.
+    pub fn share(&mut self, other: &Self) {
+        debug_assert!(
+            other.all().all(|(name, _)| !self.has(name)),
+            "names of shared weights are new"
+        );
+        let shared = |set: &BTreeMap<String, Var>| -> Vec<_> {
+            set.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        self.trained.extend(shared(&other.trained));
+        self.buffers.extend(shared(&other.buffers));
+        self.order.extend(other.order.iter().cloned());
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.trained.contains_key(name) || self.buffers.contains_key(name)
+    }
+
+    /// The buffers by name: what is saved and not trained, such as running statistics.
+    pub fn buffers(&self) -> impl Iterator<Item = (&str, &Var)> {
+        self.buffers.iter().map(|(name, var)| (name.as_str(), var))
+    }
+
     fn draw(&self, name: &str, shape: &[usize], initialiser: Initialiser) -> Result<Tensor> {
         let rng = &mut self.stream(name);
         let drawn = match initialiser {

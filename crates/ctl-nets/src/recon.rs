@@ -72,15 +72,16 @@ impl ReconUNet {
 
 impl Network for ReconUNet {
     fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
-        let NetworkOutput {
-            features, outputs, ..
-        } = Network::forward(&self.unet, input, mode)?;
-        let mut image = (input.images + outputs)?;
+        let mut out = Network::forward(&self.unet, input, mode)?;
+        out.outputs = (input.images + &out.outputs)?;
         if self.consistent {
             let columns = columns("recon-unet-consistent", &input)?;
-            image = data_consistency(&image, input.images, columns)?;
+            out.outputs = data_consistency(&out.outputs, input.images, columns)?;
+            out.head = None;
+        } else if let Some(head) = &mut out.head {
+            head.base = Some(input.images.clone());
         }
-        Ok(NetworkOutput::new(features, image))
+        Ok(out)
     }
 
     fn feature_width(&self) -> usize {
@@ -159,10 +160,10 @@ impl Cascade {
     }
 
     /// The last hidden map `[B, H, W, width]` and the new image `[B, 2, H, W]`.
-    fn forward(&self, image: &Tensor) -> Result<(Tensor, Tensor)> {
+    fn forward(&self, image: &Tensor, input: &NetworkInput<'_>) -> Result<(Tensor, Tensor)> {
         let mut hidden = to_channels_last(image)?;
-        for conv in &self.hidden {
-            hidden = conv.forward_with(&hidden, Activation::Relu)?;
+        for (stage, conv) in self.hidden.iter().enumerate() {
+            hidden = input.at(stage, conv.forward_with(&hidden, Activation::Relu)?)?;
         }
         let change = to_channels_first(&self.last.forward(&hidden)?)?;
         Ok((hidden, (image + change)?))
@@ -220,7 +221,7 @@ impl Network for Unrolled {
         let mut hidden = to_channels_last(&image)?;
         for cascade in &self.cascades {
             let changed;
-            (hidden, changed) = cascade.forward(&image)?;
+            (hidden, changed) = cascade.forward(&image, &input)?;
             image = data_consistency(&changed, input.images, columns)?;
         }
         Ok(NetworkOutput::new(global_average_pool(&hidden)?, image))

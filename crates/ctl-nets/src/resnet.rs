@@ -118,12 +118,13 @@ impl Network for ResNet18 {
         if self.pooled {
             hidden = max_pool(&hidden, 2)?;
         }
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
             hidden = block.forward(&hidden, mode)?;
+            if (index + 1).is_multiple_of(BLOCKS_PER_STAGE) {
+                hidden = input.at(index / BLOCKS_PER_STAGE, hidden)?;
+            }
         }
-        let features = global_average_pool(&hidden)?;
-        let outputs = self.head.forward(&features)?;
-        Ok(NetworkOutput::new(features, outputs))
+        NetworkOutput::classified(global_average_pool(&hidden)?, &self.head)
     }
 
     fn feature_width(&self) -> usize {

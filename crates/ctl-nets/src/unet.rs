@@ -8,7 +8,9 @@ use crate::axes::max_pool;
 use crate::layers::{
     Conv, ConvNorm, ConvSize, TransposedConv, to_channels_first, to_channels_last,
 };
-use crate::{Linear, Mode, NetError, Network, NetworkInput, NetworkOutput, Parameters, Result};
+use crate::{
+    Linear, LinearHead, Mode, NetError, Network, NetworkInput, NetworkOutput, Parameters, Result,
+};
 
 /// Sizes of a [`UNet`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,11 +208,11 @@ impl UNet {
     /// When the images have other channels, or sides that are not multiples of
     /// [`UNetSpec::granularity`].
     pub fn logits(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        Ok(self.run(images, mode)?.1)
+        Ok(self.run(images.into(), mode)?.outputs)
     }
 
-    /// The innermost map `[B, h, w, width]` and the logits `[B, K, H, W]`.
-    fn run(&self, images: &Tensor, mode: Mode) -> Result<(Tensor, Tensor)> {
+    fn run(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
+        let images = input.images;
         self.check(images)?;
         let mut skips: Vec<Tensor> = Vec::new();
         let mut hidden = to_channels_last(images)?;
@@ -218,7 +220,7 @@ impl UNet {
             if index > 0 {
                 hidden = max_pool(&hidden, 2)?;
             }
-            hidden = level.forward(&hidden, mode)?;
+            hidden = input.at(index, level.forward(&hidden, mode)?)?;
             skips.push(hidden.clone());
         }
         skips.pop();
@@ -227,7 +229,17 @@ impl UNet {
             hidden = up.forward(&hidden, skip, mode)?;
         }
         let logits = to_channels_first(&self.head.forward(&hidden)?)?;
-        Ok((bottleneck, logits))
+        let (weight, bias) = self.head.pointwise()?;
+        let head = LinearHead {
+            input: hidden,
+            weight,
+            bias,
+            base: None,
+        };
+        Ok(NetworkOutput {
+            head: Some(head),
+            ..NetworkOutput::new(global_average_pool(&bottleneck)?, logits)
+        })
     }
 
     fn check(&self, images: &Tensor) -> Result<()> {
@@ -257,11 +269,7 @@ impl UNet {
 /// Features are the means over pixels of the innermost map; logits are the outputs.
 impl Network for UNet {
     fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
-        let (bottleneck, logits) = self.run(input.images, mode)?;
-        Ok(NetworkOutput::new(
-            global_average_pool(&bottleneck)?,
-            logits,
-        ))
+        self.run(input, mode)
     }
 
     fn feature_width(&self) -> usize {

@@ -85,7 +85,7 @@ impl ConvVae {
     /// # Errors
     /// When the images have another size.
     pub fn encode(&self, images: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.halves(&self.coder.encode(images)?.0)
+        self.halves(&self.coder.encode(images.into())?.0)
     }
 
     fn halves(&self, codes: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -134,7 +134,7 @@ fn draw(mean: &Tensor, log_variance: &Tensor, noise: &Tensor) -> Result<Tensor> 
 
 impl Network for ConvVae {
     fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<NetworkOutput> {
-        let (codes, map) = self.coder.encode(input.images)?;
+        let (codes, map) = self.coder.encode(input)?;
         let (mean, log_variance) = self.halves(&codes)?;
         let latents = if mode == Mode::Train && input.context.is_some() {
             let expected = "[B, Z], standard normal noise, or none";
@@ -147,10 +147,9 @@ impl Network for ConvVae {
         let values = (self.spec().channels * height * width) as f64;
         let penalty = (divergence(&mean, &log_variance)? * (2.0 * DECODER_VARIANCE / values))?;
         Ok(NetworkOutput {
-            features: mean,
-            outputs: self.decode(&latents)?,
             feature_map: Some(to_channels_first(&map)?),
             penalty: Some(penalty),
+            ..NetworkOutput::new(mean, self.decode(&latents)?)
         })
     }
 

@@ -16,6 +16,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Preview,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,
+    exceptions: &[],
     assumptions: &[Assumption::TargetIsMixtureOfSources],
     paper: "Ben-Tal, El Ghaoui & Nemirovski 2009, Robust Optimization (soft maximum of the risks)",
     summary: "Minimises a soft maximum of the environments' risks.",

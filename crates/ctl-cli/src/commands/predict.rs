@@ -4,16 +4,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ctl_harness::HarnessError;
-use ctl_harness::run::{Predictions, load_model, predict};
+use ctl_harness::run::{Model, Predictions};
 use ctl_harness::store::write_atomically;
+use ctl_harness::{HarnessError, Registry};
 
 use crate::arguments::Predict;
 use crate::output::{print, print_json, print_line};
 
 pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
-    let (card, network) = load_model(&options.model)?;
-    let predictions = predict(&card, network.as_ref(), &options.cohort)?;
+    let model = Model::load(&options.model, &Registry::standard())?;
+    let predictions = model.predict(&options.cohort)?;
     if let Some(folder) = &options.pictures {
         write_pictures(folder, &predictions)?;
     }

@@ -69,6 +69,15 @@ impl CohortData {
         counts
     }
 
+    /// What is known of the causes of what a task predicts; none where it is the image itself.
+    pub fn diagram_for(&self, task: Task) -> Option<DiagramFile> {
+        match task {
+            Task::Classification | Task::Multimodal => self.diagram.clone(),
+            Task::Segmentation => self.images.phantom()?.mask_diagram().ok(),
+            _ => None,
+        }
+    }
+
     /// Number of patients at a site.
     pub fn patients(&self, site: usize) -> usize {
         let of_site = self.samples.iter().filter(|s| s.site == site);

@@ -13,7 +13,7 @@ use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
 
 /// A checkpoint of another version is not continued.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// Key of the part that is not arrays of floats.
 const STATE_KEY: &str = "state";
 
@@ -47,6 +47,10 @@ pub(crate) struct Progress {
     pub(crate) moments: [Vec<Vec<f32>>; 2],
     #[serde(skip)]
     pub(crate) objective: Arrays,
+    #[serde(skip)]
+    pub(crate) rule: Arrays,
+    #[serde(skip)]
+    pub(crate) averaging: Arrays,
 }
 
 impl Progress {
@@ -69,11 +73,15 @@ impl Progress {
 
     fn arrays(&self) -> BTreeMap<String, &[f32]> {
         let mut all: BTreeMap<String, &[f32]> = BTreeMap::new();
-        for (name, values) in &self.weights {
-            all.insert(format!("weights/{name}"), values);
-        }
-        for (name, values) in &self.objective {
-            all.insert(format!("objective/{name}"), values);
+        for (kind, arrays) in [
+            ("weights", &self.weights),
+            ("objective", &self.objective),
+            ("rule", &self.rule),
+            ("averaging", &self.averaging),
+        ] {
+            for (name, values) in arrays {
+                all.insert(format!("{kind}/{name}"), values);
+            }
         }
         for (which, moments) in self.moments.iter().enumerate() {
             for (index, values) in moments.iter().enumerate() {
@@ -150,13 +158,18 @@ impl Progress {
         let Some((kind, rest)) = name.split_once('/') else {
             return;
         };
+        let arrays = match kind {
+            "weights" => Some(&mut self.weights),
+            "objective" => Some(&mut self.objective),
+            "rule" => Some(&mut self.rule),
+            "averaging" => Some(&mut self.averaging),
+            _ => None,
+        };
+        if let Some(arrays) = arrays {
+            arrays.insert(rest.to_owned(), values);
+            return;
+        }
         match kind {
-            "weights" => {
-                self.weights.insert(rest.to_owned(), values);
-            }
-            "objective" => {
-                self.objective.insert(rest.to_owned(), values);
-            }
             // Names sort by index, so that pushing keeps the order.
             "moments" => self.moments[usize::from(rest.starts_with('1'))].push(values),
             _ => {

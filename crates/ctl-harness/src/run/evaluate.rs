@@ -1,9 +1,12 @@
 //! What a network says of the parts of a run's data.
 
+use std::rc::Rc;
+
 use ctl_imaging::MaskRole;
-use ctl_invariance::{Adaptation, Deployment};
+use ctl_invariance::{Adaptation, Deployment, ImageTransform};
 use ctl_nets::Network;
 
+use super::checkpoint::Arrays;
 use super::predictions::Prediction;
 use crate::Result;
 use crate::data::{CohortData, Part, Parts, View};
@@ -11,12 +14,14 @@ use crate::spec::RunSpec;
 use crate::task::{How, Kit, Scored, Selected};
 
 /// A run's data and how it is looked at.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Ground<'a> {
     pub(crate) spec: &'a RunSpec,
     pub(crate) cohort: &'a CohortData,
     pub(crate) parts: &'a Parts,
     pub(crate) view: View,
+    /// What the method makes of every image first.
+    pub(crate) transform: Option<Rc<dyn ImageTransform>>,
 }
 
 impl Ground<'_> {
@@ -29,6 +34,7 @@ impl Ground<'_> {
             samples,
             how: How::Evaluate,
             observer,
+            transform: self.transform.as_deref(),
         }
     }
 
@@ -66,23 +72,18 @@ pub(crate) struct Deployed {
     pub(crate) in_distribution: Scored,
     pub(crate) target: Scored,
     /// What a reader must know, such as why nothing was corrected.
-    pub(crate) note: Option<String>,
+    pub(crate) notes: Vec<String>,
+    /// The network's weights where they are not those of the checkpoint, for every site.
+    pub(crate) weights: Option<Arrays>,
 }
 
-/// Scores a trained network; an adaptation corrects its outputs on the target.
-pub(crate) fn deploy(
+/// Corrects the outputs of a trained network on the target.
+pub(super) fn correct(
     ground: &Ground<'_>,
     (kit, network): (&dyn Kit, &dyn Network),
-    adaptation: Option<&dyn Adaptation>,
-) -> Result<Deployed> {
-    let mut deployed = Deployed {
-        in_distribution: ground.in_distribution(kit, network)?,
-        target: ground.target(kit, network)?,
-        note: None,
-    };
-    let Some(adaptation) = adaptation else {
-        return Ok(deployed);
-    };
+    adaptation: &dyn Adaptation,
+    target: &mut Scored,
+) -> Result<Option<String>> {
     let validation = ground.validation(kit, network)?.rows;
     let unlabelled = ground.oracle(kit, network)?.rows;
     let labels: Vec<usize> = validation.iter().map(|row| row.target).collect();
@@ -92,11 +93,10 @@ pub(crate) fn deploy(
         labels: &labels,
         target: &flat(&unlabelled),
     })?;
-    for row in &mut deployed.target.rows {
+    for row in &mut target.rows {
         row.outputs = correction.apply(&row.outputs);
     }
-    deployed.note = correction.note;
-    Ok(deployed)
+    Ok(correction.note)
 }
 
 fn flat(rows: &[Prediction]) -> Vec<f64> {

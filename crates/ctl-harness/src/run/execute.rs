@@ -76,6 +76,7 @@ pub fn execute(spec: &RunSpec, context: &RunContext<'_>) -> Result<Record> {
         cohort: context.cohort,
         parts: &parts,
         view: view_of(context.method),
+        transform: None,
     };
     let checkpoint = folder.join("checkpoint.safetensors");
     let (ended, steps) = if learns_from == LearnsFrom::TrueFactors {
@@ -85,10 +86,10 @@ pub fn execute(spec: &RunSpec, context: &RunContext<'_>) -> Result<Record> {
         let resumed = Progress::load(&checkpoint, &spec.id())?;
         let first = resumed.as_ref().map_or(0, |progress| progress.step);
         advance(context, first, 0.0);
-        let mut trainer = Trainer::new(ground, context.method, resumed)?;
+        let mut trainer = Trainer::new(ground.clone(), context.method, resumed)?;
         let status = train(spec, context, &mut trainer, &checkpoint)?;
         let steps = trainer.progress.step - first;
-        (end(context, &ground, trainer, status)?, steps)
+        (end(context, trainer, status)?, steps)
     };
     let record = record_of(context, &ground, ended);
     write_json_atomically(
@@ -128,28 +129,23 @@ pub(crate) struct Ended {
 
 /// Scores the selected checkpoints and writes what they say; checkpoints that two selectors share
 /// are scored once.
-fn end(
-    context: &RunContext<'_>,
-    ground: &Ground<'_>,
-    mut trainer: Trainer<'_>,
-    status: Status,
-) -> Result<Ended> {
+fn end(context: &RunContext<'_>, mut trainer: Trainer<'_>, status: Status) -> Result<Ended> {
     let progress = std::mem::take(&mut trainer.progress);
     let mut scored: BTreeMap<u64, Deployed> = BTreeMap::new();
-    let mut notes = Vec::new();
+    let mut notes = std::mem::take(&mut trainer.notes);
     for (&selector, best) in &progress.best {
         if let Entry::Vacant(place) = scored.entry(best.step) {
             trainer.take_up(&best.weights)?;
             let deployed = place.insert(trainer.deploy()?);
-            notes.extend(deployed.note.clone());
+            notes.extend(deployed.notes.iter().cloned());
             if selector == Selector::TrainingDomain {
-                write_panels(context.folder, ground, &trainer, &deployed.target)?;
+                write_panels(context.folder, &trainer, &deployed.target)?;
             }
         }
         if context.save_models {
-            let network = trainer.network_spec();
-            let kit = trainer.kit();
-            write_model(ground.spec, (context, network, kit), (selector, best))?;
+            let weights = scored[&best.step].weights.as_ref();
+            let weights = weights.unwrap_or(&best.weights);
+            write_model(context, &trainer, (selector, best.step, weights))?;
         }
     }
     let kit = trainer.kit();

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ctl_imaging::{MaskRole, Raster};
+use ctl_invariance::{BuildContext, ImageTransform, ObjectiveState};
 use ctl_nets::{Network, NetworkSpec};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Best;
+use super::checkpoint::Arrays;
 use super::execute::RunContext;
+use super::trainer::Trainer;
 use crate::data::{Parts, View, load_unlabelled};
 use crate::spec::{CohortSpec, RunSpec};
 use crate::store::{read_json, write_atomically, write_json_atomically};
-use crate::task::{AttributeScale, How, Kit, Selected, kit_of_model};
+use crate::task::{AttributeScale, How, Selected, kit_of_model};
 use crate::vocabulary::{Selector, Task};
-use crate::{HarnessError, Result};
+use crate::{HarnessError, Registry, Result};
 
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 const CARD: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
 /// Images decoded and predicted at once.
@@ -42,6 +44,16 @@ pub struct ModelCard {
     pub mask_classes: Vec<String>,
     /// How attributes are scaled, for networks that take them.
     pub attributes: Option<AttributeScale>,
+    /// What the method makes of every image first, as numbers by name.
+    pub transform: Option<ObjectiveState>,
+}
+
+/// A trained network, ready for new images.
+pub struct Model {
+    /// What it is.
+    pub card: ModelCard,
+    network: Box<dyn Network>,
+    transform: Option<Box<dyn ImageTransform>>,
 }
 
 /// What a model says of the images of a new cohort.
@@ -68,60 +80,102 @@ pub struct Predicted {
 
 /// Writes `model-<selector>/` in the run's folder.
 pub(crate) fn write_model(
-    spec: &RunSpec,
-    (context, network, kit): (&RunContext<'_>, NetworkSpec, &dyn Kit),
-    (selector, best): (Selector, &Best),
+    context: &RunContext<'_>,
+    trainer: &Trainer<'_>,
+    (selector, step, weights): (Selector, u64, &Arrays),
 ) -> Result<()> {
+    let ground = trainer.ground();
     let folder = context.folder.join(format!("model-{selector}"));
     let card = ModelCard {
         schema: SCHEMA,
-        run: spec.clone(),
+        run: ground.spec.clone(),
         selector,
-        step: best.step,
-        network,
+        step,
+        network: trainer.network_spec(),
         classes: context.cohort.classes.clone(),
         mask_classes: context.cohort.mask_classes.clone(),
-        attributes: kit.attribute_scale(),
+        attributes: trainer.kit().attribute_scale(),
+        transform: ground.transform.as_ref().map(|transform| transform.state()),
     };
-    let built = network.build(0, "model")?;
-    built.parameters().restore(&best.weights)?;
+    let built = context
+        .method
+        .network(&ground.spec.settings, &card.network, (0, "model"))?;
+    built.parameters().restore(weights)?;
     let bytes = built.parameters().to_safetensors(&BTreeMap::new())?;
     write_atomically(&folder.join(WEIGHTS), &bytes)?;
     write_json_atomically(&folder.join(CARD), &card)
 }
 
-/// Reads a model: a folder `model-<selector>`, or a run's folder, whose training-domain model is
-/// taken.
-///
-/// # Errors
-/// When the folder holds no model, or its files are damaged or do not fit each other.
-pub fn load_model(folder: &Path) -> Result<(ModelCard, Box<dyn Network>)> {
-    let inner = folder.join(format!("model-{}", Selector::TrainingDomain));
-    let folder: PathBuf = if inner.join(CARD).exists() {
-        inner
-    } else {
-        folder.to_path_buf()
+impl Model {
+    /// Reads a model: a folder `model-<selector>`, or a run's folder, whose training-domain model
+    /// is taken.
+    ///
+    /// # Arguments
+    /// - `registry`: where the model's method is found, which may have built its own network.
+    ///
+    /// # Errors
+    /// When the folder holds no model, its files are damaged or do not fit each other, or its
+    /// method is not registered.
+    pub fn load(folder: &Path, registry: &Registry) -> Result<Self> {
+        let inner = folder.join(format!("model-{}", Selector::TrainingDomain));
+        let folder: PathBuf = if inner.join(CARD).exists() {
+            inner
+        } else {
+            folder.to_path_buf()
+        };
+        let path = folder.join(CARD);
+        if !path.exists() {
+            return Err(HarnessError::Data {
+                path: folder,
+                message: format!(
+                    "holds no model: expected {CARD} and {WEIGHTS}, which `benchmark \
+                     --save-models` writes"
+                ),
+            });
+        }
+        let card: ModelCard = read_json(&path)?;
+        if card.schema != SCHEMA {
+            return Err(HarnessError::Stored {
+                path,
+                message: format!("expected schema {SCHEMA}, found {}", card.schema),
+            });
+        }
+        let method = registry.get(&card.run.method)?;
+        let network = method.network(&card.run.settings, &card.network, (0, "model"))?;
+        network.parameters().load(&folder.join(WEIGHTS))?;
+        let transform = transform_of(&card, registry, network.as_ref())?;
+        Ok(Self {
+            card,
+            network,
+            transform,
+        })
+    }
+}
+
+/// What the method of a model makes of images.
+fn transform_of(
+    card: &ModelCard,
+    registry: &Registry,
+    network: &dyn Network,
+) -> Result<Option<Box<dyn ImageTransform>>> {
+    let Some(state) = &card.transform else {
+        return Ok(None);
     };
-    let path = folder.join(CARD);
-    if !path.exists() {
-        return Err(HarnessError::Data {
-            path: folder,
-            message: format!(
-                "holds no model: expected {CARD} and {WEIGHTS}, which `benchmark --save-models` \
-                 writes"
-            ),
-        });
-    }
-    let card: ModelCard = read_json(&path)?;
-    if card.schema != SCHEMA {
-        return Err(HarnessError::Stored {
-            path,
-            message: format!("expected schema {SCHEMA}, found {}", card.schema),
-        });
-    }
-    let network = card.network.build(0, "model")?;
-    network.parameters().load(&folder.join(WEIGHTS))?;
-    Ok((card, network))
+    let parts = registry.get(&card.run.method)?.build(
+        &card.run.settings,
+        &BuildContext {
+            environments: card.run.sources.len(),
+            features: network.feature_width(),
+            outputs: card.network.outputs,
+            steps: card.run.training.steps,
+            independences: &[],
+            seed: card.run.seed,
+            run: "model",
+        },
+    )?;
+    let preparation = parts.preparation.as_ref();
+    let restored = preparation.map(|preparation| preparation.restore(state));
+    Ok(restored.transpose()?.flatten())
 }
 
 /// The lowest index on ties.
@@ -131,52 +185,56 @@ fn most_probable(classes: &[String], values: &[f64]) -> String {
     classes.get(best).cloned().unwrap_or_default()
 }
 
-/// Applies a model to every image of a cohort, in manifest order.
-///
-/// A reconstruction model is given images: it measures them in some columns of k-space, as in its
-/// training, and says how well it restores them.
-///
-/// # Errors
-/// When the cohort is at fault, lacks the model's attributes, an image cannot be decoded, or an
-/// output is not finite.
-pub fn predict(card: &ModelCard, network: &dyn Network, cohort: &Path) -> Result<Predictions> {
-    let spec = &card.run;
-    let names = (card.classes.as_slice(), card.mask_classes.as_slice());
-    let environment = match &spec.data {
-        CohortSpec::Folder { environment, .. } => environment.as_deref(),
-        CohortSpec::Phantom { .. } => None,
-    };
-    let cohort = load_unlabelled(cohort, names, (&spec.training, environment))?;
-    let parts = Parts::empty();
-    let kit = kit_of_model(spec, (&cohort, &parts), card.attributes.as_ref())?;
-    let labels = matches!(spec.task, Task::Classification | Task::Multimodal);
-    let [_, height, width] = cohort.images.shape();
-    let all: Vec<usize> = (0..cohort.samples.len()).collect();
-    let mut images = Vec::with_capacity(all.len());
-    for chunk in all.chunks(CHUNK) {
-        let selected = Selected {
-            spec,
-            cohort: &cohort,
-            view: View::Plain,
-            samples: chunk,
-            how: How::Evaluate,
-            observer: MaskRole::Annotation,
+impl Model {
+    /// Applies a model to every image of a cohort, in manifest order.
+    ///
+    /// A reconstruction model is given images: it measures them in some columns of k-space, as in its
+    /// training, and says how well it restores them.
+    ///
+    /// # Errors
+    /// When the cohort is at fault, lacks the model's attributes, an image cannot be decoded, or an
+    /// output is not finite.
+    pub fn predict(&self, cohort: &Path) -> Result<Predictions> {
+        let (card, network) = (&self.card, self.network.as_ref());
+        let spec = &card.run;
+        let names = (card.classes.as_slice(), card.mask_classes.as_slice());
+        let environment = match &spec.data {
+            CohortSpec::Folder { environment, .. } => environment.as_deref(),
+            CohortSpec::Phantom { .. } => None,
         };
-        for (&sample, said) in chunk.iter().zip(kit.describe(network, &selected)?) {
-            let raster = |pixels: Vec<f32>| {
-                let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
-                Raster::new(1, height, width, pixels)
+        let cohort = load_unlabelled(cohort, names, (&spec.training, environment))?;
+        let parts = Parts::empty();
+        let kit = kit_of_model(spec, (&cohort, &parts), card.attributes.as_ref())?;
+        let labels = matches!(spec.task, Task::Classification | Task::Multimodal);
+        let [_, height, width] = cohort.images.shape();
+        let all: Vec<usize> = (0..cohort.samples.len()).collect();
+        let mut images = Vec::with_capacity(all.len());
+        for chunk in all.chunks(CHUNK) {
+            let selected = Selected {
+                spec,
+                cohort: &cohort,
+                view: View::Plain,
+                samples: chunk,
+                how: How::Evaluate,
+                observer: MaskRole::Annotation,
+                transform: self.transform.as_deref(),
             };
-            images.push(Predicted {
-                path: cohort.samples[sample].id.clone(),
-                predicted: labels.then(|| most_probable(&card.classes, &said.values)),
-                values: said.values,
-                picture: said.picture.map(raster).transpose()?,
-            });
+            for (&sample, said) in chunk.iter().zip(kit.describe(network, &selected)?) {
+                let raster = |pixels: Vec<f32>| {
+                    let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
+                    Raster::new(1, height, width, pixels)
+                };
+                images.push(Predicted {
+                    path: cohort.samples[sample].id.clone(),
+                    predicted: labels.then(|| most_probable(&card.classes, &said.values)),
+                    values: said.values,
+                    picture: said.picture.map(raster).transpose()?,
+                });
+            }
         }
+        Ok(Predictions {
+            columns: kit.described(),
+            images,
+        })
     }
-    Ok(Predictions {
-        columns: kit.described(),
-        images,
-    })
 }

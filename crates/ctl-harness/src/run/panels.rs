@@ -46,12 +46,8 @@ impl Panels {
 
 /// Writes pictures of the target samples with the lowest, the middle and the highest figure;
 /// nothing for tasks without pictures.
-pub(crate) fn write_panels(
-    folder: &Path,
-    ground: &Ground<'_>,
-    trainer: &Trainer<'_>,
-    target: &Scored,
-) -> Result<()> {
+pub(crate) fn write_panels(folder: &Path, trainer: &Trainer<'_>, target: &Scored) -> Result<()> {
+    let ground = trainer.ground();
     let names = trainer.kit().columns();
     let mut order: Vec<usize> = (0..target.rows.len())
         .filter(|&row| {

@@ -1,17 +1,25 @@
 //! The training loop of one run.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_compute::random::stream;
-use ctl_invariance::{Batch, BuildContext, EnvironmentOutputs, Method, MethodParts, Step, Value};
-use ctl_nets::{Mode, Network, NetworkInput, NetworkSpec};
+use ctl_graph::advice::advise;
+use ctl_invariance::{
+    AdaptedFor, Batch, BuildContext, Independence, Method, MethodParts, Step, Update, Value,
+};
+use ctl_nets::{Network, NetworkSpec};
 
 use super::batches::rows_at;
 use super::checkpoint::{Arrays, Best, Progress};
-use super::evaluate::{Deployed, Ground, deploy};
-use crate::data::{CohortData, Part, View};
+use super::evaluate::{Deployed, Ground, correct};
+use super::forward::forward;
+use super::prepare::Training;
+use super::site::Site;
+use super::trial::{Probe, set};
+use crate::data::{CohortData, View};
 use crate::record::Evaluation;
 use crate::spec::RunSpec;
 use crate::task::{How, Kit, Panel, Selected, kit};
@@ -24,12 +32,16 @@ pub(crate) struct Trainer<'a> {
     kit: Box<dyn Kit + 'a>,
     adapts: bool,
     batch_size: usize,
+    /// Weight of each of the cohort's samples in each environment, where a preparation gave them.
+    weights: Option<Vec<BTreeMap<usize, f32>>>,
     network: Box<dyn Network>,
     method: MethodParts,
     optimiser: Adam,
     auxiliary: Option<Adam>,
     terms: BTreeMap<&'static str, (f64, u64)>,
     pub(crate) progress: Progress,
+    /// What a reader must know of the preparation.
+    pub(crate) notes: Vec<String>,
 }
 
 impl<'a> Trainer<'a> {
@@ -39,24 +51,32 @@ impl<'a> Trainer<'a> {
         method: &dyn Method,
         progress: Option<Progress>,
     ) -> Result<Self> {
+        let mut ground = ground;
         let Ground {
             spec,
             cohort,
             parts,
             view,
+            ..
         } = ground;
         let id = spec.id();
         let needs = method.info().needs;
-        let kit = kit(spec, cohort, parts, view)?;
-        let network =
-            network_spec(spec, cohort, kit.as_ref()).build(spec.seed, &spec.data_key())?;
+        let unprepared = kit(spec, cohort, (parts, view), None)?;
+        let sizes = network_spec(spec, cohort, unprepared.as_ref());
+        let network = method.network(&spec.settings, &sizes, (spec.seed, &spec.data_key()))?;
+        let independences = independences(&ground);
         let context = BuildContext {
             environments: parts.train.len() + usize::from(needs.target_images),
             features: network.feature_width(),
+            outputs: sizes.outputs,
+            steps: spec.training.steps,
+            independences: &independences,
             seed: spec.seed,
             run: &id,
         };
         let method = method.build(&spec.settings, &context)?;
+        let (weights, notes) = prepare(&mut ground, &method, needs.target_images)?;
+        let kit = kit(spec, cohort, (parts, view), ground.transform.clone())?;
         let adam = AdamParams {
             learning_rate: spec.training.learning_rate,
             weight_decay: spec.training.weight_decay,
@@ -79,8 +99,10 @@ impl<'a> Trainer<'a> {
             method,
             optimiser,
             auxiliary,
+            weights,
             terms: BTreeMap::new(),
             progress: Progress::start(&id),
+            notes,
         };
         if let Some(progress) = progress {
             trainer.restore(progress)?;
@@ -95,6 +117,12 @@ impl<'a> Trainer<'a> {
             own.restore(&progress.optimiser(1))?;
         }
         self.method.objective.restore(&progress.objective)?;
+        if let Some(rule) = &mut self.method.rule {
+            rule.restore(&progress.rule)?;
+        }
+        if let Some(averaging) = &mut self.method.averaging {
+            averaging.restore(&progress.averaging)?;
+        }
         self.progress = progress;
         Ok(())
     }
@@ -103,6 +131,12 @@ impl<'a> Trainer<'a> {
     pub(crate) fn capture(&mut self) -> Result<()> {
         self.progress.weights = self.network.parameters().snapshot()?;
         self.progress.objective = self.method.objective.state()?;
+        if let Some(rule) = &self.method.rule {
+            self.progress.rule = rule.state()?;
+        }
+        if let Some(averaging) = &self.method.averaging {
+            self.progress.averaging = averaging.state();
+        }
         let own = self.auxiliary.as_ref().map(Adam::state).unwrap_or_default();
         let network = self.optimiser.state();
         self.progress.updates = [network.step, own.step];
@@ -119,13 +153,28 @@ impl<'a> Trainer<'a> {
         if self.method.objective.resets_optimiser_before(number) {
             self.optimiser.reset();
         }
-        let environments = self.forward(number)?;
+        let factor = self.method.objective.learning_rate_factor(number);
+        self.optimiser.set_rate_factor(factor);
+        if self.method.rule.is_some() {
+            self.step_by_rule(number, factor)?;
+        } else {
+            self.step_by_objective(number)?;
+        }
+        if let Some(averaging) = &mut self.method.averaging {
+            averaging.after_step(number, self.network.parameters())?;
+        }
+        self.progress.step += 1;
+        Ok(())
+    }
+
+    fn step_by_objective(&mut self, number: u64) -> Result<()> {
+        let environments = forward(self.network.as_ref(), &self.batches(number)?, number)?;
         let value = self.method.objective.evaluate(&Step {
             number,
             environments: &environments,
             loss: self.kit.loss(),
         })?;
-        self.check_finite(&value)?;
+        self.log_value(&value)?;
         let loss = match &value.auxiliary {
             Some(own) => (&value.total + own)?,
             None => value.total,
@@ -135,16 +184,55 @@ impl<'a> Trainer<'a> {
         if let Some(own) = &mut self.auxiliary {
             own.step(&gradients)?;
         }
-        self.progress.step += 1;
         Ok(())
     }
 
-    fn check_finite(&mut self, value: &Value) -> Result<()> {
-        let loss = value.total.to_scalar::<f32>()?;
-        if !loss.is_finite() {
-            return Err(HarnessError::Diverged {
-                what: format!("{} at step {}", self.ground.spec.method, self.progress.step),
-            });
+    fn step_by_rule(&mut self, number: u64, factor: f64) -> Result<()> {
+        let batches = self.batches(number)?;
+        let Some(rule) = &mut self.method.rule else {
+            return Ok(());
+        };
+        let rate = self.ground.spec.training.learning_rate * factor;
+        let parts = (self.network.as_ref(), self.kit.loss());
+        let mut probe = Probe::new(parts, batches, (number, rate))?;
+        let ruled = rule.update(&mut probe)?;
+        probe.go_back()?;
+        let variables = self.network.parameters().trained();
+        match ruled.update {
+            Update::Gradient(direction) => {
+                // A store of gradients begins with a backward pass.
+                let mut store = Tensor::zeros((), DType::F32, &Device::Cpu)?.backward()?;
+                for (variable, gradient) in variables.iter().zip(direction) {
+                    store.insert(variable, gradient);
+                }
+                self.optimiser.step(&store)?;
+            }
+            Update::Weights(weights) => set(&variables, &weights)?,
+        }
+        for (name, value) in ruled.terms {
+            self.log(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn diverged(&self) -> HarnessError {
+        HarnessError::Diverged {
+            what: format!("{} at step {}", self.ground.spec.method, self.progress.step),
+        }
+    }
+
+    fn log(&mut self, name: &'static str, value: f64) -> Result<()> {
+        if !value.is_finite() {
+            return Err(self.diverged());
+        }
+        let entry = self.terms.entry(name).or_insert((0.0, 0));
+        *entry = (entry.0 + value, entry.1 + 1);
+        Ok(())
+    }
+
+    fn log_value(&mut self, value: &Value) -> Result<()> {
+        if !value.total.to_scalar::<f32>()?.is_finite() {
+            return Err(self.diverged());
         }
         for (name, _) in &value.terms {
             let term = value.term(name)?.unwrap_or(0.0);
@@ -154,81 +242,71 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn batch(
-        &self,
-        part: &Part,
+    /// Samples of an environment at a step, to train on.
+    fn selected<'b>(
+        &'b self,
+        rows: &'b [usize],
         (environment, labelled): (usize, bool),
         step: u64,
-    ) -> Result<Batch> {
-        let rows = rows_at(part, self.ground.spec, (environment, self.batch_size), step);
-        self.kit.batch(&Selected {
-            spec: self.ground.spec,
-            cohort: self.ground.cohort,
-            view: self.ground.view,
-            samples: &rows,
+    ) -> Selected<'b> {
+        Selected {
             how: How::Train {
                 environment,
                 step,
                 labelled,
             },
-            observer: self.ground.parts.train_observer,
-        })
+            ..self.ground.select(rows, self.ground.parts.train_observer)
+        }
     }
 
     fn batches(&self, number: u64) -> Result<Vec<Batch>> {
         let parts = self.ground.parts;
+        let sources = parts.train.iter().map(|part| (part, true));
+        let target = self.adapts.then_some((&parts.adaptation, false));
+        let mut rows = Vec::new();
         let mut batches = Vec::new();
-        for (index, part) in parts.train.iter().enumerate() {
-            batches.push(self.batch(part, (index, true), number)?);
-        }
-        if self.adapts {
-            let index = parts.train.len();
-            batches.push(self.batch(&parts.adaptation, (index, false), number)?);
+        for (index, (part, labelled)) in sources.chain(target).enumerate() {
+            let size = (index, self.batch_size);
+            let samples = rows_at(part, self.ground.spec, size, number);
+            let selected = self.selected(&samples, (index, labelled), number);
+            let mut batch = self.kit.batch(&selected)?;
+            batch.weights = self.weights_of(index, &samples)?;
+            batches.push(batch);
+            rows.push((samples, labelled));
         }
         let purpose = format!("augment {number}");
         let rng = &mut stream(self.ground.spec.seed, &self.progress.run, &purpose);
         for augmentation in &self.method.augmentations {
             batches = augmentation.apply(batches, rng)?;
         }
-        Ok(batches)
+        let measured = batches.into_iter().map(|batch| {
+            let (samples, labelled) = &rows[batch.environment];
+            let place = (batch.environment, *labelled);
+            let selected = self.selected(samples, place, number);
+            self.kit.measure(batch, &selected)
+        });
+        measured.collect()
     }
 
-    /// All environments in one pass, so that batch statistics are over all of them.
-    fn forward(&self, number: u64) -> Result<Vec<EnvironmentOutputs>> {
-        let batches = self.batches(number)?;
-        let images: Vec<&Tensor> = batches.iter().map(|b| &b.images).collect();
-        let images = Tensor::cat(&images, 0)?;
-        let contexts: Option<Vec<&Tensor>> = batches.iter().map(|b| b.context.as_ref()).collect();
-        let context = contexts.map(|all| Tensor::cat(&all, 0)).transpose()?;
-        let input = NetworkInput {
-            images: &images,
-            context: context.as_ref(),
+    /// Weights of samples of an environment; none where all are 1.
+    fn weights_of(&self, environment: usize, samples: &[usize]) -> Result<Option<Tensor>> {
+        let given = self.weights.as_ref().and_then(|all| all.get(environment));
+        let Some(given) = given else {
+            return Ok(None);
         };
-        let out = self.network.forward(input, Mode::Train)?;
-        let mut first = 0;
-        let mut environments = Vec::new();
-        for batch in batches {
-            let rows = batch.images.dim(0)?;
-            let features = out.features.narrow(0, first, rows)?;
-            let outputs = out.outputs.narrow(0, first, rows)?;
-            let penalty = out.penalty.as_ref();
-            let penalty = penalty.map(|p| p.narrow(0, first, rows)).transpose()?;
-            environments.push(
-                EnvironmentOutputs::new(batch.environment, features, outputs, batch.targets)
-                    .with_penalty(penalty),
-            );
-            first += rows;
-        }
-        Ok(environments)
+        let weights: Vec<f32> = samples.iter().map(|sample| given[sample]).collect();
+        Ok(Some(Tensor::new(weights, &Device::Cpu)?))
     }
 
     /// Evaluates the network and keeps it where a selector prefers it; the earlier checkpoint wins
     /// a tie.
+    ///
+    /// Where the method averages weights, the average stands for the network.
     pub(crate) fn evaluate(&mut self) -> Result<()> {
+        let trained = self.swap_average_in()?;
         self.kit.prepare(self.network.as_ref())?;
+        let validation = self.validation_score()?;
         let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
-        let validation = self.ground.validation(kit, network)?;
-        let validation = kit.selection_score(&validation, false)?;
         let oracle = self.ground.oracle(kit, network)?;
         let oracle = kit.selection_score(&oracle, true)?;
         for (selector, score) in [
@@ -244,6 +322,9 @@ impl<'a> Trainer<'a> {
                 };
                 self.progress.best.insert(selector, best);
             }
+        }
+        if let Some(trained) = trained {
+            self.network.parameters().restore(&trained)?;
         }
         let terms = std::mem::take(&mut self.terms);
         self.progress.evaluations.push(Evaluation {
@@ -264,14 +345,80 @@ impl<'a> Trainer<'a> {
         self.kit.prepare(self.network.as_ref())
     }
 
+    fn validation_score(&self) -> Result<f64> {
+        let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
+        let validation = self.ground.validation(kit, network)?;
+        kit.selection_score(&validation, false)
+    }
+
+    /// Puts the average of the weights into use where there is one; returns the trained ones.
+    fn swap_average_in(&mut self) -> Result<Option<Arrays>> {
+        if self.method.averaging.is_none() {
+            return Ok(None);
+        }
+        self.kit.prepare(self.network.as_ref())?;
+        let score = self.validation_score()?;
+        let Some(averaging) = &mut self.method.averaging else {
+            return Ok(None);
+        };
+        averaging.after_validation(score);
+        let Some(average) = averaging.average() else {
+            return Ok(None);
+        };
+        let trained = self.network.parameters().snapshot()?;
+        self.network.parameters().restore(&average)?;
+        Ok(Some(trained))
+    }
+
     /// What the network in use says in distribution and on the target.
-    pub(crate) fn deploy(&self) -> Result<Deployed> {
-        let adaptation = self.method.adaptation.as_deref();
-        deploy(
-            &self.ground,
-            (self.kit(), self.network.as_ref()),
-            adaptation,
-        )
+    pub(crate) fn deploy(&mut self) -> Result<Deployed> {
+        let mut notes = Vec::new();
+        notes.extend(self.adapt(AdaptedFor::EverySite)?);
+        let changed = self.adapts_network(AdaptedFor::EverySite);
+        let weights = changed.then(|| self.network.parameters().snapshot());
+        let weights = weights.transpose()?;
+        let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
+        let in_distribution = self.ground.in_distribution(kit, network)?;
+        notes.extend(self.adapt(AdaptedFor::Target)?);
+        let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
+        let mut target = self.ground.target(kit, network)?;
+        if let Some(adaptation) = self.method.adaptation.as_deref() {
+            notes.extend(correct(
+                &self.ground,
+                (kit, network),
+                adaptation,
+                &mut target,
+            )?);
+        }
+        Ok(Deployed {
+            in_distribution,
+            target,
+            notes,
+            weights,
+        })
+    }
+
+    fn adapts_network(&self, whom: AdaptedFor) -> bool {
+        let adaptation = self.method.network_adaptation.as_deref();
+        adaptation.is_some_and(|adaptation| adaptation.adapted_for() == whom)
+    }
+
+    /// Adapts the network in use where the method does so for these sites.
+    fn adapt(&mut self, whom: AdaptedFor) -> Result<Option<String>> {
+        if !self.adapts_network(whom) {
+            return Ok(None);
+        }
+        let Some(adaptation) = self.method.network_adaptation.as_deref() else {
+            return Ok(None);
+        };
+        let note = adaptation.adapt(&Site {
+            ground: &self.ground,
+            kit: self.kit.as_ref(),
+            network: self.network.as_ref(),
+            has_target: self.adapts,
+        })?;
+        self.kit.prepare(self.network.as_ref())?;
+        Ok(note)
     }
 
     /// What the network in use makes of one target sample.
@@ -282,6 +429,10 @@ impl<'a> Trainer<'a> {
         self.kit.panels(self.network.as_ref(), &selected)
     }
 
+    pub(crate) fn ground(&self) -> &Ground<'a> {
+        &self.ground
+    }
+
     pub(crate) fn kit(&self) -> &dyn Kit {
         self.kit.as_ref()
     }
@@ -289,6 +440,44 @@ impl<'a> Trainer<'a> {
     pub(crate) fn network_spec(&self) -> NetworkSpec {
         network_spec(self.ground.spec, self.ground.cohort, self.kit())
     }
+}
+
+/// The weights of the samples in each environment, and what a reader must know.
+type Preparations = (Option<Vec<BTreeMap<usize, f32>>>, Vec<String>);
+
+/// Lets a method look at the training data; a change to images is in force from here on.
+fn prepare(
+    ground: &mut Ground<'_>,
+    method: &MethodParts,
+    has_target: bool,
+) -> Result<Preparations> {
+    let Some(preparation) = &method.preparation else {
+        return Ok((None, Vec::new()));
+    };
+    let prepared = preparation.prepare(&Training {
+        ground: &*ground,
+        has_target,
+    })?;
+    let parts = ground.parts.train.iter();
+    let weights = prepared.weights.map(|all| {
+        let each = parts.zip(all);
+        each.map(|(part, weights)| part.samples.iter().copied().zip(weights).collect())
+            .collect()
+    });
+    ground.transform = prepared.transform.map(Rc::from);
+    Ok((weights, prepared.notes))
+}
+
+/// What the cohort's diagram asks of a representation; nothing where none is known, or where advice
+/// does not follow from it.
+fn independences(ground: &Ground<'_>) -> Vec<Independence> {
+    let Some(diagram) = ground.cohort.diagram_for(ground.spec.task) else {
+        return Vec::new();
+    };
+    let advice = advise(&diagram).ok();
+    let record = advice.and_then(|advice| serde_json::to_string(&advice).ok());
+    let found = record.and_then(|record| Independence::from_advice(&record).ok());
+    found.unwrap_or_default()
 }
 
 /// The network that a specification asks for on a cohort.

@@ -1,9 +1,11 @@
 //! What is unlike the normal images that training saw.
 
+use std::rc::Rc;
+
 use candle_core::{Device, Tensor};
 use ctl_compute::random::stream;
 use ctl_imaging::MaskRole;
-use ctl_invariance::{Batch, SampleLoss, SquaredError, WeightedTarget};
+use ctl_invariance::{Batch, ImageTransform, SampleLoss, SquaredError, TargetKind, WeightedTarget};
 use ctl_metrics::anomaly::AnomalyCurve;
 use ctl_metrics::discrimination::{auroc, average_precision};
 use ctl_nets::{Architecture, AutoencoderSpec, Mode, Network, NetworkInput};
@@ -38,6 +40,7 @@ pub(crate) struct Anomaly<'a> {
     cohort: &'a CohortData,
     parts: &'a Parts,
     view: View,
+    transform: Option<Rc<dyn ImageTransform>>,
     density: Option<FeatureDensity>,
 }
 
@@ -56,12 +59,14 @@ impl<'a> Anomaly<'a> {
         spec: &'a RunSpec,
         cohort: &'a CohortData,
         (parts, view): (&'a Parts, View),
+        transform: Option<Rc<dyn ImageTransform>>,
     ) -> Self {
         Self {
             spec,
             cohort,
             parts,
             view,
+            transform,
             density: None,
         }
     }
@@ -195,20 +200,15 @@ impl Kit for Anomaly<'_> {
 
     fn batch(&self, selected: &Selected<'_>) -> Result<Batch> {
         let images = self.images(selected, &selected.jitter())?;
-        let targets = if selected.is_labelled() {
-            vec![WeightedTarget {
+        let mut batch = selected.batch(images, TargetKind::Images);
+        batch.context = self.noise(selected)?;
+        if selected.is_labelled() {
+            batch.targets.push(WeightedTarget {
                 weight: 1.0,
-                target: images.clone(),
-            }]
-        } else {
-            Vec::new()
-        };
-        Ok(Batch {
-            environment: selected.environment(),
-            images,
-            context: self.noise(selected)?,
-            targets,
-        })
+                target: batch.images.clone(),
+            });
+        }
+        Ok(batch)
     }
 
     /// Fits the density of features to the training images.
@@ -227,6 +227,7 @@ impl Kit for Anomaly<'_> {
                 samples: chunk,
                 how: How::Evaluate,
                 observer: MaskRole::Annotation,
+                transform: self.transform.as_deref(),
             };
             let images = self.images(&selected, &Jitter::default())?;
             let out = network.forward((&images).into(), Mode::Evaluate)?;

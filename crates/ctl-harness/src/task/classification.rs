@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use ctl_compute::random::stream;
-use ctl_invariance::{Batch, SampleLoss, SoftmaxCrossEntropy, WeightedTarget};
+use ctl_invariance::{Batch, SampleLoss, SoftmaxCrossEntropy, TargetKind, WeightedTarget};
 use ctl_nets::{Mode, Network, NetworkInput};
 
 use super::attributes::AttributeScale;
@@ -97,10 +97,7 @@ impl<'a> Classification<'a> {
         for chunk in selected.samples.chunks(CHUNK) {
             let part = selected.with(chunk);
             let (images, context) = (self.images(&part)?, self.context(&part, hidden)?);
-            let input = NetworkInput {
-                images: &images,
-                context: context.as_ref(),
-            };
+            let input = NetworkInput::new(&images, context.as_ref());
             let logits = network.forward(input, Mode::Evaluate)?.outputs;
             let logits = logits.flatten_all()?.to_vec1::<f32>()?;
             let outputs = probabilities(&logits, self.cohort.classes.len(), "network")?;
@@ -128,20 +125,16 @@ impl Kit for Classification<'_> {
     fn batch(&self, selected: &Selected<'_>) -> Result<Batch> {
         let label = |&s: &usize| self.cohort.samples[s].label as u32;
         let labels: Vec<u32> = selected.samples.iter().map(label).collect();
-        let targets = if selected.is_labelled() {
-            vec![WeightedTarget {
+        let mut batch = selected.batch(self.images(selected)?, TargetKind::Classes);
+        batch.context = self.context(selected, false)?;
+        if selected.is_labelled() {
+            batch.targets.push(WeightedTarget {
                 weight: 1.0,
-                target: Tensor::new(labels, &Device::Cpu)?,
-            }]
-        } else {
-            Vec::new()
-        };
-        Ok(Batch {
-            environment: selected.environment(),
-            images: self.images(selected)?,
-            context: self.context(selected, false)?,
-            targets,
-        })
+                target: Tensor::new(labels.as_slice(), &Device::Cpu)?,
+            });
+            batch.classes = Some(labels);
+        }
+        Ok(batch)
     }
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {

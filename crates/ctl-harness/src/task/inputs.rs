@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use ctl_compute::random::stream;
 use ctl_imaging::MaskRole;
+use ctl_invariance::{Batch, ImageTransform, TargetKind};
 use rand::RngExt;
 
 use crate::Result;
@@ -24,6 +25,8 @@ pub(crate) struct Selected<'a> {
     pub(crate) how: How,
     /// Whose masks count in evaluation.
     pub(crate) observer: MaskRole,
+    /// What a method makes of every image first.
+    pub(crate) transform: Option<&'a dyn ImageTransform>,
 }
 
 /// What samples are looked at for.
@@ -63,8 +66,22 @@ impl Selected<'_> {
     pub(crate) fn pixels(&self, view: View, jitter: &Jitter) -> Result<Vec<f32>> {
         let mut pixels = self.cohort.images.gather(self.samples, view)?;
         let [channels, height, width] = self.cohort.images.shape();
+        if let Some(transform) = self.transform {
+            for image in pixels.chunks_exact_mut(channels * height * width) {
+                transform.apply(image, [channels, height, width]);
+            }
+        }
         jitter.apply(&mut pixels, [channels, height, width]);
         Ok(pixels)
+    }
+
+    /// Images as networks take them, [`network_images`], without targets.
+    pub(crate) fn batch(&self, images: Tensor, kind: TargetKind) -> Batch {
+        Batch {
+            centre: f64::from(CENTRE),
+            scale: f64::from(SCALE),
+            ..Batch::new(self.environment(), images, kind)
+        }
     }
 
     /// The random changes of this batch, none in evaluation.

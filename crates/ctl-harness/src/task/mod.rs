@@ -10,7 +10,9 @@ mod inputs;
 mod reconstruction;
 mod segmentation;
 
-use ctl_invariance::{Batch, SampleLoss};
+use std::rc::Rc;
+
+use ctl_invariance::{Batch, ImageTransform, SampleLoss};
 use ctl_nets::{Architecture, Network};
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +68,17 @@ pub(crate) trait Kit {
         0
     }
 
-    /// Images of one environment with their targets, as the network takes them.
+    /// Images of one environment with their targets, as augmentations take them.
     fn batch(&self, selected: &Selected<'_>) -> Result<Batch>;
+
+    /// The same as the network takes them: measured, where it reconstructs.
+    ///
+    /// # Arguments
+    /// - `batch`: of the first of `selected`'s samples, perhaps augmented.
+    fn measure(&self, batch: Batch, selected: &Selected<'_>) -> Result<Batch> {
+        let _ = selected;
+        Ok(batch)
+    }
 
     /// Fits to a trained network what scoring needs beside it.
     fn prepare(&mut self, network: &dyn Network) -> Result<()> {
@@ -115,8 +126,8 @@ pub(crate) trait Kit {
 pub(crate) fn kit<'a>(
     spec: &'a RunSpec,
     cohort: &'a CohortData,
-    parts: &'a Parts,
-    view: View,
+    (parts, view): (&'a Parts, View),
+    transform: Option<Rc<dyn ImageTransform>>,
 ) -> Result<Box<dyn Kit + 'a>> {
     check_training(spec.task, &spec.training)?;
     Ok(match spec.task {
@@ -126,7 +137,12 @@ pub(crate) fn kit<'a>(
         )?),
         Task::Segmentation => Box::new(segmentation::Segmentation::new(cohort)?),
         Task::Reconstruction => Box::new(reconstruction::Reconstruction::new(spec, cohort)?),
-        Task::Anomaly => Box::new(anomaly::Anomaly::new(spec, cohort, (parts, view))),
+        Task::Anomaly => Box::new(anomaly::Anomaly::new(
+            spec,
+            cohort,
+            (parts, view),
+            transform,
+        )),
         other => {
             return Err(HarnessError::Config {
                 origin: "run".into(),
@@ -159,7 +175,7 @@ pub(crate) fn kit_of_model<'a>(
         (Task::Multimodal, Some(scale)) => Ok(Box::new(
             classification::Classification::with_scale(cohort, scale.clone())?,
         )),
-        _ => kit(spec, cohort, parts, View::Plain),
+        _ => kit(spec, cohort, (parts, View::Plain), None),
     }
 }
 

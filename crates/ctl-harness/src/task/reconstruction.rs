@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use ctl_compute::ops::fourier::{Complex, fft2_centred, ifft2_centred};
 use ctl_compute::random::stream;
 use ctl_imaging::kspace::{CartesianMask, MaskKind};
-use ctl_invariance::{Batch, SampleLoss, SquaredError, WeightedTarget};
+use ctl_invariance::{Batch, SampleLoss, SquaredError, TargetKind, WeightedTarget};
 use ctl_metrics::image_quality::{ImagePair, SsimConfig};
 use ctl_nets::{Mode, Network, NetworkInput};
 use rand::RngExt;
@@ -122,10 +122,21 @@ impl<'a> Reconstruction<'a> {
         })
     }
 
-    fn measure(&self, selected: &Selected<'_>) -> Result<Vec<Measured>> {
+    /// Magnitudes as seen and as they are, each `[N, H, W]`.
+    fn magnitudes(&self, selected: &Selected<'_>) -> Result<[Vec<f32>; 2]> {
         let jitter = selected.jitter();
-        let seen = selected.pixels(selected.view, &jitter)?;
-        let truth = selected.pixels(View::Reference, &jitter)?;
+        Ok([
+            selected.pixels(selected.view, &jitter)?,
+            selected.pixels(View::Reference, &jitter)?,
+        ])
+    }
+
+    /// Measures magnitudes of the first of the selected samples.
+    fn sampled(
+        &self,
+        [seen, truth]: [&[f32]; 2],
+        selected: &Selected<'_>,
+    ) -> Result<Vec<Measured>> {
         let [_, height, width] = self.cohort.images.shape();
         let pixels = height * width;
         let images = seen.chunks_exact(pixels).zip(truth.chunks_exact(pixels));
@@ -171,12 +182,10 @@ impl<'a> Reconstruction<'a> {
         network: &dyn Network,
         selected: &Selected<'_>,
     ) -> Result<Vec<(Vec<f64>, Measured)>> {
-        let measured = self.measure(selected)?;
+        let [seen, truth] = self.magnitudes(selected)?;
+        let measured = self.sampled([&seen, &truth], selected)?;
         let (images, columns, _) = self.tensors(&measured)?;
-        let input = NetworkInput {
-            images: &images,
-            context: Some(&columns),
-        };
+        let input = NetworkInput::new(&images, Some(&columns));
         let outputs = network.forward(input, Mode::Evaluate)?.outputs;
         let outputs = outputs.flatten_all()?.to_vec1::<f32>()?;
         if outputs.iter().any(|value| !value.is_finite()) {
@@ -293,21 +302,38 @@ impl Kit for Reconstruction<'_> {
     }
 
     fn batch(&self, selected: &Selected<'_>) -> Result<Batch> {
-        let (images, columns, truth) = self.tensors(&self.measure(selected)?)?;
-        let targets = if selected.is_labelled() {
-            vec![WeightedTarget {
+        let [_, height, width] = self.cohort.images.shape();
+        let shape = (selected.samples.len(), 1, height, width);
+        let [seen, truth] = self.magnitudes(selected)?;
+        let images = Tensor::from_vec(seen, shape, &Device::Cpu)?;
+        let mut batch = Batch::new(selected.environment(), images, TargetKind::Images);
+        if selected.is_labelled() {
+            batch.targets.push(WeightedTarget {
                 weight: 1.0,
-                target: truth,
-            }]
-        } else {
-            Vec::new()
-        };
-        Ok(Batch {
-            environment: selected.environment(),
-            images,
-            context: Some(columns),
-            targets,
-        })
+                target: Tensor::from_vec(truth, shape, &Device::Cpu)?,
+            });
+        }
+        Ok(batch)
+    }
+
+    /// Every target is measured with the phase of its place in the batch.
+    fn measure(&self, mut batch: Batch, selected: &Selected<'_>) -> Result<Batch> {
+        let flat = |tensor: &Tensor| -> Result<Vec<f32>> { Ok(tensor.flatten_all()?.to_vec1()?) };
+        let seen = flat(&batch.images)?;
+        let truths = batch.targets.iter().map(|part| flat(&part.target));
+        let truths = truths.collect::<Result<Vec<_>>>()?;
+        let first = truths.first().unwrap_or(&seen);
+        let mut measured = self.sampled([&seen, first], selected)?;
+        let (images, columns, _) = self.tensors(&measured)?;
+        for (index, (part, truth)) in batch.targets.iter_mut().zip(&truths).enumerate() {
+            if index > 0 {
+                measured = self.sampled([&seen, truth], selected)?;
+            }
+            part.target = self.tensors(&measured)?.2;
+        }
+        batch.images = images;
+        batch.context = Some(columns);
+        Ok(batch)
     }
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use ctl_compute::ops::softmax;
 use ctl_imaging::MaskRole;
-use ctl_invariance::{Batch, SampleLoss, SegmentationLoss, WeightedTarget};
+use ctl_invariance::{Batch, SampleLoss, SegmentationLoss, TargetKind, WeightedTarget};
 use ctl_metrics::grid::Grid;
 use ctl_metrics::segmentation::{Overlap, SurfaceDistances};
 use ctl_nets::{Mode, Network};
@@ -167,23 +167,19 @@ impl Kit for Segmentation<'_> {
     fn batch(&self, selected: &Selected<'_>) -> Result<Batch> {
         let jitter = selected.jitter();
         let [_, height, width] = self.cohort.images.shape();
-        let mut targets = Vec::new();
+        let images = self.images(selected, &jitter)?;
+        let mut batch = selected.batch(images, TargetKind::Masks);
         if selected.is_labelled() {
             let mut masks = self.masks(selected.samples, selected.observer)?.concat();
             jitter.apply(&mut masks, [1, height, width]);
             let classes: Vec<u32> = masks.into_iter().map(u32::from).collect();
             let shape = (selected.samples.len(), height, width);
-            targets.push(WeightedTarget {
+            batch.targets.push(WeightedTarget {
                 weight: 1.0,
                 target: Tensor::from_vec(classes, shape, &Device::Cpu)?,
             });
         }
-        Ok(Batch {
-            environment: selected.environment(),
-            images: self.images(selected, &jitter)?,
-            context: None,
-            targets,
-        })
+        Ok(batch)
     }
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {

@@ -10,7 +10,7 @@ use crate::methods::irm::{self, Irm, IrmConfig, PenaltyForm};
 use crate::methods::mixup::mix;
 use crate::methods::mm_rex::{MmRex, MmRexConfig};
 use crate::methods::v_rex::{VRex, VRexConfig};
-use crate::{Batch, EnvironmentOutputs, MethodConfig, Objective, WeightedTarget};
+use crate::{Batch, EnvironmentOutputs, MethodConfig, Objective, TargetKind, WeightedTarget};
 
 type Fields = Result<Map<String, Value>, Problem>;
 
@@ -155,13 +155,11 @@ fn mixed_outputs(case: &Case<'_>, inputs: &Inputs) -> Result<Vec<EnvironmentOutp
 fn batches(inputs: &Inputs) -> Result<Vec<Batch>, Problem> {
     let pairs = inputs.features()?.into_iter().zip(inputs.labels()?);
     let batch = |(environment, (features, labels)): (usize, (&candle_core::Tensor, _))| Batch {
-        environment,
-        images: features.clone(),
-        context: None,
         targets: vec![WeightedTarget {
             weight: 1.0,
             target: candle_core::Tensor::clone(labels),
         }],
+        ..Batch::new(environment, features.clone(), TargetKind::Classes)
     };
     Ok(pairs.enumerate().map(batch).collect())
 }

@@ -17,6 +17,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,
+    exceptions: &[],
     assumptions: &[Assumption::InvariantFeatureMarginal],
     paper: "Sun & Saenko 2016, Deep CORAL",
     summary: "Aligns means and covariances of the features between the sources.",

@@ -19,6 +19,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,
+    exceptions: &[],
     assumptions: &[Assumption::InvariantFeatureMarginal],
     paper: "Ganin et al. 2016, Domain-Adversarial Training of Neural Networks",
     summary: "Trains features from which a discriminator cannot tell the sources apart.",

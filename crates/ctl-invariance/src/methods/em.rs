@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::label_shift;
 use crate::{
-    Adaptation, Assumption, BuildContext, ConfigError, Deployment, Family, MethodConfig,
+    Adaptation, Assumption, BuildContext, ConfigError, Deployment, Exception, Family, MethodConfig,
     MethodInfo, MethodParts, Needs, OutputCorrection, Result, Role, Status,
 };
 
@@ -20,6 +20,7 @@ pub const INFO: MethodInfo = MethodInfo {
         class_probabilities: true,
         ..Needs::NOTHING
     },
+    exceptions: Exception::WITHOUT_CLASSES,
     assumptions: &[
         Assumption::InvariantImageGivenLabel,
         Assumption::CalibratedOnSources,

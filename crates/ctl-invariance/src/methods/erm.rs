@@ -16,6 +16,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::NOTHING,
+    exceptions: &[],
     assumptions: &[Assumption::InvariantLabelMechanismOnSharedSupport],
     paper: "Vapnik 1998, Statistical Learning Theory",
     summary: "Minimises the mean of the environments' risks.",

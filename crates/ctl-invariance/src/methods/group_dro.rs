@@ -21,6 +21,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,
+    exceptions: &[],
     assumptions: &[Assumption::TargetIsMixtureOfSources],
     paper: "Sagawa, Koh, Hashimoto & Liang 2020, Distributionally Robust Neural Networks",
     summary: "Follows the environments with the highest risk by exponentiated weights.",

@@ -18,6 +18,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,
+    exceptions: &[],
     assumptions: &[
         Assumption::InvariantPredictor,
         Assumption::SpuriousCorrelationVaries,

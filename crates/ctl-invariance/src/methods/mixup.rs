@@ -21,6 +21,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::NOTHING,
+    exceptions: &[],
     assumptions: &[Assumption::LinearBetweenSamples],
     paper: "Zhang, Cisse, Dauphin & Lopez-Paz 2018, mixup: Beyond Empirical Risk Minimization",
     summary: "Trains on convex combinations of images and labels from different environments.",
@@ -101,36 +102,19 @@ pub fn mix(first: &Batch, second: &Batch, mix: f64) -> Result<Batch> {
         }
     }
     Ok(Batch {
-        environment: first.environment,
         images,
         context,
         targets,
-    })
-}
-
-fn reorder(batch: &Batch, order: &[usize]) -> Result<Batch> {
-    let rows: Vec<u32> = order.iter().map(|&i| i as u32).collect();
-    let rows = Tensor::new(rows, batch.images.device())?;
-    let mut targets = Vec::new();
-    for part in &batch.targets {
-        targets.push(WeightedTarget {
-            weight: part.weight,
-            target: part.target.index_select(&rows, 0)?,
-        });
-    }
-    let context = batch.context.as_ref();
-    Ok(Batch {
-        environment: batch.environment,
-        images: batch.images.index_select(&rows, 0)?,
-        context: context.map(|c| c.index_select(&rows, 0)).transpose()?,
-        targets,
+        classes: None,
+        weights: None,
+        ..first.clone()
     })
 }
 
 impl Augmentation for Mixup {
     fn apply(&self, batches: Vec<Batch>, rng: &mut ChaCha8Rng) -> Result<Vec<Batch>> {
         let (labelled, unlabelled): (Vec<_>, Vec<_>) =
-            batches.into_iter().partition(|b| !b.targets.is_empty());
+            batches.into_iter().partition(Batch::is_labelled);
         let cycle = permutation(rng, labelled.len());
         // `validate` admits no α for which the distribution does not exist.
         let Ok(beta) = Beta::new(self.config.alpha, self.config.alpha) else {
@@ -139,7 +123,7 @@ impl Augmentation for Mixup {
         let mut mixed = Vec::new();
         for (position, &index) in cycle.iter().enumerate() {
             let partner = &labelled[cycle[(position + 1) % cycle.len()]];
-            let partner = reorder(partner, &permutation(rng, partner.images.dim(0)?))?;
+            let partner = partner.select(&permutation(rng, partner.images.dim(0)?))?;
             mixed.push(mix(&labelled[index], &partner, beta.sample(rng))?);
         }
         mixed.sort_by_key(|batch| batch.environment);
@@ -154,16 +138,17 @@ mod tests {
     use ctl_compute::random::stream;
 
     use super::*;
+    use crate::TargetKind;
 
     fn batch(environment: usize, value: f32, label: u32) -> Batch {
+        let images = Tensor::full(value, (2, 1, 1, 1), &Device::Cpu).unwrap();
         Batch {
-            environment,
-            images: Tensor::full(value, (2, 1, 1, 1), &Device::Cpu).unwrap(),
             context: Some(Tensor::full(10.0 * value, (2, 3), &Device::Cpu).unwrap()),
             targets: vec![WeightedTarget {
                 weight: 1.0,
                 target: Tensor::new(&[label, label], &Device::Cpu).unwrap(),
             }],
+            ..Batch::new(environment, images, TargetKind::Classes)
         }
     }
 

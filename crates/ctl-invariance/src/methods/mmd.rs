@@ -17,6 +17,7 @@ pub const INFO: MethodInfo = MethodInfo {
     status: Status::Stable,
     role: Role::Generalisation,
     needs: Needs::ENVIRONMENTS,
+    exceptions: &[],
     assumptions: &[Assumption::InvariantFeatureMarginal],
     paper: "Li, Pan, Wang & Kot 2018, Domain Generalization with Adversarial Feature Learning; \
             Gretton et al. 2012",

@@ -13,7 +13,7 @@ use ctl_invariance::methods::mmd::{Mmd, MmdConfig};
 use ctl_invariance::methods::v_rex::{VRex, VRexConfig};
 use ctl_invariance::{
     Augmentation, Batch, Discriminator, EnvironmentOutputs, Objective, SoftmaxCrossEntropy,
-    WeightedTarget,
+    TargetKind, WeightedTarget,
 };
 use proptest::prelude::*;
 
@@ -167,14 +167,15 @@ proptest! {
     #[test]
     fn mixed_shares_are_weights(seed in 0u64..10_000, exponent in -3.0f64..2.0) {
         let alpha = 10f64.powf(exponent);
-        let batches = (0..3).map(|environment| Batch {
-            environment,
-            images: sample(&[4, 1, 2, 2], seed + environment as u64, "images"),
-            context: None,
-            targets: vec![WeightedTarget {
-                weight: 1.0,
-                target: sample(&[4, CLASSES], seed, "targets"),
-            }],
+        let batches = (0..3).map(|environment| {
+            let images = sample(&[4, 1, 2, 2], seed + environment as u64, "images");
+            Batch {
+                targets: vec![WeightedTarget {
+                    weight: 1.0,
+                    target: sample(&[4, CLASSES], seed, "targets"),
+                }],
+                ..Batch::new(environment, images, TargetKind::Classes)
+            }
         });
         let mut rng = stream(seed, "laws", "mixup");
         let mixed = Mixup::new(MixupConfig { alpha }).apply(batches.collect(), &mut rng).unwrap();

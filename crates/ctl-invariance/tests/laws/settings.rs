@@ -14,7 +14,7 @@ use ctl_invariance::methods::{
 use ctl_invariance::{BuildContext, ConfigError, Configured, Method, MethodConfig};
 use serde_json::{Map, Value, json};
 
-use crate::support::{FEATURES, environment, evaluate, scalar};
+use crate::support::{CLASSES, FEATURES, environment, evaluate, scalar};
 
 const DRAWS: u64 = 200;
 
@@ -252,6 +252,9 @@ fn every_default_builds_an_objective_that_evaluates() {
     let context = BuildContext {
         environments: 2,
         features: FEATURES,
+        outputs: CLASSES,
+        steps: 100,
+        independences: &[],
         seed: 0,
         run: "laws",
     };

@@ -96,6 +96,17 @@ impl Conv {
         Ok(conv)
     }
 
+    /// Weight `[out, in]` and bias `[out]` of a kernel of one pixel.
+    pub(crate) fn pointwise(&self) -> Result<(Tensor, Tensor)> {
+        let (outputs, inputs) = (self.size.outputs, self.size.inputs);
+        let weight = self.weight.reshape((outputs, inputs))?;
+        let bias = match &self.bias {
+            Some(bias) => bias.as_tensor().clone(),
+            None => Tensor::zeros(outputs, weight.dtype(), weight.device())?,
+        };
+        Ok((weight, bias))
+    }
+
     /// A convolution without bias, as it stands before a norm.
     pub(crate) fn unbiased(
         p: &mut Parameters,

@@ -92,10 +92,7 @@ impl Case {
 
     fn run(&self, network: &dyn Network, mode: Mode) -> NetworkOutput {
         let images = self.images();
-        let input = NetworkInput {
-            images: &images,
-            context: self.context.as_ref(),
-        };
+        let input = NetworkInput::new(&images, self.context.as_ref());
         network.forward(input, mode).unwrap()
     }
 }
@@ -143,10 +140,7 @@ fn gradients_agree_with_finite_differences() {
         let network = case.spec.build_from(parameters()).unwrap();
         let images = double(&case.images());
         let context = case.context.as_ref().map(double);
-        let input = || NetworkInput {
-            images: &images,
-            context: context.as_ref(),
-        };
+        let input = || NetworkInput::new(&images, context.as_ref());
         check_gradients(architecture.name(), network.parameters(), || {
             loss(&network.forward(input(), Mode::Train).unwrap())
         });
@@ -209,6 +203,7 @@ fn loss_in_single(out: &NetworkOutput) -> Tensor {
         outputs: wide(&out.outputs),
         feature_map: out.feature_map.as_ref().map(wide),
         penalty: out.penalty.as_ref().map(wide),
+        head: None,
     })
 }
 
@@ -285,10 +280,7 @@ fn ill_sizes_name_architecture_and_key() {
         let network = good.build(0, "t").unwrap();
         let other = random("other", &[2, good.channels + 1, good.height, good.width]);
         let context = case(architecture).context;
-        let input = NetworkInput {
-            images: &other,
-            context: context.as_ref(),
-        };
+        let input = NetworkInput::new(&other, context.as_ref());
         assert!(network.forward(input, Mode::Evaluate).is_err(), "{name}");
     }
 }
@@ -358,10 +350,7 @@ fn the_variational_autoencoder_as_a_network() {
         );
     }
     let short = random("short", &[BATCH, 63]);
-    let input = NetworkInput {
-        images: &images,
-        context: Some(&short),
-    };
+    let input = NetworkInput::new(&images, Some(&short));
     let message = network.forward(input, Mode::Train).unwrap_err().to_string();
     assert!(
         message.starts_with("network vae: context must be [B, Z]"),

@@ -12,10 +12,7 @@ const SPEC: FusionSpec = FusionSpec {
 };
 
 fn outputs(network: &dyn Network, images: &Tensor, context: &Tensor) -> Vec<Vec<f64>> {
-    let input = NetworkInput {
-        images,
-        context: Some(context),
-    };
+    let input = NetworkInput::new(images, Some(context));
     let out = network.forward(input, Mode::Evaluate).unwrap();
     out.outputs.to_vec2().unwrap()
 }
@@ -55,10 +52,7 @@ fn late_fusion_is_the_mean_of_two_networks() {
     };
     let images = drawn("images", &[3, 1, 8, 8]);
     let context = attributes();
-    let input = NetworkInput {
-        images: &images,
-        context: Some(&context),
-    };
+    let input = NetworkInput::new(&images, Some(&context));
     let out = network.forward(input, Mode::Evaluate).unwrap();
     let features: Vec<Vec<f64>> = out.features.to_vec2().unwrap();
     let found: Vec<Vec<f64>> = out.outputs.to_vec2().unwrap();
@@ -105,10 +99,7 @@ fn ill_contexts_are_errors() {
     for (name, network) in networks {
         for shape in [[2, 2], [2, 5], [1, 4]] {
             let context = Tensor::zeros(&shape, DType::F64, images.device()).unwrap();
-            let input = NetworkInput {
-                images: &images,
-                context: Some(&context),
-            };
+            let input = NetworkInput::new(&images, Some(&context));
             let message = network.forward(input, Mode::Train).unwrap_err().to_string();
             assert!(
                 message.starts_with(&format!("network {name}: context")),

@@ -57,10 +57,7 @@ fn consistent_networks() -> [Box<dyn Network>; 2] {
 fn measured_frequencies_stay() {
     let columns = columns(2);
     let measured = zero_filled(&drawn("images", &[2, 2, SIDES[0], SIDES[1]]), &columns);
-    let input = NetworkInput {
-        images: &measured,
-        context: Some(&columns),
-    };
+    let input = NetworkInput::new(&measured, Some(&columns));
     for network in consistent_networks() {
         let out = network.forward(input, Mode::Train).unwrap().outputs;
         let change = (fft2(&out).unwrap() - fft2(&measured).unwrap()).unwrap();
@@ -83,10 +80,7 @@ fn consistency_is_an_option_of_the_residual_u_net() {
     assert!(largest(&masked(&change, &columns)) > 1e-2);
     // With it, what is left of the change is what the projection lets through.
     let bound = ReconUNet::from_parameters(parameters(), &[4, 6], true).unwrap();
-    let input = NetworkInput {
-        images: &measured,
-        context: Some(&columns),
-    };
+    let input = NetworkInput::new(&measured, Some(&columns));
     let found = bound.forward(input, Mode::Train).unwrap().outputs;
     let kept = (&change - masked(&change, &columns)).unwrap();
     let expected = (&measured + ifft2(&kept).unwrap()).unwrap();
@@ -115,10 +109,7 @@ fn missing_columns_are_an_error() {
     let other = columns(1);
     for network in consistent_networks() {
         for context in [None, Some(&other)] {
-            let input = NetworkInput {
-                images: &images,
-                context,
-            };
+            let input = NetworkInput::new(&images, context);
             let error = network.forward(input, Mode::Train).unwrap_err();
             assert!(
                 error.to_string().contains("context must be [B, W]"),
@@ -159,10 +150,7 @@ fn the_cascade_learns() {
     let mut adam = Adam::new(network.parameters().trained(), params).unwrap();
     let error = |image: &Tensor| (image - &truth).unwrap().sqr().unwrap().mean_all().unwrap();
     let loss = || {
-        let input = NetworkInput {
-            images: &measured,
-            context: Some(&columns),
-        };
+        let input = NetworkInput::new(&measured, Some(&columns));
         error(&network.forward(input, Mode::Train).unwrap().outputs)
     };
     for _ in 0..150 {
