@@ -193,6 +193,7 @@ fn classify(
         width: side,
         outputs,
         attributes: 0,
+        hidden: None,
     };
     let images = symmetric("images", &[batch, channels, side, side])?;
     let labels: Vec<u32> = (0..batch).map(|row| (row % outputs) as u32).collect();

@@ -319,6 +319,7 @@ impl Planner<'_> {
         if entry.origin == Origin::Simulated {
             return None;
         }
+        let training = self.suite.training_of(entry.task);
         (0..self.suite.seeds).find_map(|seed| {
             let arrangement = Arrangement {
                 task: entry.task,
@@ -327,6 +328,8 @@ impl Planner<'_> {
                 target,
                 seed,
                 learns_from,
+                shares: training.shares.unwrap_or_default(),
+                score_at_most: training.score_at_most,
             };
             match split(&entry.cohort, &arrangement) {
                 Err(HarnessError::Config { message, .. }) => Some(message),

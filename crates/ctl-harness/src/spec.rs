@@ -73,6 +73,39 @@ pub struct Training {
     /// Share of training patients whose attributes are hidden, 0 to 1, so that a multimodal
     /// network can do without them.
     pub attribute_dropout: f64,
+    /// Width of the hidden layers of an MLP, 1 to 4096; 256 where it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// Shares of the patients of a site, where they are not the usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
+    /// Most images of a site that are scored in any part, at least 1; all where it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_at_most: Option<usize>,
+}
+
+/// How the patients of a site are divided where one target is held out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shares {
+    /// Share of a source that validates, above 0.
+    pub validation: f64,
+    /// Share of a source that is scored in distribution, not negative; where it is 0 the patients
+    /// who validate are scored.
+    pub test: f64,
+    /// Share of the target that is open to adaptation and to the oracle, above 0; the others are
+    /// scored.
+    pub open: f64,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            validation: 0.15,
+            test: 0.20,
+            open: 0.5,
+        }
+    }
 }
 
 /// Which columns of k-space are measured.
@@ -134,6 +167,9 @@ impl Default for Training {
             undersampling: Undersampling::default(),
             anomaly_score: AnomalyScore::Residual,
             attribute_dropout: 0.2,
+            hidden: None,
+            shares: None,
+            score_at_most: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use ctl_harness::Registry;
 use ctl_harness::data::{Arrangement, CohortData, Part, Parts, load_folder, load_phantom, split};
 use ctl_harness::plan::plan;
-use ctl_harness::spec::Training;
+use ctl_harness::spec::{Shares, Training};
 use ctl_harness::suite::Suite;
 use ctl_harness::vocabulary::{Protocol, Task};
 use ctl_imaging::{MaskRole, Raster};
@@ -83,6 +83,8 @@ fn divided(
         target,
         seed,
         learns_from: LearnsFrom::Sources,
+        shares: Shares::default(),
+        score_at_most: None,
     };
     split(cohort, &arrangement).unwrap()
 }
@@ -242,6 +244,8 @@ fn the_target_reference_learns_from_the_observer_who_scores() {
             target: "east",
             seed: 1,
             learns_from,
+            shares: Shares::default(),
+            score_at_most: None,
         };
         split(&cohort, &arrangement).unwrap()
     };
@@ -270,6 +274,8 @@ fn the_target_reference_is_not_chosen_by_what_it_learnt_from() {
             target: "west",
             seed,
             learns_from: LearnsFrom::Target,
+            shares: Shares::default(),
+            score_at_most: None,
         };
         let parts = split(&cohort, &arrangement).unwrap();
         let trained = patients(&cohort, &parts.train);
@@ -309,6 +315,8 @@ fn nobody_is_seen_unconfounded_and_scored() {
                 target: &target,
                 seed,
                 learns_from,
+                shares: Shares::default(),
+                score_at_most: None,
             };
             let parts = split(&cohort, &arrangement).unwrap();
             assert_apart(&cohort, &parts);
@@ -408,6 +416,8 @@ fn a_cohort_of_three_people_validates_on_images_and_says_so() {
             target: "west",
             seed: 0,
             learns_from,
+            shares: Shares::default(),
+            score_at_most: None,
         };
         let parts = split(&cohort, &arrangement).unwrap();
         let scored = patients(&cohort, [&parts.target]);
@@ -422,4 +432,44 @@ fn a_cohort_of_three_people_validates_on_images_and_says_so() {
         let distinct: BTreeSet<usize> = images.iter().copied().collect();
         assert_eq!(distinct.len(), images.len());
     }
+}
+
+/// Four fifths train and one validates, a fifth of the target is open; at most so many are scored.
+#[test]
+fn shares_and_the_number_scored_can_be_chosen() {
+    let cohort = load(&rows(false, |_| ""));
+    let sources = names(&SITES[..2]);
+    let arrangement = Arrangement {
+        task: Task::Classification,
+        protocol: Protocol::LeaveOneSiteOut,
+        sources: &sources,
+        target: SITES[2],
+        seed: 3,
+        learns_from: LearnsFrom::Sources,
+        shares: Shares {
+            validation: 0.2,
+            test: 0.0,
+            open: 0.2,
+        },
+        score_at_most: None,
+    };
+    let parts = split(&cohort, &arrangement).unwrap();
+    // Two images of each of 40 patients at a site.
+    let sizes = |parts: &[Part]| -> Vec<usize> { parts.iter().map(|p| p.samples.len()).collect() };
+    assert_eq!(sizes(&parts.train), [64, 64]);
+    assert_eq!(sizes(&parts.validation), [16, 16]);
+    assert_eq!(parts.in_distribution, parts.validation);
+    assert_eq!(parts.adaptation.samples.len(), 16);
+    assert_eq!(parts.target.samples.len(), 64);
+    assert!(parts.notes.iter().any(|note| note.contains("who validate")));
+    let few = Arrangement {
+        score_at_most: Some(10),
+        ..arrangement
+    };
+    let thinned = split(&cohort, &few).unwrap();
+    assert_eq!(thinned.train, parts.train);
+    assert_eq!(sizes(&thinned.validation), [10, 10]);
+    assert_eq!(thinned.target.samples.len(), 10);
+    let all = &parts.target.samples;
+    assert!(thinned.target.samples.iter().all(|s| all.contains(s)));
 }

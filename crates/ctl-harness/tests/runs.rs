@@ -12,6 +12,7 @@ use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
 use ctl_harness::plan::{Plan, plan};
 use ctl_harness::record::{Record, Status};
 use ctl_harness::run::{Model, read_predictions};
+use ctl_harness::spec::Shares;
 use ctl_harness::suite::Suite;
 use ctl_harness::sweep::Layout;
 use ctl_harness::task::main_metric;
@@ -322,6 +323,8 @@ fn parts_share_no_patient() {
             target,
             seed,
             learns_from: LearnsFrom::Sources,
+            shares: Shares::default(),
+            score_at_most: None,
         };
         split(&cohort, &arrangement).unwrap()
     };

@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         width: 16,
         outputs: 2,
         attributes: 0,
+        hidden: None,
     };
     let network = spec.build(0, "example")?;
     let mut adam = Adam::new(network.parameters().trained(), AdamParams::default())?;

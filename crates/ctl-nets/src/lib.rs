@@ -21,6 +21,7 @@
 //!     width: 48,
 //!     outputs: 2,
 //!     attributes: 0,
+//!     hidden: None,
 //! };
 //! let network = spec.build(0, "docs")?;
 //! let images = candle_core::Tensor::zeros((3, 1, 48, 48), candle_core::DType::F32, &candle_core::Device::Cpu)?;

@@ -125,6 +125,7 @@ impl Architecture {
 ///     width: 32,
 ///     outputs: 2,
 ///     attributes: 0,
+///     hidden: None,
 /// };
 /// let refused = spec.build(0, "docs").err().map(|error| error.to_string());
 /// let expected = "network small-unet: height must be a multiple of 4, at least 4, found 30";
@@ -146,6 +147,10 @@ pub struct NetworkSpec {
     /// Number of attributes beside the image; networks of images alone pass it over.
     #[serde(default)]
     pub attributes: usize,
+    /// Width of the hidden layers of an MLP, at least 1; 256 where it is not said. Other networks
+    /// pass it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
 }
 
 /// Width of the hidden layers where a specification names the MLP.
@@ -173,7 +178,7 @@ impl NetworkSpec {
             Architecture::Mlp => {
                 let spec = MlpSpec {
                     inputs: channels * self.height * self.width,
-                    hidden: MLP_HIDDEN,
+                    hidden: self.hidden.unwrap_or(MLP_HIDDEN),
                     outputs,
                 };
                 Box::new(Mlp::from_parameters(p, spec)?)

@@ -22,6 +22,7 @@ fn spec(architecture: Architecture, side: usize) -> NetworkSpec {
         width: side,
         outputs: 3,
         attributes: 0,
+        hidden: None,
     }
 }
 

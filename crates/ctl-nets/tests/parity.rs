@@ -139,6 +139,7 @@ fn classifiers() {
             width: height,
             outputs: classes,
             attributes: 0,
+            hidden: None,
         };
         let network = spec.build_from(double()).unwrap();
         fill(network.parameters());

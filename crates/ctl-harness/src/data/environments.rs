@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ctl_compute::random::{permutation, stream};
 use ctl_imaging::{MaskRole, Split, split_patients};
 use ctl_invariance::LearnsFrom;
 use ctl_phantom::SiteRole;
 
 use super::cohort::CohortData;
+use crate::spec::Shares;
 use crate::vocabulary::{Protocol, Task};
 use crate::{HarnessError, Result};
 
-/// Shares of a source site, in the order of [`SOURCE_ROLES`].
-const SOURCE_SHARES: [f64; 3] = [0.65, 0.15, 0.20];
 const SOURCE_ROLES: [Role; 3] = [Role::Train, Role::Validation, Role::Scored];
-/// Shares of a target site, in the order of [`TARGET_ROLES`].
-const TARGET_SHARES: [f64; 2] = [0.5, 0.5];
 const TARGET_ROLES: [Role; 2] = [Role::Adaptation, Role::Scored];
 /// Shares of a site that is source and target, in the order of [`SHARED_ROLES`]; what is scored on
 /// the target is the in-distribution test as well.
@@ -59,6 +57,10 @@ pub struct Arrangement<'a> {
     pub seed: u64,
     /// Whose labelled images the method learns from.
     pub learns_from: LearnsFrom,
+    /// Shares of the patients of a site where a target is held out.
+    pub shares: Shares,
+    /// Most images of a part of a site that are scored.
+    pub score_at_most: Option<usize>,
 }
 
 /// One use of samples.
@@ -109,6 +111,7 @@ pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts
     let division = Division {
         cohort,
         seed: arrangement.seed,
+        shares: arrangement.shares,
         roles: BTreeMap::new(),
         at_several: BTreeSet::new(),
         notes: Vec::new(),
@@ -125,6 +128,12 @@ pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts
         keep_normal(cohort, &mut parts);
     }
     let empty = |part: &Part| part.samples.is_empty();
+    if parts.in_distribution.iter().all(empty) && arrangement.shares.test <= 0.0 {
+        parts.in_distribution.clone_from(&parts.validation);
+        parts
+            .notes
+            .push("in distribution the patients are scored who validate".into());
+    }
     if parts.validation.iter().all(empty) && arrangement.learns_from != LearnsFrom::TrueFactors {
         validate_on_images(&mut parts);
     }
@@ -136,6 +145,13 @@ pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts
                       prescribed split leaves none to train on"
                 .into(),
         });
+    }
+    if let Some(most) = arrangement.score_at_most {
+        let scored = parts.validation.iter_mut();
+        let scored = scored.chain(&mut parts.in_distribution);
+        for part in scored.chain([&mut parts.target]) {
+            part.samples = thinned(&part.samples, most, arrangement.seed);
+        }
     }
     Ok(parts)
 }
@@ -248,6 +264,7 @@ fn assign<'a, const N: usize>(
 struct Division<'a> {
     cohort: &'a CohortData,
     seed: u64,
+    shares: Shares,
     roles: BTreeMap<&'a str, Role>,
     /// Patients who were met again at another site.
     at_several: BTreeSet<&'a str>,
@@ -258,7 +275,8 @@ impl<'a> Division<'a> {
     fn hold_out(mut self, sources: &[String], target: &str) -> Result<Parts> {
         let mut parts = Parts::empty();
         let site = self.cohort.site(target)?;
-        let drawn = self.draw(site, TARGET_SHARES, TARGET_ROLES)?;
+        let open = self.shares.open;
+        let drawn = self.draw(site, [open, 1.0 - open], TARGET_ROLES)?;
         self.settle(&drawn);
         [parts.adaptation, parts.target] = self.parts_of(site, TARGET_ROLES, |_| true);
         for source in sources {
@@ -394,7 +412,15 @@ impl<'a> Division<'a> {
 
     /// Roles at a source site: drawn, then overruled by what the manifest prescribes.
     fn source_roles(&mut self, site: usize) -> Result<BTreeMap<&'a str, Role>> {
-        let mut roles = self.draw(site, SOURCE_SHARES, SOURCE_ROLES)?;
+        let Shares {
+            validation, test, ..
+        } = self.shares;
+        let train = 1.0 - validation - test;
+        let mut roles = if test > 0.0 {
+            self.draw(site, [train, validation, test], SOURCE_ROLES)?
+        } else {
+            self.draw(site, [train, validation], [Role::Train, Role::Validation])?
+        };
         let prescribed = self.prescribed(site);
         if prescribed.is_empty() {
             return Ok(roles);
@@ -461,6 +487,18 @@ impl Parts {
             notes: Vec::new(),
         }
     }
+}
+
+/// At most so many of the samples, drawn at random, in their order.
+pub(crate) fn thinned(samples: &[usize], most: usize, seed: u64) -> Vec<usize> {
+    if samples.len() <= most {
+        return samples.to_vec();
+    }
+    let mut rng = stream(seed, "parts", "which are scored");
+    let mut kept = permutation(&mut rng, samples.len());
+    kept.truncate(most);
+    kept.sort_unstable();
+    kept.into_iter().map(|place| samples[place]).collect()
 }
 
 fn samples_of(cohort: &CohortData, site: usize) -> impl Iterator<Item = usize> {

@@ -6,6 +6,7 @@ mod examples;
 mod images;
 
 pub use cohort::{CohortData, Sample, load_folder, load_phantom, load_unlabelled};
+pub(crate) use environments::thinned;
 pub use environments::{Arrangement, Part, Parts, split};
 pub use examples::write_examples;
 pub use images::{ImageBank, Rendered, View};

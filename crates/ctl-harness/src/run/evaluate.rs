@@ -9,7 +9,7 @@ use ctl_nets::Network;
 use super::checkpoint::Arrays;
 use super::predictions::Prediction;
 use crate::Result;
-use crate::data::{CohortData, Part, Parts, View};
+use crate::data::{CohortData, Part, Parts, View, thinned};
 use crate::spec::RunSpec;
 use crate::task::{How, Kit, Scored, Selected};
 
@@ -50,8 +50,10 @@ impl Ground<'_> {
 
     /// Target patients that are open to adaptation and to the oracle.
     pub(crate) fn oracle(&self, kit: &dyn Kit, network: &dyn Network) -> Result<Scored> {
-        let samples = &self.parts.adaptation.samples;
-        kit.score(network, &self.select(samples, self.parts.target_observer))
+        let open = &self.parts.adaptation.samples;
+        let most = self.spec.training.score_at_most.unwrap_or(usize::MAX);
+        let samples = thinned(open, most, self.spec.seed);
+        kit.score(network, &self.select(&samples, self.parts.target_observer))
     }
 
     /// Scored patients of the sources.

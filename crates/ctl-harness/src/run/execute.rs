@@ -110,6 +110,8 @@ fn arrangement_of(spec: &RunSpec, learns_from: LearnsFrom) -> Arrangement<'_> {
         target: &spec.target,
         seed: spec.seed,
         learns_from,
+        shares: spec.training.shares.unwrap_or_default(),
+        score_at_most: spec.training.score_at_most,
     }
 }
 

@@ -491,6 +491,7 @@ fn network_spec(spec: &RunSpec, cohort: &CohortData, kit: &dyn Kit) -> NetworkSp
         width,
         outputs,
         attributes: kit.attributes(),
+        hidden: spec.training.hidden,
     }
 }
 

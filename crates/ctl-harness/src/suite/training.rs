@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::Check;
 use crate::Result;
-use crate::spec::{AnomalyScore, Training, Undersampling};
+use crate::spec::{AnomalyScore, Shares, Training, Undersampling};
 use crate::task::architectures;
 use crate::vocabulary::Task;
 
@@ -62,6 +62,15 @@ pub struct TaskTraining {
     /// See [`Training::attribute_dropout`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribute_dropout: Option<f64>,
+    /// See [`Training::hidden`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// See [`Training::shares`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
+    /// See [`Training::score_at_most`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_at_most: Option<usize>,
 }
 
 /// The network of a task where neither the suite nor the task names one that serves it.
@@ -101,6 +110,9 @@ impl TaskTraining {
             undersampling: self.undersampling.unwrap_or(b.undersampling),
             anomaly_score: self.anomaly_score.unwrap_or(b.anomaly_score),
             attribute_dropout: self.attribute_dropout.unwrap_or(b.attribute_dropout),
+            hidden: self.hidden.or(b.hidden),
+            shares: self.shares.or(b.shares),
+            score_at_most: self.score_at_most.or(b.score_at_most),
         }
     }
 }
@@ -158,7 +170,32 @@ pub(super) fn validate(key: &str, t: &Training, check: &Check<'_>) -> Result<()>
         "0, 1 or 2, and only where colour is false",
         channel,
     )?;
+    validate_parts(&key, t, check)?;
     validate_of_tasks(&key, t, check)
+}
+
+/// How a site is divided and how much of it is scored.
+fn validate_parts(key: &dyn Fn(&str) -> String, t: &Training, check: &Check<'_>) -> Result<()> {
+    let scored = t.score_at_most.is_none_or(|n| n > 0);
+    check(&key("score_at_most"), "0".into(), "at least 1", scored)?;
+    let hidden = t.hidden.is_none_or(|n| (1..=4096).contains(&n));
+    let shown = t.hidden.unwrap_or(0).to_string();
+    check(&key("hidden"), shown, "from 1 to 4096", hidden)?;
+    let s = t.shares.unwrap_or_default();
+    for (name, share, fits) in [
+        ("validation", s.validation, s.validation > 0.0),
+        ("test", s.test, s.test >= 0.0 && s.validation + s.test < 1.0),
+        ("open", s.open, s.open > 0.0 && s.open < 1.0),
+    ] {
+        check(
+            &key(&format!("shares.{name}")),
+            share.to_string(),
+            "a share: validation and open above 0, test not negative, some patients left to train \
+             and to score",
+            fits,
+        )?;
+    }
+    Ok(())
 }
 
 /// The settings that one task alone reads.

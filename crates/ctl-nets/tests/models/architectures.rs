@@ -47,6 +47,7 @@ fn case(architecture: Architecture) -> Case {
         width: 32,
         outputs: 3,
         attributes: 0,
+        hidden: None,
     };
     let mut context = None;
     let output = match architecture {
@@ -303,6 +304,7 @@ fn what_goes_in_must_be_able_to_come_out() {
         let good = case(architecture).spec;
         let message = fault(&NetworkSpec {
             attributes: 0,
+            hidden: None,
             ..good
         });
         assert!(
