@@ -29,12 +29,21 @@ pub enum ObjectiveError {
         /// What was stored.
         found: String,
     },
+    /// Causes or invariant predictors could not be sought.
+    #[error(transparent)]
+    Discovery(#[from] ctl_graph::discovery::DiscoveryError),
     /// A network refused its input.
     #[error(transparent)]
     Net(#[from] ctl_nets::NetError),
     /// An operator refused its input.
     #[error(transparent)]
     Compute(#[from] ctl_compute::ComputeError),
+}
+
+impl From<ctl_graph::stats::StatsError> for ObjectiveError {
+    fn from(error: ctl_graph::stats::StatsError) -> Self {
+        Self::Discovery(error.into())
+    }
 }
 
 impl From<candle_core::Error> for ObjectiveError {
