@@ -6,6 +6,10 @@
 //! Each lives in a file of its own under [`methods`], beside its settings, its documentation and
 //! its tests; the harness lists them in one registry.
 //!
+//! Beside the traits, [`gradients`] holds rules over the gradients of several environments, and
+//! [`select`] closed-form heads and the choice of invariant features: functions that need no
+//! harness.
+//!
 //! Objectives never ask which task they serve: a [`SampleLoss`] gives the loss of every sample and
 //! its closed-form derivative with respect to the outputs, from which penalties such as IRM's
 //! follow without second derivatives.
@@ -44,6 +48,7 @@ mod discrepancy;
 mod discriminator;
 mod error;
 mod gradient_rule;
+pub mod gradients;
 mod independence;
 mod info;
 pub mod label_shift;
@@ -51,6 +56,7 @@ mod loss;
 pub mod methods;
 mod objective;
 mod preparation;
+pub mod select;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,

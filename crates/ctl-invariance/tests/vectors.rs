@@ -7,16 +7,23 @@ use ctl_invariance::conformance::{Outcome, run_case};
 use serde_json::Value;
 
 /// Objectives that the vectors hold and this crate computes.
-const IMPLEMENTED: [&str; 10] = [
+const IMPLEMENTED: [&str; 17] = [
+    "anchor-regression",
+    "and-mask",
     "coral",
     "dann",
     "erm",
+    "fish",
+    "fishr",
     "group-dro",
+    "iga",
     "irm",
     "label-shift",
     "mixup",
+    "mldg",
     "mm-rex",
     "mmd",
+    "sand-mask",
     "v-rex",
 ];
 

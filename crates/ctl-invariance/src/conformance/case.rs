@@ -46,7 +46,8 @@ impl<'a> Case<'a> {
             Some("classification") => (&SoftmaxCrossEntropy, true),
             Some("segmentation") => (&PixelCrossEntropy, true),
             Some("binary" | "multilabel") => (&BinaryLogistic, false),
-            Some("regression") => (&SquaredError, false),
+            // Rules over given gradients have no loss and ask for none.
+            Some("regression" | "gradient") => (&SquaredError, false),
             _ => return Err(Problem(format!("task: {} is unknown", value["task"]))),
         };
         Ok(Self {

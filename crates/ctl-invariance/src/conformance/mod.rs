@@ -10,8 +10,11 @@ mod alignment;
 mod case;
 mod compare;
 mod deployment;
+mod dispersion;
 mod environments;
 mod risks;
+mod rules;
+mod selection;
 
 use serde_json::{Map, Value};
 
@@ -44,6 +47,13 @@ fn family(name: &str) -> Option<Family> {
         "mmd" => alignment::mmd,
         "dann" => alignment::dann,
         "label-shift" => deployment::label_shift,
+        "iga" => dispersion::iga,
+        "fishr" => dispersion::fishr,
+        "and-mask" => rules::and,
+        "sand-mask" => rules::sand,
+        "fish" => rules::fish,
+        "mldg" => rules::mldg,
+        "anchor-regression" => selection::anchor_regression,
         _ => return None,
     })
 }

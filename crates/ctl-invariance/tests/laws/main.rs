@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod discriminator;
+mod gradients;
 mod losses;
 mod objectives;
 mod settings;
