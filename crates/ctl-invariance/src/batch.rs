@@ -191,6 +191,29 @@ impl EnvironmentOutputs {
         self
     }
 
+    /// What the last linear layer takes, `[B, F]`, or `[B, P, F]` of `P` pixels; of a network that
+    /// does not end with one its outputs, as if an affine map at the identity followed.
+    ///
+    /// # Errors
+    /// When a tensor cannot be rearranged.
+    pub fn last_input(&self) -> Result<Tensor> {
+        let Some(head) = &self.head else {
+            return Ok(match self.outputs.rank() {
+                0..=2 => self.outputs.clone(),
+                _ => self
+                    .outputs
+                    .flatten_from(2)?
+                    .transpose(1, 2)?
+                    .contiguous()?,
+            });
+        };
+        let input = &head.input;
+        Ok(match input.rank() {
+            0..=2 => input.clone(),
+            rank => input.flatten(1, rank - 2)?,
+        })
+    }
+
     /// Outputs with one target of weight 1.
     pub fn labelled(environment: usize, features: Tensor, outputs: Tensor, target: Tensor) -> Self {
         let targets = vec![WeightedTarget {
