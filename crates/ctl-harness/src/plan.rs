@@ -405,6 +405,7 @@ fn unsuited(info: &MethodInfo, entry: &Entry<'_>) -> Option<&'static str> {
         _ if needs.class_probabilities && !labels => {
             Some("it corrects class probabilities of images")
         }
+        _ if needs.image_labels && !labels => Some("it needs one label for each image"),
         _ if needs.oracle_view && phantom.is_none() => Some("no images without the shortcut"),
         _ if needs.oracle_view && !labels => {
             Some("images without the shortcut do not fit its masks or reference images")

@@ -65,6 +65,10 @@ pub enum Role {
 
 /// What a method asks of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "needs are independent of each other, and each is a word of a table"
+)]
 pub struct Needs {
     /// Fewest source environments at which the method differs from plain training.
     pub environments: usize,
@@ -74,6 +78,8 @@ pub struct Needs {
     pub oracle_view: bool,
     /// Class probabilities as outputs.
     pub class_probabilities: bool,
+    /// A label of the whole image, not one for each pixel.
+    pub image_labels: bool,
     /// Whom the method learns from.
     pub learns_from: LearnsFrom,
 }
@@ -99,12 +105,18 @@ impl Needs {
         target_images: false,
         oracle_view: false,
         class_probabilities: false,
+        image_labels: false,
         learns_from: LearnsFrom::Sources,
     };
     /// At least two source environments.
     pub const ENVIRONMENTS: Self = Self {
         environments: 2,
         ..Self::NOTHING
+    };
+    /// At least two source environments and a label of each image.
+    pub const LABELLED_ENVIRONMENTS: Self = Self {
+        image_labels: true,
+        ..Self::ENVIRONMENTS
     };
     /// One source and unlabelled target images.
     pub const TARGET: Self = Self {
@@ -129,6 +141,20 @@ pub enum Assumption {
     TargetExtrapolatesSources,
     /// Features that predict Y have the same P(Φ) everywhere; in particular P(Y) does not move.
     InvariantFeatureMarginal,
+    /// Features that predict Y have the same P(Φ given Y) everywhere; P(Y) may move.
+    InvariantFeatureGivenLabel,
+    /// Several features predict Y, and plain training learns the easiest and starves the others.
+    GradientStarvation,
+    /// Among predictors that are as good, the one whose features vary least is invariant.
+    LeastVariableFeatures,
+    /// Environments change the style of an image and leave the content that goes with Y.
+    EnvironmentMovesStyle,
+    /// Source and target environments are drawn from one distribution of environments.
+    ExchangeableEnvironments,
+    /// Whether the image causes the label or the label shows in the image is known.
+    KnownCausalDirection,
+    /// The causal diagram of image, label and environment is known.
+    KnownDiagram,
     /// Labels behave linearly between samples of different environments.
     LinearBetweenSamples,
     /// The shortcut is known and can be taken out of the image.

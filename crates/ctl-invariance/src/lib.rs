@@ -48,6 +48,7 @@ pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod weights;
 
 pub use adaptation::{Adaptation, Deployment, OutputCorrection};
 pub use batch::{Augmentation, Batch, EnvironmentOutputs, WeightedTarget};
@@ -55,7 +56,10 @@ pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
 };
-pub use discrepancy::{conditional_mmd_distance, coral_distance, mmd_distance, pairwise_mean};
+pub use discrepancy::{
+    conditional_mmd_distance, coral_distance, deep_coral_distance, mmd_distance,
+    mmd_distances_by_label, pairwise_mean,
+};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use error::{ConfigError, ObjectiveError, Result};
 pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};

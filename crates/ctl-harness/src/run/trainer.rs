@@ -53,6 +53,7 @@ impl<'a> Trainer<'a> {
         let context = BuildContext {
             environments: parts.train.len() + usize::from(needs.target_images),
             features: network.feature_width(),
+            outputs: kit.channels()[1],
             seed: spec.seed,
             run: &id,
         };
