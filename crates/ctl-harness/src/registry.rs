@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 
 use ctl_invariance::methods::bbse::BbseConfig;
+use ctl_invariance::methods::cacm::CacmConfig;
+use ctl_invariance::methods::causirl::{CausirlCoralConfig, CausirlMmdConfig};
+use ctl_invariance::methods::cdann::CdannConfig;
 use ctl_invariance::methods::coral::CoralConfig;
+use ctl_invariance::methods::counterfactual_invariance::CounterfactualInvarianceConfig;
 use ctl_invariance::methods::dann::DannConfig;
+use ctl_invariance::methods::deep_coral::DeepCoralConfig;
 use ctl_invariance::methods::em::EmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
@@ -14,7 +19,8 @@ use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+    bbse, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, erm,
+    group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -64,7 +70,15 @@ impl Registry {
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
             Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
             Box::new(Configured::<EmConfig>::new(em::INFO)),
+            Box::new(Configured::<DeepCoralConfig>::new(deep_coral::INFO)),
             Box::new(Configured::<MmdConfig>::new(mmd::TARGET_INFO)),
+            Box::new(Configured::<CdannConfig>::new(cdann::INFO)),
+            Box::new(Configured::<CausirlCoralConfig>::new(causirl::CORAL_INFO)),
+            Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
+            Box::new(Configured::<CounterfactualInvarianceConfig>::new(
+                counterfactual_invariance::INFO,
+            )),
+            Box::new(Configured::<CacmConfig>::new(cacm::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -130,6 +144,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 18);
+        assert_eq!(registry.iter().count(), 24);
     }
 }

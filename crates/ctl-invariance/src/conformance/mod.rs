@@ -6,6 +6,7 @@
 //! `field_tol` may hold a larger tolerance for a field; integers and strings must be equal.
 //! An expected field that this crate does not compute is a failure, not a pass.
 
+mod adversarial;
 mod alignment;
 mod case;
 mod compare;
@@ -41,8 +42,13 @@ fn family(name: &str) -> Option<Family> {
         "group-dro" => risks::group_dro,
         "mixup" => risks::mixup,
         "coral" => alignment::coral,
+        "deep-coral" => alignment::deep_coral,
         "mmd" => alignment::mmd,
-        "dann" => alignment::dann,
+        "causirl-coral" => alignment::causirl_coral,
+        "causirl-mmd" => alignment::causirl_mmd,
+        "counterfactual-invariance" => alignment::counterfactual_invariance,
+        "dann" => adversarial::dann,
+        "cdann" => adversarial::cdann,
         "label-shift" => deployment::label_shift,
         _ => return None,
     })

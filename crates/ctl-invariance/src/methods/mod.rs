@@ -1,8 +1,13 @@
 //! The methods, one file each: settings, formula, description, tests.
 
 pub mod bbse;
+pub mod cacm;
+pub mod causirl;
+pub mod cdann;
 pub mod coral;
+pub mod counterfactual_invariance;
 pub mod dann;
+pub mod deep_coral;
 pub mod em;
 pub mod erm;
 pub mod group_dro;
