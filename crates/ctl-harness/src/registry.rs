@@ -13,14 +13,17 @@ use ctl_invariance::methods::deep_coral::DeepCoralConfig;
 use ctl_invariance::methods::em::EmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
+use ctl_invariance::methods::importance_weighting::ImportanceWeightingConfig;
 use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::rlls::RllsConfig;
+use ctl_invariance::methods::selfreg::SelfRegConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     bbse, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, erm,
-    group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+    group_dro, importance_weighting, irm, mixup, mm_rex, mmd, reference, rlls, selfreg, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -73,6 +76,11 @@ impl Registry {
             Box::new(Configured::<DeepCoralConfig>::new(deep_coral::INFO)),
             Box::new(Configured::<MmdConfig>::new(mmd::TARGET_INFO)),
             Box::new(Configured::<CdannConfig>::new(cdann::INFO)),
+            Box::new(Configured::<SelfRegConfig>::new(selfreg::INFO)),
+            Box::new(Configured::<ImportanceWeightingConfig>::new(
+                importance_weighting::INFO,
+            )),
+            Box::new(Configured::<RllsConfig>::new(rlls::INFO)),
             Box::new(Configured::<CausirlCoralConfig>::new(causirl::CORAL_INFO)),
             Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
             Box::new(Configured::<CounterfactualInvarianceConfig>::new(
@@ -144,6 +152,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 24);
+        assert_eq!(registry.iter().count(), 27);
     }
 }

@@ -41,6 +41,7 @@ mod config;
 pub mod conformance;
 mod discrepancy;
 mod discriminator;
+mod entropy;
 mod error;
 mod independence;
 mod info;
@@ -48,6 +49,7 @@ pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod projection;
 mod weights;
 
 pub use adaptation::{Adaptation, Deployment, OutputCorrection};
@@ -61,6 +63,7 @@ pub use discrepancy::{
     mmd_distances_by_label, pairwise_mean,
 };
 pub use discriminator::{Discriminator, DiscriminatorSpec};
+pub use entropy::softmax_entropy;
 pub use error::{ConfigError, ObjectiveError, Result};
 pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};
 pub use info::{Assumption, Family, LearnsFrom, MethodInfo, Needs, Role, Status};
@@ -69,3 +72,4 @@ pub use loss::{
     SquaredError,
 };
 pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk, pooled_risk};
+pub use projection::Projection;

@@ -50,6 +50,8 @@ fn family(name: &str) -> Option<Family> {
         "dann" => adversarial::dann,
         "cdann" => adversarial::cdann,
         "label-shift" => deployment::label_shift,
+        "importance-weighting" => deployment::importance_weighting,
+        "tent" => deployment::tent,
         _ => return None,
     })
 }

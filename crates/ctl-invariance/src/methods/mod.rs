@@ -11,11 +11,14 @@ pub mod deep_coral;
 pub mod em;
 pub mod erm;
 pub mod group_dro;
+pub mod importance_weighting;
 pub mod irm;
 pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
 pub mod reference;
+pub mod rlls;
+pub mod selfreg;
 pub mod v_rex;
 
 #[cfg(test)]
