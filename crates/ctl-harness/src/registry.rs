@@ -11,19 +11,25 @@ use ctl_invariance::methods::counterfactual_invariance::CounterfactualInvariance
 use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::deep_coral::DeepCoralConfig;
 use ctl_invariance::methods::em::EmConfig;
+use ctl_invariance::methods::eqrm::EqrmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
+use ctl_invariance::methods::ib_erm::IbErmConfig;
+use ctl_invariance::methods::ib_irm::IbIrmConfig;
 use ctl_invariance::methods::importance_weighting::ImportanceWeightingConfig;
 use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::rdm::RdmConfig;
 use ctl_invariance::methods::rlls::RllsConfig;
+use ctl_invariance::methods::sd::SdConfig;
 use ctl_invariance::methods::selfreg::SelfRegConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, erm,
-    group_dro, importance_weighting, irm, mixup, mm_rex, mmd, reference, rlls, selfreg, v_rex,
+    bbse, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, eqrm, erm,
+    group_dro, ib_erm, ib_irm, importance_weighting, irm, mixup, mm_rex, mmd, rdm, reference, rlls,
+    sd, selfreg, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -76,13 +82,18 @@ impl Registry {
             Box::new(Configured::<DeepCoralConfig>::new(deep_coral::INFO)),
             Box::new(Configured::<MmdConfig>::new(mmd::TARGET_INFO)),
             Box::new(Configured::<CdannConfig>::new(cdann::INFO)),
+            Box::new(Configured::<SdConfig>::new(sd::INFO)),
             Box::new(Configured::<SelfRegConfig>::new(selfreg::INFO)),
             Box::new(Configured::<ImportanceWeightingConfig>::new(
                 importance_weighting::INFO,
             )),
             Box::new(Configured::<RllsConfig>::new(rlls::INFO)),
+            Box::new(Configured::<IbErmConfig>::new(ib_erm::INFO)),
+            Box::new(Configured::<IbIrmConfig>::new(ib_irm::INFO)),
             Box::new(Configured::<CausirlCoralConfig>::new(causirl::CORAL_INFO)),
             Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
+            Box::new(Configured::<EqrmConfig>::new(eqrm::INFO)),
+            Box::new(Configured::<RdmConfig>::new(rdm::INFO)),
             Box::new(Configured::<CounterfactualInvarianceConfig>::new(
                 counterfactual_invariance::INFO,
             )),
@@ -152,6 +163,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 27);
+        assert_eq!(registry.iter().count(), 32);
     }
 }

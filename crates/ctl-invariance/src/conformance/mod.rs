@@ -12,6 +12,7 @@ mod case;
 mod compare;
 mod deployment;
 mod environments;
+mod losses;
 mod risks;
 
 use serde_json::{Map, Value};
@@ -41,6 +42,11 @@ fn family(name: &str) -> Option<Family> {
         "mm-rex" => risks::mm_rex,
         "group-dro" => risks::group_dro,
         "mixup" => risks::mixup,
+        "sd" => losses::sd,
+        "ib-erm" => losses::ib_erm,
+        "ib-irm" => losses::ib_irm,
+        "rdm" => losses::rdm,
+        "eqrm" => losses::eqrm,
         "coral" => alignment::coral,
         "deep-coral" => alignment::deep_coral,
         "mmd" => alignment::mmd,
