@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ctl_invariance::methods::bbse::BbseConfig;
+use ctl_invariance::methods::birm::BirmConfig;
 use ctl_invariance::methods::cacm::CacmConfig;
 use ctl_invariance::methods::causirl::{CausirlCoralConfig, CausirlMmdConfig};
 use ctl_invariance::methods::cdann::CdannConfig;
@@ -27,9 +28,9 @@ use ctl_invariance::methods::sd::SdConfig;
 use ctl_invariance::methods::selfreg::SelfRegConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, eqrm, erm,
-    group_dro, ib_erm, ib_irm, importance_weighting, irm, mixup, mm_rex, mmd, rdm, reference, rlls,
-    sd, selfreg, v_rex,
+    bbse, birm, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, eqrm,
+    erm, group_dro, ib_erm, ib_irm, importance_weighting, irm, mixup, mm_rex, mmd, rdm, reference,
+    rlls, sd, selfreg, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -94,6 +95,7 @@ impl Registry {
             Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
             Box::new(Configured::<EqrmConfig>::new(eqrm::INFO)),
             Box::new(Configured::<RdmConfig>::new(rdm::INFO)),
+            Box::new(Configured::<BirmConfig>::new(birm::INFO)),
             Box::new(Configured::<CounterfactualInvarianceConfig>::new(
                 counterfactual_invariance::INFO,
             )),
@@ -163,6 +165,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 32);
+        assert_eq!(registry.iter().count(), 33);
     }
 }

@@ -1,6 +1,7 @@
 //! The methods, one file each: settings, formula, description, tests.
 
 pub mod bbse;
+pub mod birm;
 pub mod cacm;
 pub mod causirl;
 pub mod cdann;
