@@ -26,11 +26,12 @@ use ctl_invariance::methods::rdm::RdmConfig;
 use ctl_invariance::methods::rlls::RllsConfig;
 use ctl_invariance::methods::sd::SdConfig;
 use ctl_invariance::methods::selfreg::SelfRegConfig;
+use ctl_invariance::methods::trm::TrmConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     bbse, birm, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, eqrm,
     erm, group_dro, ib_erm, ib_irm, importance_weighting, irm, mixup, mm_rex, mmd, rdm, reference,
-    rlls, sd, selfreg, v_rex,
+    rlls, sd, selfreg, trm, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -95,6 +96,7 @@ impl Registry {
             Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
             Box::new(Configured::<EqrmConfig>::new(eqrm::INFO)),
             Box::new(Configured::<RdmConfig>::new(rdm::INFO)),
+            Box::new(Configured::<TrmConfig>::new(trm::INFO)),
             Box::new(Configured::<BirmConfig>::new(birm::INFO)),
             Box::new(Configured::<CounterfactualInvarianceConfig>::new(
                 counterfactual_invariance::INFO,
@@ -165,6 +167,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 33);
+        assert_eq!(registry.iter().count(), 34);
     }
 }

@@ -25,6 +25,7 @@ pub mod reference;
 pub mod rlls;
 pub mod sd;
 pub mod selfreg;
+pub mod trm;
 pub mod v_rex;
 
 #[cfg(test)]
