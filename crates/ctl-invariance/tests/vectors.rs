@@ -7,16 +7,28 @@ use ctl_invariance::conformance::{Outcome, run_case};
 use serde_json::Value;
 
 /// Objectives that the vectors hold and this crate computes.
-const IMPLEMENTED: [&str; 10] = [
+const IMPLEMENTED: [&str; 22] = [
+    "causirl-coral",
+    "causirl-mmd",
+    "cdann",
     "coral",
+    "counterfactual-invariance",
     "dann",
+    "deep-coral",
+    "eqrm",
     "erm",
     "group-dro",
+    "ib-erm",
+    "ib-irm",
+    "importance-weighting",
     "irm",
     "label-shift",
     "mixup",
     "mm-rex",
     "mmd",
+    "rdm",
+    "sd",
+    "tent",
     "v-rex",
 ];
 
