@@ -3,18 +3,35 @@
 use std::collections::BTreeMap;
 
 use ctl_invariance::methods::bbse::BbseConfig;
+use ctl_invariance::methods::birm::BirmConfig;
+use ctl_invariance::methods::cacm::CacmConfig;
+use ctl_invariance::methods::causirl::{CausirlCoralConfig, CausirlMmdConfig};
+use ctl_invariance::methods::cdann::CdannConfig;
 use ctl_invariance::methods::coral::CoralConfig;
+use ctl_invariance::methods::counterfactual_invariance::CounterfactualInvarianceConfig;
 use ctl_invariance::methods::dann::DannConfig;
+use ctl_invariance::methods::deep_coral::DeepCoralConfig;
 use ctl_invariance::methods::em::EmConfig;
+use ctl_invariance::methods::eqrm::EqrmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
+use ctl_invariance::methods::ib_erm::IbErmConfig;
+use ctl_invariance::methods::ib_irm::IbIrmConfig;
+use ctl_invariance::methods::importance_weighting::ImportanceWeightingConfig;
 use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::rdm::RdmConfig;
+use ctl_invariance::methods::rlls::RllsConfig;
+use ctl_invariance::methods::sd::SdConfig;
+use ctl_invariance::methods::selfreg::SelfRegConfig;
+use ctl_invariance::methods::trm::TrmConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+    bbse, birm, cacm, causirl, cdann, coral, counterfactual_invariance, dann, deep_coral, em, eqrm,
+    erm, group_dro, ib_erm, ib_irm, importance_weighting, irm, mixup, mm_rex, mmd, rdm, reference,
+    rlls, sd, selfreg, trm, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -64,6 +81,27 @@ impl Registry {
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
             Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
             Box::new(Configured::<EmConfig>::new(em::INFO)),
+            Box::new(Configured::<DeepCoralConfig>::new(deep_coral::INFO)),
+            Box::new(Configured::<MmdConfig>::new(mmd::TARGET_INFO)),
+            Box::new(Configured::<CdannConfig>::new(cdann::INFO)),
+            Box::new(Configured::<SdConfig>::new(sd::INFO)),
+            Box::new(Configured::<SelfRegConfig>::new(selfreg::INFO)),
+            Box::new(Configured::<ImportanceWeightingConfig>::new(
+                importance_weighting::INFO,
+            )),
+            Box::new(Configured::<RllsConfig>::new(rlls::INFO)),
+            Box::new(Configured::<IbErmConfig>::new(ib_erm::INFO)),
+            Box::new(Configured::<IbIrmConfig>::new(ib_irm::INFO)),
+            Box::new(Configured::<CausirlCoralConfig>::new(causirl::CORAL_INFO)),
+            Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
+            Box::new(Configured::<EqrmConfig>::new(eqrm::INFO)),
+            Box::new(Configured::<RdmConfig>::new(rdm::INFO)),
+            Box::new(Configured::<TrmConfig>::new(trm::INFO)),
+            Box::new(Configured::<BirmConfig>::new(birm::INFO)),
+            Box::new(Configured::<CounterfactualInvarianceConfig>::new(
+                counterfactual_invariance::INFO,
+            )),
+            Box::new(Configured::<CacmConfig>::new(cacm::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -129,6 +167,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 17);
+        assert_eq!(registry.iter().count(), 34);
     }
 }

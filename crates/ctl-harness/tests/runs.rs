@@ -48,6 +48,18 @@ anneal_steps = 2
 anneal_steps = 2
 [settings.mm-rex]
 anneal_steps = 2
+[settings.ib-erm]
+anneal_steps = 2
+[settings.ib-irm]
+ib_anneal_steps = 2
+[settings.eqrm]
+burn_in_steps = 2
+[settings.rdm]
+anneal_steps = 2
+[settings.trm]
+anneal_steps = 2
+[settings.birm]
+anneal_steps = 2
 [[simulated]]
 tasks = ["{task}"]
 shifts = ["combined"]

@@ -1,6 +1,6 @@
 //! What goes into the network and what comes out, per environment.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use ctl_nets::LinearHead;
 use rand_chacha::ChaCha8Rng;
 
@@ -265,6 +265,52 @@ impl EnvironmentOutputs {
     /// When targets are missing or do not fit the outputs.
     pub fn risk(&self, loss: &dyn SampleLoss) -> Result<Tensor> {
         Ok(self.losses(loss)?.mean_all()?)
+    }
+
+    /// The class of every sample, `[B]`, where the target is a vector of class indices.
+    ///
+    /// # Arguments
+    /// - `method`: who asks, for the error.
+    ///
+    /// # Errors
+    /// When the target is something else: masks, real values, several labels for one sample, the
+    /// two halves of a mixture, or none.
+    pub fn classes(&self, method: &'static str) -> Result<Vec<u32>> {
+        let rows = self.outputs.dims().first().copied();
+        if let [WeightedTarget { target, .. }] = &self.targets[..] {
+            let one_each = target.rank() == 1 && target.dims().first().copied() == rows;
+            if one_each && target.dtype().is_int() {
+                return Ok(target.to_dtype(DType::U32)?.to_vec1()?);
+            }
+        }
+        let forms = self.targets.iter().map(|part| {
+            let target = &part.target;
+            format!("{:?} {:?}", target.dtype(), target.dims())
+        });
+        Err(ObjectiveError::Environments {
+            method,
+            expected: "one class index for each sample".into(),
+            found: format!(
+                "targets [{}] in environment {}",
+                forms.collect::<Vec<_>>().join(", "),
+                self.environment
+            ),
+        })
+    }
+
+    /// The class of every sample, `[B]`; where images have no class, as in segmentation and
+    /// reconstruction, all are of one, and what is conditional on the class is marginal.
+    ///
+    /// # Errors
+    /// As [`EnvironmentOutputs::classes`], where a target is one value a sample.
+    pub fn classes_or_one(&self, method: &'static str) -> Result<Vec<u32>> {
+        match self.targets.first() {
+            Some(part) if part.target.rank() > 1 => {
+                let rows = self.outputs.dims().first().copied();
+                Ok(vec![0; rows.unwrap_or(0)])
+            }
+            _ => self.classes(method),
+        }
     }
 
     fn weighted(&self, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {

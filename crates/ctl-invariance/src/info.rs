@@ -65,6 +65,10 @@ pub enum Role {
 
 /// What a method asks of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "needs are independent of each other, and each is a word of a table"
+)]
 pub struct Needs {
     /// Fewest source environments at which the method differs from plain training.
     pub environments: usize,
@@ -129,6 +133,20 @@ pub enum Assumption {
     TargetExtrapolatesSources,
     /// Features that predict Y have the same P(Φ) everywhere; in particular P(Y) does not move.
     InvariantFeatureMarginal,
+    /// Features that predict Y have the same P(Φ given Y) everywhere; P(Y) may move.
+    InvariantFeatureGivenLabel,
+    /// Several features predict Y, and plain training learns the easiest and starves the others.
+    GradientStarvation,
+    /// Among predictors that are as good, the one whose features vary least is invariant.
+    LeastVariableFeatures,
+    /// Environments change the style of an image and leave the content that goes with Y.
+    EnvironmentMovesStyle,
+    /// Source and target environments are drawn from one distribution of environments.
+    ExchangeableEnvironments,
+    /// Whether the image causes the label or the label shows in the image is known.
+    KnownCausalDirection,
+    /// The causal diagram of image, label and environment is known.
+    KnownDiagram,
     /// Labels behave linearly between samples of different environments.
     LinearBetweenSamples,
     /// The shortcut is known and can be taken out of the image.

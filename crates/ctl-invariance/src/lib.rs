@@ -46,6 +46,7 @@ mod config;
 pub mod conformance;
 mod discrepancy;
 mod discriminator;
+mod entropy;
 mod error;
 mod gradient_rule;
 pub mod gradients;
@@ -56,7 +57,9 @@ mod loss;
 pub mod methods;
 mod objective;
 mod preparation;
+mod projection;
 pub mod select;
+mod weights;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
@@ -67,8 +70,12 @@ pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
 };
-pub use discrepancy::{conditional_mmd_distance, coral_distance, mmd_distance, pairwise_mean};
+pub use discrepancy::{
+    conditional_mmd_distance, coral_distance, deep_coral_distance, mmd_distance,
+    mmd_distances_by_label, pairwise_mean,
+};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
+pub use entropy::softmax_entropy;
 pub use error::{ConfigError, ObjectiveError, Result};
 pub use gradient_rule::{GradientRule, Ruled, Trial, Update};
 pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};
@@ -79,3 +86,4 @@ pub use loss::{
 };
 pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk, pooled_risk};
 pub use preparation::{ImageTransform, Preparation, Prepared, TrainingData};
+pub use projection::Projection;

@@ -134,9 +134,14 @@ impl<'a> Case<'a> {
         if !self.indices {
             return tensor(name, value);
         }
-        let (shape, data) = parts(name, value, |v| u32::try_from(v.as_u64()?).ok())?;
-        Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
+        class_indices(name, value)
     }
+}
+
+/// A tensor of class indices.
+pub(super) fn class_indices(name: &str, value: &Value) -> Result<Tensor, Problem> {
+    let (shape, data) = parts(name, value, |v| u32::try_from(v.as_u64()?).ok())?;
+    Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }
 
 /// The elements of a JSON list, `what` naming it in the error.

@@ -205,7 +205,7 @@ impl Inputs {
 }
 
 /// A list of gradients; a leaf that `scalar` does not depend on has gradient zero.
-fn gradients(scalar: &Tensor, leaves: &[&Var]) -> Result<Value, Problem> {
+pub(super) fn gradients(scalar: &Tensor, leaves: &[&Var]) -> Result<Value, Problem> {
     let store = scalar.backward()?;
     let written_gradient = |leaf: &&Var| match store.get(leaf) {
         Some(gradient) => written(gradient),

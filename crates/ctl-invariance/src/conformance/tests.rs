@@ -137,6 +137,18 @@ fn bare_cases_of_every_family_fail() {
         "fish",
         "mldg",
         "anchor-regression",
+        "deep-coral",
+        "cdann",
+        "sd",
+        "ib-erm",
+        "ib-irm",
+        "causirl-coral",
+        "causirl-mmd",
+        "eqrm",
+        "rdm",
+        "counterfactual-invariance",
+        "importance-weighting",
+        "tent",
     ] {
         let case = json!({
             "objective": objective, "task": "binary",

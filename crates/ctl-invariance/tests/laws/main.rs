@@ -3,6 +3,7 @@
 
 mod discriminator;
 mod gradients;
+mod ill_settings;
 mod losses;
 mod objectives;
 mod settings;
