@@ -1,5 +1,6 @@
 //! The methods, one file each: settings, formula, description, tests.
 
+pub mod and_mask;
 pub mod bbse;
 pub mod birm;
 pub mod cacm;
@@ -12,17 +13,22 @@ pub mod deep_coral;
 pub mod em;
 pub mod eqrm;
 pub mod erm;
+pub mod fish;
+pub mod fishr;
 pub mod group_dro;
 pub mod ib_erm;
 pub mod ib_irm;
+pub mod iga;
 pub mod importance_weighting;
 pub mod irm;
 pub mod mixup;
+pub mod mldg;
 pub mod mm_rex;
 pub mod mmd;
 pub mod rdm;
 pub mod reference;
 pub mod rlls;
+pub mod sand_mask;
 pub mod sd;
 pub mod selfreg;
 pub mod trm;
