@@ -64,6 +64,9 @@ impl Registry {
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
             Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
             Box::new(Configured::<EmConfig>::new(em::INFO)),
+            Box::new(Configured::<HistogramMatchingConfig>::new(
+                histogram_matching::INFO,
+            )),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
