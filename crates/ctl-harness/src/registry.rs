@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ctl_invariance::methods::augment::AugmentConfig;
 use ctl_invariance::methods::bbse::BbseConfig;
 use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
@@ -14,7 +15,7 @@ use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+    augment, bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -64,6 +65,7 @@ impl Registry {
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
             Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
             Box::new(Configured::<EmConfig>::new(em::INFO)),
+            Box::new(Configured::<AugmentConfig>::new(augment::INFO)),
             Box::new(Configured::<HistogramMatchingConfig>::new(
                 histogram_matching::INFO,
             )),
@@ -132,6 +134,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 17);
+        assert_eq!(registry.iter().count(), 18);
     }
 }

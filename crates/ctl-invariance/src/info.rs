@@ -139,6 +139,9 @@ pub enum Assumption {
     InvertibleConfusion,
     /// The predictor's probabilities are calibrated on the sources.
     CalibratedOnSources,
+    /// What training changes in its images at random covers how acquisition varies, and leaves
+    /// alone what the label depends on.
+    AcquisitionRandomised,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

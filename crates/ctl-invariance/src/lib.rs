@@ -36,6 +36,7 @@
 //! ```
 
 mod adaptation;
+mod affine;
 mod averaging;
 mod batch;
 mod config;
@@ -50,6 +51,7 @@ pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod pixels;
 mod preparation;
 
 pub use adaptation::{
