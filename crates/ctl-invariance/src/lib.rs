@@ -51,8 +51,10 @@ pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod pairs;
 mod pixels;
 mod preparation;
+mod smooth;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
