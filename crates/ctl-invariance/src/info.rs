@@ -142,6 +142,8 @@ pub enum Assumption {
     /// What training changes in its images at random covers how acquisition varies, and leaves
     /// alone what the label depends on.
     AcquisitionRandomised,
+    /// Site shows in the amplitude of an image's Fourier transform, content in its phase.
+    ContentInPhase,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

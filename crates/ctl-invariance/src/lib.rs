@@ -37,6 +37,7 @@
 
 mod adaptation;
 mod affine;
+mod amplitude;
 mod averaging;
 mod batch;
 mod config;
