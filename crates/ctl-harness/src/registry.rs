@@ -8,6 +8,7 @@ use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::em::EmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
+use ctl_invariance::methods::fact::FactConfig;
 use ctl_invariance::methods::fda::FdaConfig;
 use ctl_invariance::methods::gin_ipa::GinIpaConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
@@ -17,7 +18,7 @@ use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    augment, bbse, coral, dann, em, erm, fda, gin_ipa, group_dro, irm, mixup, mm_rex, mmd,
+    augment, bbse, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, irm, mixup, mm_rex, mmd,
     reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
@@ -71,6 +72,7 @@ impl Registry {
             Box::new(Configured::<AugmentConfig>::new(augment::INFO)),
             Box::new(Configured::<GinIpaConfig>::new(gin_ipa::INFO)),
             Box::new(Configured::<FdaConfig>::new(fda::INFO)),
+            Box::new(Configured::<FactConfig>::new(fact::INFO)),
             Box::new(Configured::<HistogramMatchingConfig>::new(
                 histogram_matching::INFO,
             )),
@@ -139,6 +141,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 20);
+        assert_eq!(registry.iter().count(), 21);
     }
 }

@@ -55,6 +55,7 @@ mod objective;
 mod pairs;
 mod pixels;
 mod preparation;
+mod ramp;
 mod smooth;
 
 pub use adaptation::{

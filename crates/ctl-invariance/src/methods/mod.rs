@@ -6,6 +6,7 @@ pub mod coral;
 pub mod dann;
 pub mod em;
 pub mod erm;
+pub mod fact;
 pub mod fda;
 pub mod gin_ipa;
 pub mod group_dro;
