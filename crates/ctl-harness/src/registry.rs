@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ctl_invariance::methods::augment::AugmentConfig;
 use ctl_invariance::methods::bbse::BbseConfig;
+use ctl_invariance::methods::cirl::CirlConfig;
 use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::em::EmConfig;
@@ -18,8 +19,8 @@ use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    augment, bbse, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, irm, mixup, mm_rex, mmd,
-    reference, v_rex,
+    augment, bbse, cirl, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, irm, mixup, mm_rex,
+    mmd, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -73,6 +74,7 @@ impl Registry {
             Box::new(Configured::<GinIpaConfig>::new(gin_ipa::INFO)),
             Box::new(Configured::<FdaConfig>::new(fda::INFO)),
             Box::new(Configured::<FactConfig>::new(fact::INFO)),
+            Box::new(Configured::<CirlConfig>::new(cirl::INFO)),
             Box::new(Configured::<HistogramMatchingConfig>::new(
                 histogram_matching::INFO,
             )),
@@ -141,6 +143,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 21);
+        assert_eq!(registry.iter().count(), 22);
     }
 }

@@ -45,6 +45,7 @@ pub mod conformance;
 mod discrepancy;
 mod discriminator;
 mod error;
+mod factorisation;
 mod gradient_rule;
 mod independence;
 mod info;
@@ -56,6 +57,7 @@ mod pairs;
 mod pixels;
 mod preparation;
 mod ramp;
+mod representation;
 mod smooth;
 
 pub use adaptation::{

@@ -2,6 +2,7 @@
 
 pub mod augment;
 pub mod bbse;
+pub mod cirl;
 pub mod coral;
 pub mod dann;
 pub mod em;
