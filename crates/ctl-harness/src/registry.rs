@@ -13,14 +13,15 @@ use ctl_invariance::methods::fact::FactConfig;
 use ctl_invariance::methods::fda::FdaConfig;
 use ctl_invariance::methods::gin_ipa::GinIpaConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
+use ctl_invariance::methods::histogram_matching::HistogramMatchingConfig;
 use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    augment, bbse, cirl, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, irm, mixup, mm_rex,
-    mmd, reference, v_rex,
+    augment, bbse, cirl, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, histogram_matching,
+    irm, mixup, mm_rex, mmd, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -143,6 +144,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 22);
+        assert_eq!(registry.iter().count(), 23);
     }
 }

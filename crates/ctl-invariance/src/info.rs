@@ -144,6 +144,8 @@ pub enum Assumption {
     AcquisitionRandomised,
     /// Site shows in the amplitude of an image's Fourier transform, content in its phase.
     ContentInPhase,
+    /// A site changes the intensities of an image by an increasing function.
+    MonotoneIntensities,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

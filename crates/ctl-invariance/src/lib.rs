@@ -56,6 +56,7 @@ mod objective;
 mod pairs;
 mod pixels;
 mod preparation;
+mod quantiles;
 mod ramp;
 mod representation;
 mod smooth;

@@ -11,6 +11,7 @@ pub mod fact;
 pub mod fda;
 pub mod gin_ipa;
 pub mod group_dro;
+pub mod histogram_matching;
 pub mod irm;
 pub mod mixup;
 pub mod mm_rex;
