@@ -18,10 +18,11 @@ use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::nyul::NyulConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     augment, bbse, cirl, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, histogram_matching,
-    irm, mixup, mm_rex, mmd, reference, v_rex,
+    irm, mixup, mm_rex, mmd, nyul, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -79,6 +80,7 @@ impl Registry {
             Box::new(Configured::<HistogramMatchingConfig>::new(
                 histogram_matching::INFO,
             )),
+            Box::new(Configured::<NyulConfig>::new(nyul::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -144,6 +146,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 23);
+        assert_eq!(registry.iter().count(), 24);
     }
 }

@@ -16,6 +16,7 @@ pub mod irm;
 pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
+pub mod nyul;
 pub mod reference;
 pub mod v_rex;
 
