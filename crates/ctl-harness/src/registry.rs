@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ctl_invariance::methods::augment::AugmentConfig;
 use ctl_invariance::methods::bbse::BbseConfig;
 use ctl_invariance::methods::cirl::CirlConfig;
+use ctl_invariance::methods::combat::CombatConfig;
 use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::em::EmConfig;
@@ -21,8 +22,8 @@ use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::nyul::NyulConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    augment, bbse, cirl, coral, dann, em, erm, fact, fda, gin_ipa, group_dro, histogram_matching,
-    irm, mixup, mm_rex, mmd, nyul, reference, v_rex,
+    augment, bbse, cirl, combat, coral, dann, em, erm, fact, fda, gin_ipa, group_dro,
+    histogram_matching, irm, mixup, mm_rex, mmd, nyul, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -81,6 +82,7 @@ impl Registry {
                 histogram_matching::INFO,
             )),
             Box::new(Configured::<NyulConfig>::new(nyul::INFO)),
+            Box::new(Configured::<CombatConfig>::new(combat::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -146,6 +148,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 24);
+        assert_eq!(registry.iter().count(), 25);
     }
 }

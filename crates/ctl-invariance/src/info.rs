@@ -146,6 +146,8 @@ pub enum Assumption {
     ContentInPhase,
     /// A site changes the intensities of an image by an increasing function.
     MonotoneIntensities,
+    /// A site moves and stretches features, and changes nothing else of their distribution.
+    SiteShiftsAndScales,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod bbse;
 pub mod cirl;
+pub mod combat;
 pub mod coral;
 pub mod dann;
 pub mod em;
