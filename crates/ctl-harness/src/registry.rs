@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ctl_invariance::methods::adabn::AdabnConfig;
 use ctl_invariance::methods::augment::AugmentConfig;
 use ctl_invariance::methods::bbse::BbseConfig;
 use ctl_invariance::methods::cirl::CirlConfig;
@@ -22,7 +23,7 @@ use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::nyul::NyulConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    augment, bbse, cirl, combat, coral, dann, em, erm, fact, fda, gin_ipa, group_dro,
+    adabn, augment, bbse, cirl, combat, coral, dann, em, erm, fact, fda, gin_ipa, group_dro,
     histogram_matching, irm, mixup, mm_rex, mmd, nyul, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
@@ -83,6 +84,7 @@ impl Registry {
             )),
             Box::new(Configured::<NyulConfig>::new(nyul::INFO)),
             Box::new(Configured::<CombatConfig>::new(combat::INFO)),
+            Box::new(Configured::<AdabnConfig>::new(adabn::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -148,6 +150,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 25);
+        assert_eq!(registry.iter().count(), 26);
     }
 }

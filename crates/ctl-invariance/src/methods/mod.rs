@@ -1,5 +1,6 @@
 //! The methods, one file each: settings, formula, description, tests.
 
+pub mod adabn;
 pub mod augment;
 pub mod bbse;
 pub mod cirl;
