@@ -148,6 +148,8 @@ pub enum Assumption {
     MonotoneIntensities,
     /// A site moves and stretches features, and changes nothing else of their distribution.
     SiteShiftsAndScales,
+    /// Where the predictor is confident on the target it is right.
+    ConfidenceIsRight,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

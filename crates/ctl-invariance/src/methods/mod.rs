@@ -20,6 +20,7 @@ pub mod mm_rex;
 pub mod mmd;
 pub mod nyul;
 pub mod reference;
+pub mod tent;
 pub mod v_rex;
 
 #[cfg(test)]
