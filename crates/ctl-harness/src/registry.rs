@@ -21,11 +21,12 @@ use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::nyul::NyulConfig;
+use ctl_invariance::methods::pseudo_label::PseudoLabelConfig;
 use ctl_invariance::methods::tent::TentConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     adabn, augment, bbse, cirl, combat, coral, dann, em, erm, fact, fda, gin_ipa, group_dro,
-    histogram_matching, irm, mixup, mm_rex, mmd, nyul, reference, tent, v_rex,
+    histogram_matching, irm, mixup, mm_rex, mmd, nyul, pseudo_label, reference, tent, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -87,6 +88,7 @@ impl Registry {
             Box::new(Configured::<CombatConfig>::new(combat::INFO)),
             Box::new(Configured::<AdabnConfig>::new(adabn::INFO)),
             Box::new(Configured::<TentConfig>::new(tent::INFO)),
+            Box::new(Configured::<PseudoLabelConfig>::new(pseudo_label::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -152,6 +154,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 27);
+        assert_eq!(registry.iter().count(), 28);
     }
 }

@@ -19,6 +19,7 @@ pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
 pub mod nyul;
+pub mod pseudo_label;
 pub mod reference;
 pub mod tent;
 pub mod v_rex;
