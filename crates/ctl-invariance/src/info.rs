@@ -150,6 +150,8 @@ pub enum Assumption {
     SiteShiftsAndScales,
     /// Where the predictor is confident on the target it is right.
     ConfidenceIsRight,
+    /// A generator gives the images that an intervention would have led to.
+    SoundCounterfactuals,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

@@ -42,6 +42,7 @@ mod averaging;
 mod batch;
 mod config;
 pub mod conformance;
+mod counterfactual;
 mod deployed;
 mod discrepancy;
 mod discriminator;
@@ -72,6 +73,7 @@ pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
 };
+pub use counterfactual::{CounterfactualGenerator, Intervention};
 pub use discrepancy::{conditional_mmd_distance, coral_distance, mmd_distance, pairwise_mean};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use error::{ConfigError, ObjectiveError, Result};

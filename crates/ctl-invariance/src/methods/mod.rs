@@ -6,6 +6,7 @@ pub mod bbse;
 pub mod cirl;
 pub mod combat;
 pub mod coral;
+pub mod counterfactual_augmentation;
 pub mod dann;
 pub mod em;
 pub mod erm;
