@@ -141,6 +141,12 @@ fn every_method_trains_predicts_saves_and_loads() {
         for p in &predicted {
             assert!((p.values.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         }
+        if record.spec.method == "adabn" {
+            // The small network has no batch normalisation, and the record says so.
+            let said = |note: &String| note.contains("no batch normalisation");
+            assert!(record.notes.iter().any(said), "{:?}", record.notes);
+            continue;
+        }
         // What acts at deployment differs in what is scored, not in the network.
         let firsts = scored.iter().map(|p| p.outputs[0]).collect();
         outputs.insert(record.spec.method.clone(), firsts);

@@ -113,7 +113,11 @@ impl Batch {
 /// Where images are measured before the network sees them, as in reconstruction, the change comes
 /// before the measurement.
 pub trait Augmentation {
-    /// The batches to train on instead, one per environment.
+    /// The batches to train on instead, one per environment; an environment that is left out is
+    /// not trained on.
+    ///
+    /// A batch keeps its samples in their order; the last may be left out, and all may come several
+    /// times, one version after the other.
     ///
     /// # Errors
     /// When the batches do not fit together.

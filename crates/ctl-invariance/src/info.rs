@@ -157,6 +157,19 @@ pub enum Assumption {
     InvertibleConfusion,
     /// The predictor's probabilities are calibrated on the sources.
     CalibratedOnSources,
+    /// What training changes in its images at random covers how acquisition varies, and leaves
+    /// alone what the label depends on.
+    AcquisitionRandomised,
+    /// Site shows in the amplitude of an image's Fourier transform, content in its phase.
+    ContentInPhase,
+    /// A site changes the intensities of an image by an increasing function.
+    MonotoneIntensities,
+    /// A site moves and stretches features, and changes nothing else of their distribution.
+    SiteShiftsAndScales,
+    /// Where the predictor is confident on the target it is right.
+    ConfidenceIsRight,
+    /// A generator gives the images that an intervention would have led to.
+    SoundCounterfactuals,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.

@@ -40,14 +40,20 @@
 //! ```
 
 mod adaptation;
+mod affine;
+mod amplitude;
 mod averaging;
 mod batch;
 mod config;
 pub mod conformance;
+mod counterfactual;
+mod deployed;
 mod discrepancy;
 mod discriminator;
 mod entropy;
+mod empirical_bayes;
 mod error;
+mod factorisation;
 mod gradient_rule;
 pub mod gradients;
 mod independence;
@@ -56,10 +62,16 @@ pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod pairs;
+mod pixels;
 mod preparation;
 mod projection;
 pub mod select;
 mod weights;
+mod quantiles;
+mod ramp;
+mod representation;
+mod smooth;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
@@ -74,6 +86,7 @@ pub use discrepancy::{
     conditional_mmd_distance, coral_distance, deep_coral_distance, mmd_distance,
     mmd_distances_by_label, pairwise_mean,
 };
+pub use counterfactual::{CounterfactualGenerator, Intervention};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use entropy::softmax_entropy;
 pub use error::{ConfigError, ObjectiveError, Result};

@@ -53,7 +53,7 @@ pub use coder::AutoencoderSpec;
 pub use error::{NetError, Result};
 pub use fusion::{FusionSpec, IntermediateFusion, LateFusion};
 pub use hvae::{DecoderStage, EncoderStage, Hvae, HvaeOutput, HvaeSpec};
-pub use layers::{BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
+pub use layers::{BATCH_NORM_MOMENTUM, BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
 pub use mlp::{Mlp, MlpSpec};
 pub use network::{
     HOOKED_STAGES, LinearHead, MapHook, Mode, Network, NetworkInput, NetworkOutput, Origin,

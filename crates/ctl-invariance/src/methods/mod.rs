@@ -1,21 +1,30 @@
 //! The methods, one file each: settings, formula, description, tests.
 
+pub mod adabn;
 pub mod and_mask;
+pub mod augment;
 pub mod bbse;
 pub mod birm;
 pub mod cacm;
 pub mod causirl;
 pub mod cdann;
+pub mod cirl;
+pub mod combat;
 pub mod coral;
+pub mod counterfactual_augmentation;
 pub mod counterfactual_invariance;
 pub mod dann;
 pub mod deep_coral;
 pub mod em;
 pub mod eqrm;
 pub mod erm;
+pub mod fact;
+pub mod fda;
 pub mod fish;
 pub mod fishr;
+pub mod gin_ipa;
 pub mod group_dro;
+pub mod histogram_matching;
 pub mod ib_erm;
 pub mod ib_irm;
 pub mod iga;
@@ -25,12 +34,15 @@ pub mod mixup;
 pub mod mldg;
 pub mod mm_rex;
 pub mod mmd;
+pub mod nyul;
+pub mod pseudo_label;
 pub mod rdm;
 pub mod reference;
 pub mod rlls;
 pub mod sand_mask;
 pub mod sd;
 pub mod selfreg;
+pub mod tent;
 pub mod trm;
 pub mod v_rex;
 
