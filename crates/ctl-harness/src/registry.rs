@@ -35,6 +35,7 @@ impl Registry {
     pub fn standard() -> Self {
         let methods = [
             of::<m::adabn::AdabnConfig>(m::adabn::INFO),
+            of::<m::anchor_regression::AnchorRegressionConfig>(m::anchor_regression::INFO),
             of::<m::and_mask::AndMaskConfig>(m::and_mask::INFO),
             of::<m::augment::AugmentConfig>(m::augment::INFO),
             of::<m::bbse::BbseConfig>(m::bbse::INFO),
@@ -64,8 +65,10 @@ impl Registry {
             of::<m::histogram_matching::HistogramMatchingConfig>(m::histogram_matching::INFO),
             of::<m::ib_erm::IbErmConfig>(m::ib_erm::INFO),
             of::<m::ib_irm::IbIrmConfig>(m::ib_irm::INFO),
+            of::<m::icp::IcpConfig>(m::icp::INFO),
             of::<m::iga::IgaConfig>(m::iga::INFO),
             of::<m::importance_weighting::ImportanceWeightingConfig>(m::importance_weighting::INFO),
+            of::<m::invariant_subset::InvariantSubsetConfig>(m::invariant_subset::INFO),
             of::<m::irm::IrmConfig>(m::irm::INFO),
             of::<m::mixup::MixupConfig>(m::mixup::INFO),
             of::<m::mldg::MldgConfig>(m::mldg::INFO),
@@ -155,6 +158,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 51);
+        assert_eq!(registry.iter().count(), 54);
     }
 }

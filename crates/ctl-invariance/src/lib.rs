@@ -70,6 +70,7 @@ pub mod select;
 mod weights;
 mod quantiles;
 mod ramp;
+mod refit;
 mod representation;
 mod smooth;
 

@@ -1,6 +1,7 @@
 //! The methods, one file each: settings, formula, description, tests.
 
 pub mod adabn;
+pub mod anchor_regression;
 pub mod and_mask;
 pub mod augment;
 pub mod bbse;
@@ -27,8 +28,10 @@ pub mod group_dro;
 pub mod histogram_matching;
 pub mod ib_erm;
 pub mod ib_irm;
+pub mod icp;
 pub mod iga;
 pub mod importance_weighting;
+pub mod invariant_subset;
 pub mod irm;
 pub mod mixup;
 pub mod mldg;

@@ -1,5 +1,7 @@
 //! Weights of a linear head in double precision.
 
+use std::collections::BTreeSet;
+
 use ctl_graph::discovery::LinearModel;
 
 use super::Rows;
@@ -28,6 +30,46 @@ impl HeadWeights {
             weight,
             bias: models.iter().map(|model| model.intercept).collect(),
         }
+    }
+
+    /// A head without outputs.
+    pub(crate) fn empty() -> Self {
+        Self {
+            weight: Vec::new(),
+            bias: Vec::new(),
+        }
+    }
+
+    /// The same head over `width` features, of which its own are those `chosen`, in order.
+    pub(crate) fn over(&self, chosen: &[usize], width: usize) -> Self {
+        let mut weight = vec![0.0; self.bias.len() * width];
+        let rows = weight.chunks_exact_mut(width);
+        for (row, own) in rows.zip(self.weight.chunks_exact(chosen.len())) {
+            for (&feature, value) in chosen.iter().zip(own) {
+                row[feature] = *value;
+            }
+        }
+        Self {
+            weight,
+            bias: self.bias.clone(),
+        }
+    }
+
+    /// The head of a softmax over all of `classes`, whose rows are those of the classes that
+    /// `occur`, ascending; the others have a share below e⁻³⁰ of the first that does.
+    pub(crate) fn for_classes(&self, occur: &BTreeSet<u32>, classes: usize, width: usize) -> Self {
+        const ABSENT: f64 = -30.0;
+        let mut all = Self {
+            weight: vec![0.0; classes * width],
+            bias: vec![ABSENT; classes],
+        };
+        for (row, &class) in occur.iter().enumerate() {
+            let class = class as usize;
+            all.bias[class] = self.bias[row];
+            all.weight[class * width..(class + 1) * width]
+                .copy_from_slice(&self.weight[row * width..(row + 1) * width]);
+        }
+        all
     }
 
     /// The outputs for some features.
@@ -79,6 +121,19 @@ impl HeadWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heads_over_more_features_and_classes() {
+        let head = HeadWeights {
+            weight: vec![1.0, 2.0, 3.0, 4.0],
+            bias: vec![0.5, -0.5],
+        };
+        let wide = head.over(&[2, 0], 3);
+        assert_eq!(wide.weight, [2.0, 0.0, 1.0, 4.0, 0.0, 3.0]);
+        let three = head.for_classes(&[0, 2].into(), 3, 2);
+        assert_eq!(three.weight, [1.0, 2.0, 0.0, 0.0, 3.0, 4.0]);
+        assert_eq!(three.bias, [0.5, -30.0, -0.5]);
+    }
 
     #[test]
     fn features_of_another_width_are_refused() {
