@@ -51,6 +51,7 @@ mod loss;
 pub mod methods;
 mod objective;
 mod preparation;
+mod running_mean;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
