@@ -7,6 +7,7 @@ use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::em::EmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
+use ctl_invariance::methods::erm_plus_plus::ErmPlusPlusConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
 use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
@@ -14,7 +15,7 @@ use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+    bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -64,6 +65,7 @@ impl Registry {
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
             Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
             Box::new(Configured::<EmConfig>::new(em::INFO)),
+            Box::new(Configured::<ErmPlusPlusConfig>::new(erm_plus_plus::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -129,6 +131,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 17);
+        assert_eq!(registry.iter().count(), 18);
     }
 }

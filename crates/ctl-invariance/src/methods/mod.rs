@@ -5,6 +5,7 @@ pub mod coral;
 pub mod dann;
 pub mod em;
 pub mod erm;
+pub mod erm_plus_plus;
 pub mod group_dro;
 pub mod irm;
 pub mod mixup;
