@@ -12,6 +12,7 @@ pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
 pub mod reference;
+pub mod swa;
 pub mod v_rex;
 
 #[cfg(test)]
