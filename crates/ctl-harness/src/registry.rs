@@ -14,10 +14,11 @@ use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
 use ctl_invariance::methods::swa::SwaConfig;
+use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixup, mm_rex, mmd, reference, swa,
-    v_rex,
+    swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -69,6 +70,7 @@ impl Registry {
             Box::new(Configured::<EmConfig>::new(em::INFO)),
             Box::new(Configured::<ErmPlusPlusConfig>::new(erm_plus_plus::INFO)),
             Box::new(Configured::<SwaConfig>::new(swa::INFO)),
+            Box::new(Configured::<SwadConfig>::new(swad::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -134,6 +136,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 19);
+        assert_eq!(registry.iter().count(), 20);
     }
 }
