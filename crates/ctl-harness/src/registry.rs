@@ -10,6 +10,7 @@ use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::erm_plus_plus::ErmPlusPlusConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
 use ctl_invariance::methods::irm::IrmConfig;
+use ctl_invariance::methods::mixstyle::MixStyleConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
@@ -17,8 +18,8 @@ use ctl_invariance::methods::swa::SwaConfig;
 use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixup, mm_rex, mmd, reference, swa,
-    swad, v_rex,
+    bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixstyle, mixup, mm_rex, mmd,
+    reference, swa, swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -71,6 +72,7 @@ impl Registry {
             Box::new(Configured::<ErmPlusPlusConfig>::new(erm_plus_plus::INFO)),
             Box::new(Configured::<SwaConfig>::new(swa::INFO)),
             Box::new(Configured::<SwadConfig>::new(swad::INFO)),
+            Box::new(Configured::<MixStyleConfig>::new(mixstyle::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -136,6 +138,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 20);
+        assert_eq!(registry.iter().count(), 21);
     }
 }

@@ -52,6 +52,7 @@ pub mod methods;
 mod objective;
 mod preparation;
 mod running_mean;
+mod style;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
