@@ -14,12 +14,13 @@ use ctl_invariance::methods::mixstyle::MixStyleConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::sagnet::SagNetConfig;
 use ctl_invariance::methods::swa::SwaConfig;
 use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixstyle, mixup, mm_rex, mmd,
-    reference, swa, swad, v_rex,
+    reference, sagnet, swa, swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -73,6 +74,7 @@ impl Registry {
             Box::new(Configured::<SwaConfig>::new(swa::INFO)),
             Box::new(Configured::<SwadConfig>::new(swad::INFO)),
             Box::new(Configured::<MixStyleConfig>::new(mixstyle::INFO)),
+            Box::new(Configured::<SagNetConfig>::new(sagnet::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -138,6 +140,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 21);
+        assert_eq!(registry.iter().count(), 22);
     }
 }

@@ -53,6 +53,7 @@ mod objective;
 mod preparation;
 mod running_mean;
 mod style;
+mod wrapping;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
