@@ -14,13 +14,14 @@ use ctl_invariance::methods::mixstyle::MixStyleConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::rsc::RscConfig;
 use ctl_invariance::methods::sagnet::SagNetConfig;
 use ctl_invariance::methods::swa::SwaConfig;
 use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixstyle, mixup, mm_rex, mmd,
-    reference, sagnet, swa, swad, v_rex,
+    reference, rsc, sagnet, swa, swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -75,6 +76,7 @@ impl Registry {
             Box::new(Configured::<SwadConfig>::new(swad::INFO)),
             Box::new(Configured::<MixStyleConfig>::new(mixstyle::INFO)),
             Box::new(Configured::<SagNetConfig>::new(sagnet::INFO)),
+            Box::new(Configured::<RscConfig>::new(rsc::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -140,6 +142,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 22);
+        assert_eq!(registry.iter().count(), 23);
     }
 }

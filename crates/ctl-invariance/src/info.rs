@@ -129,6 +129,8 @@ pub enum Assumption {
     TargetExtrapolatesSources,
     /// Features that predict Y have the same P(Φ) everywhere; in particular P(Y) does not move.
     InvariantFeatureMarginal,
+    /// More features than the strongest predict Y, and some of the others do so in the target.
+    SeveralFeaturesPredict,
     /// Y does not depend on the style of an image: means and deviations of its first maps.
     StyleCarriesNoLabel,
     /// Labels behave linearly between samples of different environments.

@@ -13,6 +13,7 @@ pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
 pub mod reference;
+pub mod rsc;
 pub mod sagnet;
 pub mod swa;
 pub mod swad;
