@@ -10,6 +10,7 @@ use ctl_invariance::methods::erm::ErmConfig;
 use ctl_invariance::methods::erm_plus_plus::ErmPlusPlusConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
 use ctl_invariance::methods::irm::IrmConfig;
+use ctl_invariance::methods::mcd::McdConfig;
 use ctl_invariance::methods::mixstyle::MixStyleConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
@@ -20,7 +21,7 @@ use ctl_invariance::methods::swa::SwaConfig;
 use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mixstyle, mixup, mm_rex, mmd,
+    bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mcd, mixstyle, mixup, mm_rex, mmd,
     reference, rsc, sagnet, swa, swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
@@ -77,6 +78,7 @@ impl Registry {
             Box::new(Configured::<MixStyleConfig>::new(mixstyle::INFO)),
             Box::new(Configured::<SagNetConfig>::new(sagnet::INFO)),
             Box::new(Configured::<RscConfig>::new(rsc::INFO)),
+            Box::new(Configured::<McdConfig>::new(mcd::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -142,6 +144,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 23);
+        assert_eq!(registry.iter().count(), 24);
     }
 }

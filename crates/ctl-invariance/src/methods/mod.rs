@@ -8,6 +8,7 @@ pub mod erm;
 pub mod erm_plus_plus;
 pub mod group_dro;
 pub mod irm;
+pub mod mcd;
 pub mod mixstyle;
 pub mod mixup;
 pub mod mm_rex;
