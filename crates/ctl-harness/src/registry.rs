@@ -15,6 +15,7 @@ use ctl_invariance::methods::mixstyle::MixStyleConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::mtl::MtlConfig;
 use ctl_invariance::methods::rsc::RscConfig;
 use ctl_invariance::methods::sagnet::SagNetConfig;
 use ctl_invariance::methods::swa::SwaConfig;
@@ -22,7 +23,7 @@ use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
     bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mcd, mixstyle, mixup, mm_rex, mmd,
-    reference, rsc, sagnet, swa, swad, v_rex,
+    mtl, reference, rsc, sagnet, swa, swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -79,6 +80,7 @@ impl Registry {
             Box::new(Configured::<SagNetConfig>::new(sagnet::INFO)),
             Box::new(Configured::<RscConfig>::new(rsc::INFO)),
             Box::new(Configured::<McdConfig>::new(mcd::INFO)),
+            Box::new(Configured::<MtlConfig>::new(mtl::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -144,6 +146,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 24);
+        assert_eq!(registry.iter().count(), 25);
     }
 }

@@ -13,6 +13,7 @@ pub mod mixstyle;
 pub mod mixup;
 pub mod mm_rex;
 pub mod mmd;
+pub mod mtl;
 pub mod reference;
 pub mod rsc;
 pub mod sagnet;
