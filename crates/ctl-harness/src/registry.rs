@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ctl_invariance::methods::arm::ArmConfig;
 use ctl_invariance::methods::bbse::BbseConfig;
 use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
@@ -22,8 +23,8 @@ use ctl_invariance::methods::swa::SwaConfig;
 use ctl_invariance::methods::swad::SwadConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mcd, mixstyle, mixup, mm_rex, mmd,
-    mtl, reference, rsc, sagnet, swa, swad, v_rex,
+    arm, bbse, coral, dann, em, erm, erm_plus_plus, group_dro, irm, mcd, mixstyle, mixup, mm_rex,
+    mmd, mtl, reference, rsc, sagnet, swa, swad, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -81,6 +82,7 @@ impl Registry {
             Box::new(Configured::<RscConfig>::new(rsc::INFO)),
             Box::new(Configured::<McdConfig>::new(mcd::INFO)),
             Box::new(Configured::<MtlConfig>::new(mtl::INFO)),
+            Box::new(Configured::<ArmConfig>::new(arm::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -146,6 +148,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 25);
+        assert_eq!(registry.iter().count(), 26);
     }
 }

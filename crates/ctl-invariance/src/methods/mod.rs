@@ -1,5 +1,6 @@
 //! The methods, one file each: settings, formula, description, tests.
 
+pub mod arm;
 pub mod bbse;
 pub mod coral;
 pub mod dann;
