@@ -37,6 +37,7 @@ impl Registry {
             of::<m::adabn::AdabnConfig>(m::adabn::INFO),
             of::<m::anchor_regression::AnchorRegressionConfig>(m::anchor_regression::INFO),
             of::<m::and_mask::AndMaskConfig>(m::and_mask::INFO),
+            of::<m::arm::ArmConfig>(m::arm::INFO),
             of::<m::augment::AugmentConfig>(m::augment::INFO),
             of::<m::bbse::BbseConfig>(m::bbse::INFO),
             of::<m::birm::BirmConfig>(m::birm::INFO),
@@ -48,7 +49,9 @@ impl Registry {
             of::<m::combat::CombatConfig>(m::combat::INFO),
             of::<m::coral::CoralConfig>(m::coral::INFO),
             of::<m::coral::CoralConfig>(m::coral::TARGET_INFO),
-            of::<m::counterfactual_invariance::CounterfactualInvarianceConfig>(m::counterfactual_invariance::INFO),
+            of::<m::counterfactual_invariance::CounterfactualInvarianceConfig>(
+                m::counterfactual_invariance::INFO,
+            ),
             of::<m::dann::DannConfig>(m::dann::INFO),
             of::<m::dann::DannConfig>(m::dann::TARGET_INFO),
             of::<m::deep_coral::DeepCoralConfig>(m::deep_coral::INFO),
@@ -56,6 +59,7 @@ impl Registry {
             of::<m::eqrm::EqrmConfig>(m::eqrm::INFO),
             of::<m::erm::ErmConfig>(m::erm::INFO),
             of::<m::erm::ErmConfig>(m::erm::ORACLE_INFO),
+            of::<m::erm_plus_plus::ErmPlusPlusConfig>(m::erm_plus_plus::INFO),
             of::<m::fact::FactConfig>(m::fact::INFO),
             of::<m::fda::FdaConfig>(m::fda::INFO),
             of::<m::fish::FishConfig>(m::fish::INFO),
@@ -70,11 +74,14 @@ impl Registry {
             of::<m::importance_weighting::ImportanceWeightingConfig>(m::importance_weighting::INFO),
             of::<m::invariant_subset::InvariantSubsetConfig>(m::invariant_subset::INFO),
             of::<m::irm::IrmConfig>(m::irm::INFO),
+            of::<m::mcd::McdConfig>(m::mcd::INFO),
+            of::<m::mixstyle::MixStyleConfig>(m::mixstyle::INFO),
             of::<m::mixup::MixupConfig>(m::mixup::INFO),
             of::<m::mldg::MldgConfig>(m::mldg::INFO),
             of::<m::mm_rex::MmRexConfig>(m::mm_rex::INFO),
             of::<m::mmd::MmdConfig>(m::mmd::INFO),
             of::<m::mmd::MmdConfig>(m::mmd::TARGET_INFO),
+            of::<m::mtl::MtlConfig>(m::mtl::INFO),
             of::<m::nyul::NyulConfig>(m::nyul::INFO),
             of::<m::pseudo_label::PseudoLabelConfig>(m::pseudo_label::INFO),
             of::<m::rdm::RdmConfig>(m::rdm::INFO),
@@ -82,9 +89,13 @@ impl Registry {
             of::<m::erm::ErmConfig>(m::reference::TARGET_INFO),
             of::<m::erm::ErmConfig>(m::reference::UNCONFOUNDED_INFO),
             of::<m::rlls::RllsConfig>(m::rlls::INFO),
+            of::<m::rsc::RscConfig>(m::rsc::INFO),
+            of::<m::sagnet::SagNetConfig>(m::sagnet::INFO),
             of::<m::sand_mask::SandMaskConfig>(m::sand_mask::INFO),
             of::<m::sd::SdConfig>(m::sd::INFO),
             of::<m::selfreg::SelfRegConfig>(m::selfreg::INFO),
+            of::<m::swa::SwaConfig>(m::swa::INFO),
+            of::<m::swad::SwadConfig>(m::swad::INFO),
             of::<m::tent::TentConfig>(m::tent::INFO),
             of::<m::trm::TrmConfig>(m::trm::INFO),
             of::<m::v_rex::VRexConfig>(m::v_rex::INFO),
@@ -158,6 +169,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 54);
+        assert_eq!(registry.iter().count(), 63);
     }
 }

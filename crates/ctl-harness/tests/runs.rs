@@ -60,6 +60,11 @@ anneal_steps = 2
 anneal_steps = 2
 [settings.birm]
 anneal_steps = 2
+[settings.swa]
+start = 0.0
+cycle = 2
+[settings.swad]
+optimum_patience = 1
 [[simulated]]
 tasks = ["{task}"]
 shifts = ["combined"]

@@ -232,6 +232,12 @@ impl EnvironmentOutputs {
         !self.targets.is_empty()
     }
 
+    /// Whether the targets are classes of samples or pixels, and not images.
+    pub(crate) fn is_categorical(&self) -> bool {
+        let first = self.targets.first();
+        first.is_some_and(|part| part.target.dtype() == DType::U32)
+    }
+
     /// Loss of every sample times its weight, `[B]`.
     ///
     /// # Errors
@@ -317,7 +323,11 @@ impl EnvironmentOutputs {
         }
     }
 
-    fn weighted(&self, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    /// The sum over the targets of something of outputs and target, by the targets' weights.
+    pub(crate) fn weighted(
+        &self,
+        f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
         for part in &self.targets {
             let value = f(&self.outputs, &part.target)?;

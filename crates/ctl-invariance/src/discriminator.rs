@@ -134,6 +134,14 @@ impl Discriminator {
         Ok(self.forward(features, false)?.0)
     }
 
+    /// The same with constant weights, so that gradients reach the features alone.
+    ///
+    /// # Errors
+    /// When the features do not fit.
+    pub fn frozen_logits(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(self.forward(features, true)?.0)
+    }
+
     /// Cross-entropy of the environment index, the mean over all rows, and the mean squared norm
     /// of a row's cross-entropy gradient with respect to its features.
     ///

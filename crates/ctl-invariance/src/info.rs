@@ -147,6 +147,12 @@ pub enum Assumption {
     KnownCausalDirection,
     /// The causal diagram of image, label and environment is known.
     KnownDiagram,
+    /// More features than the strongest predict Y, and some of the others do so in the target.
+    SeveralFeaturesPredict,
+    /// Y does not depend on the style of an image: means and deviations of its first maps.
+    StyleCarriesNoLabel,
+    /// The images of an environment, P(X), tell its P(Y given X), and environments are drawn alike.
+    ImagesTellTheEnvironment,
     /// Labels behave linearly between samples of different environments.
     LinearBetweenSamples,
     /// The shortcut is known and can be taken out of the image.

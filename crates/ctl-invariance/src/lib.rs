@@ -50,8 +50,8 @@ mod counterfactual;
 mod deployed;
 mod discrepancy;
 mod discriminator;
-mod entropy;
 mod empirical_bayes;
+mod entropy;
 mod error;
 mod factorisation;
 mod gradient_rule;
@@ -66,13 +66,16 @@ mod pairs;
 mod pixels;
 mod preparation;
 mod projection;
-pub mod select;
-mod weights;
 mod quantiles;
 mod ramp;
 mod refit;
 mod representation;
+mod running_mean;
+pub mod select;
 mod smooth;
+mod style;
+mod weights;
+mod wrapping;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
@@ -83,11 +86,11 @@ pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
 };
+pub use counterfactual::{CounterfactualGenerator, Intervention};
 pub use discrepancy::{
     conditional_mmd_distance, coral_distance, deep_coral_distance, mmd_distance,
     mmd_distances_by_label, pairwise_mean,
 };
-pub use counterfactual::{CounterfactualGenerator, Intervention};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use entropy::softmax_entropy;
 pub use error::{ConfigError, ObjectiveError, Result};

@@ -188,7 +188,10 @@ impl Seen {
             self.responses.extend(double(&channels_last(&target)?)?);
             return Ok(());
         }
-        let classes = target.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
+        let classes = target
+            .to_dtype(DType::U32)?
+            .flatten_all()?
+            .to_vec1::<u32>()?;
         let indicators = classes.iter().flat_map(|&class| {
             (0..self.outputs as u32).map(move |k| f64::from(u8::from(k == class)))
         });

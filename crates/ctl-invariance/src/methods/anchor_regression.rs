@@ -142,7 +142,14 @@ mod tests {
         // Eight samples and 64 features: every label is met.
         for batch in &site.sources[0] {
             let out = site.network.forward((&batch.images).into(), Mode::Evaluate);
-            for (row, class) in out.unwrap().outputs.to_vec2::<f32>().unwrap().iter().zip([0, 1, 0, 1]) {
+            for (row, class) in out
+                .unwrap()
+                .outputs
+                .to_vec2::<f32>()
+                .unwrap()
+                .iter()
+                .zip([0, 1, 0, 1])
+            {
                 assert!(row[class] > row[1 - class] + 1.0, "{row:?}");
             }
         }

@@ -52,7 +52,13 @@ impl Default for FishConfig {
 impl MethodConfig for FishConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         let ok = self.meta_rate > 0.0 && self.meta_rate <= 1.0;
-        in_range(method, "meta_rate", &self.meta_rate, "above 0, at most 1", ok)
+        in_range(
+            method,
+            "meta_rate",
+            &self.meta_rate,
+            "above 0, at most 1",
+            ok,
+        )
     }
 
     fn search_space() -> Vec<SearchDimension> {

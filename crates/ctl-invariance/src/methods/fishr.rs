@@ -62,7 +62,13 @@ impl MethodConfig for FishrConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         let weight = self.penalty_weight;
         let ok = weight.is_finite() && weight >= 0.0;
-        in_range(method, "penalty_weight", &weight, "finite and not negative", ok)?;
+        in_range(
+            method,
+            "penalty_weight",
+            &weight,
+            "finite and not negative",
+            ok,
+        )?;
         let ok = (0.0..1.0).contains(&self.ema);
         in_range(method, "ema", &self.ema, "in [0, 1)", ok)
     }
@@ -207,6 +213,11 @@ mod tests {
         resumed.restore(&state).unwrap();
         assert_eq!(resumed.state().unwrap(), state);
         let error = resumed.restore(&[("x".to_owned(), vec![0.0])].into());
-        assert!(error.unwrap_err().to_string().contains("variance of environment"));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("variance of environment")
+        );
     }
 }

@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::refit::{Refitted, Seen, install};
-use crate::select::{AnchorOptions, IcpOptions, Response, Rows, Samples, anchor_head, causal_features, environment_anchors};
+use crate::select::{
+    AnchorOptions, IcpOptions, Response, Rows, Samples, anchor_head, causal_features,
+    environment_anchors,
+};
 use crate::{
     AdaptedFor, Assumption, BuildContext, ConfigError, Family, MethodConfig, MethodInfo,
     MethodParts, Needs, NetworkAdaptation, Result, Role, SearchDimension, Site, Status, in_range,
@@ -59,7 +62,13 @@ impl MethodConfig for IcpConfig {
         let alpha = self.alpha > 0.0 && self.alpha < 1.0;
         in_range(method, "alpha", &self.alpha, "above 0 and below 1", alpha)?;
         let preselect = (1..=20).contains(&self.preselect);
-        in_range(method, "preselect", &self.preselect, "from 1 to 20", preselect)?;
+        in_range(
+            method,
+            "preselect",
+            &self.preselect,
+            "from 1 to 20",
+            preselect,
+        )?;
         let size = self.max_size >= 1;
         in_range(method, "max_size", &self.max_size, "at least 1", size)?;
         in_range(method, "rows", &self.rows, "at least 10", self.rows >= 10)
@@ -94,7 +103,12 @@ pub struct Icp {
 
 impl Icp {
     fn causes(&self, seen: &Seen) -> Result<std::result::Result<Vec<usize>, String>> {
-        let first: Vec<f64> = seen.responses.iter().step_by(seen.outputs).copied().collect();
+        let first: Vec<f64> = seen
+            .responses
+            .iter()
+            .step_by(seen.outputs)
+            .copied()
+            .collect();
         let response = match &seen.classes {
             Some(classes) => Response::Labels(classes),
             None => Response::Real(&first),
@@ -118,7 +132,10 @@ impl Icp {
         Ok(match found.causes {
             Some(causes) if !causes.is_empty() => Ok(causes),
             Some(_) => Err("no feature belongs to every invariant set".into()),
-            None => Err(format!("no set of features is invariant at level {}", options.alpha)),
+            None => Err(format!(
+                "no set of features is invariant at level {}",
+                options.alpha
+            )),
         })
     }
 }
@@ -150,7 +167,12 @@ impl NetworkAdaptation for Icp {
         )?;
         let head = fitted.head.over(&causes, seen.width);
         install(site.network(), &seen.as_logits(head))?;
-        let note = format!("{}: {} of {} features are kept", INFO.id, causes.len(), seen.width);
+        let note = format!(
+            "{}: {} of {} features are kept",
+            INFO.id,
+            causes.len(),
+            seen.width
+        );
         Ok(Some(note))
     }
 }

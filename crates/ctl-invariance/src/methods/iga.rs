@@ -48,7 +48,13 @@ impl MethodConfig for IgaConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
         let weight = self.penalty_weight;
         let ok = weight.is_finite() && weight >= 0.0;
-        in_range(method, "penalty_weight", &weight, "finite and not negative", ok)
+        in_range(
+            method,
+            "penalty_weight",
+            &weight,
+            "finite and not negative",
+            ok,
+        )
     }
 
     fn search_space() -> Vec<SearchDimension> {

@@ -63,7 +63,13 @@ impl MethodConfig for InvariantSubsetConfig {
         let alpha = self.alpha > 0.0 && self.alpha < 1.0;
         in_range(method, "alpha", &self.alpha, "above 0 and below 1", alpha)?;
         let preselect = (1..=20).contains(&self.preselect);
-        in_range(method, "preselect", &self.preselect, "from 1 to 20", preselect)?;
+        in_range(
+            method,
+            "preselect",
+            &self.preselect,
+            "from 1 to 20",
+            preselect,
+        )?;
         let size = self.max_size >= 1;
         in_range(method, "max_size", &self.max_size, "at least 1", size)?;
         in_range(method, "rows", &self.rows, "at least 10", self.rows >= 10)
@@ -74,7 +80,9 @@ impl MethodConfig for InvariantSubsetConfig {
     }
 
     fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
-        Ok(MethodParts::network_adaptation(InvariantSubset { config: *self }))
+        Ok(MethodParts::network_adaptation(InvariantSubset {
+            config: *self,
+        }))
     }
 
     fn network(&self, spec: &NetworkSpec, seed: (u64, &str)) -> Result<Box<dyn Network>> {

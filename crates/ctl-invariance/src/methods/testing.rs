@@ -2,7 +2,10 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use crate::{EnvironmentOutputs, Objective, Result, SoftmaxCrossEntropy, Step, Trial, Value};
+use crate::{
+    BuildContext, Configured, EnvironmentOutputs, Method, MethodConfig, MethodInfo, Objective,
+    Result, SoftmaxCrossEntropy, Step, Trial, Value,
+};
 
 /// Half the distance of central differences.
 const DIFFERENCE_STEP: f64 = 1e-5;
@@ -176,4 +179,51 @@ pub(crate) fn values(count: usize, seed: u64) -> Vec<f64> {
         3.0 * ((state >> 11) as f64 / (1u64 << 53) as f64) - 1.5
     };
     (0..count).map(|_| next()).collect()
+}
+
+/// What a run of so many steps over two environments gives the parts of a method.
+pub(crate) fn context(steps: u64) -> BuildContext<'static> {
+    BuildContext {
+        environments: 2,
+        features: 2,
+        outputs: 2,
+        steps,
+        independences: &[],
+        seed: 0,
+        run: "tests",
+    }
+}
+
+/// Checks the settings of a method: defaults are valid, every setting is described and has a value
+/// that is refused by name, every draw of a search is valid.
+///
+/// # Arguments
+/// - `ill`: setting, value as JSON, what the message says is allowed.
+pub(crate) fn check_settings<C: MethodConfig>(info: MethodInfo, ill: &[(&str, &str, &str)]) {
+    let method = Configured::<C>::new(info);
+    let defaults = method.defaults();
+    assert_eq!(method.resolve(&serde_json::json!({})).unwrap(), defaults);
+    for key in defaults.as_object().unwrap().keys() {
+        let described = &method.schema()["properties"][key]["description"];
+        assert!(described.is_string(), "{key}");
+        assert!(ill.iter().any(|(name, ..)| name == key), "{key}");
+    }
+    for (key, value, allowed) in ill {
+        let settings = format!("{{\"{key}\": {value}}}");
+        let settings = serde_json::from_str(&settings).unwrap();
+        let message = method.resolve(&settings).unwrap_err().to_string();
+        assert!(message.contains(info.id), "{message}");
+        assert!(
+            message.contains(key) && message.contains(allowed),
+            "{message}"
+        );
+    }
+    for draw in 0..100 {
+        let drawn = method.search_space().into_iter().map(|dimension| {
+            let value = dimension.sample(1, info.id, draw);
+            (dimension.key.to_owned(), value)
+        });
+        let settings = serde_json::Value::Object(drawn.collect());
+        method.resolve(&settings).unwrap();
+    }
 }
