@@ -56,6 +56,8 @@ fn built<C: MethodConfig>(seed: u64) -> (Box<dyn Objective>, Adam) {
         environments: 3,
         features: FEATURES,
         outputs: CLASSES,
+        steps: 100,
+        independences: &[],
         seed,
         run: "laws",
     };
