@@ -2,7 +2,8 @@
 
 use ctl_nets::Parameters;
 
-use crate::{ObjectiveError, ObjectiveState, Result, WeightAveraging, Weights};
+use crate::weights::stored;
+use crate::{ObjectiveState, Result, WeightAveraging, Weights};
 
 /// The mean of some weights and buffers, each counting the same.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,7 +61,7 @@ impl RunningMean {
     /// When the state is another average's.
     pub(crate) fn load(method: &'static str, prefix: &str, state: &ObjectiveState) -> Result<Self> {
         let key = format!("{prefix}/count");
-        let digits = stored(method, &key, 2, state)?;
+        let digits = stored(method, state, &key, 2)?;
         let start = format!("{prefix}/mean/");
         let named = state.iter().filter_map(|(name, values)| {
             let name = name.strip_prefix(&start)?;
@@ -71,24 +72,6 @@ impl RunningMean {
             mean: named.collect(),
         })
     }
-}
-
-/// So many numbers of a state.
-pub(crate) fn stored<'a>(
-    method: &'static str,
-    key: &str,
-    count: usize,
-    state: &'a ObjectiveState,
-) -> Result<&'a [f32]> {
-    let values = state.get(key).map(Vec::as_slice);
-    values
-        .filter(|values| values.len() == count)
-        .ok_or_else(|| ObjectiveError::State {
-            method,
-            key: key.to_owned(),
-            expected: format!("{count} numbers"),
-            found: values.map_or("nothing".into(), |v| format!("{} numbers", v.len())),
-        })
 }
 
 /// The first step of the last `1 − share` of a run.

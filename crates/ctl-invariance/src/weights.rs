@@ -30,7 +30,8 @@ pub(crate) fn restore(method: &'static str, named: &Named, state: &ObjectiveStat
     Ok(())
 }
 
-fn stored<'a>(
+/// So many numbers of a state.
+pub(crate) fn stored<'a>(
     method: &'static str,
     state: &'a ObjectiveState,
     key: &str,

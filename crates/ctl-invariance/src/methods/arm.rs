@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 use ctl_nets::{
-    Architecture, ContextNet, Linear, MapHook, Mode, Network, NetworkInput, NetworkOutput,
-    NetworkSpec, Parameters,
+    ContextNet, Linear, MapHook, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec,
+    Parameters,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ impl MethodConfig for ArmConfig {
     }
 
     fn network(&self, spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Box<dyn Network>> {
-        let on_map = restores_its_input(spec.architecture);
+        let on_map = spec.architecture.outputs_images();
         let inner = if on_map {
             spec.build(seed, run)?
         } else {
@@ -91,18 +91,6 @@ impl MethodConfig for ArmConfig {
             on_map,
         }))
     }
-}
-
-/// Whether the channels of a network's images are those of its outputs.
-fn restores_its_input(architecture: Architecture) -> bool {
-    matches!(
-        architecture,
-        Architecture::ReconUNet
-            | Architecture::ReconUNetConsistent
-            | Architecture::Unrolled
-            | Architecture::Autoencoder
-            | Architecture::Vae
-    )
 }
 
 /// A network on images and the mean context of their environment, `f(x, c)` with
@@ -189,7 +177,7 @@ mod tests {
     use candle_core::{DType, Device};
     use ctl_compute::ops::fourier::fft2;
     use ctl_compute::random::{normal, stream};
-    use ctl_nets::Origin;
+    use ctl_nets::{Architecture, Origin};
 
     use super::*;
     use crate::methods::testing::check_settings;

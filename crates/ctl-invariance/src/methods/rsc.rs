@@ -62,10 +62,9 @@ impl MethodConfig for RscConfig {
     }
 
     fn search_space() -> Vec<SearchDimension> {
-        let shares = || [0.1, 0.2, 1.0 / 3.0, 0.5].map(Into::into).to_vec();
         vec![
-            SearchDimension::choice("feature_share", shares()),
-            SearchDimension::choice("batch_share", shares()),
+            SearchDimension::uniform("feature_share", 0.0, 0.5),
+            SearchDimension::uniform("batch_share", 0.0, 0.5),
         ]
     }
 

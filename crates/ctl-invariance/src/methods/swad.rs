@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::erm::{self, Erm};
-use crate::running_mean::{RunningMean, stored};
+use crate::running_mean::RunningMean;
+use crate::weights::stored;
 use crate::{
     BuildContext, ConfigError, MethodConfig, MethodInfo, MethodParts, ObjectiveState, Result,
     SearchDimension, Status, WeightAveraging, Weights, in_range,
@@ -218,7 +219,7 @@ impl WeightAveraging for Swad {
             })
         });
         let recent = segments.collect::<Result<_>>()?;
-        let ended = stored(INFO.id, "ended", 1, state)?[0] > 0.0;
+        let ended = stored(INFO.id, state, "ended", 1)?[0] > 0.0;
         let tolerated = state.get("tolerated").and_then(|t| t.first()).copied();
         *self = Self {
             config: self.config,
