@@ -2,19 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use ctl_invariance::methods::back_door::BackDoorConfig;
 use ctl_invariance::methods::bbse::BbseConfig;
+use ctl_invariance::methods::class_balanced::ClassBalancedConfig;
 use ctl_invariance::methods::coral::CoralConfig;
 use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::em::EmConfig;
 use ctl_invariance::methods::erm::ErmConfig;
+use ctl_invariance::methods::front_door::FrontDoorConfig;
+use ctl_invariance::methods::graph_penalty::GraphPenaltyConfig;
 use ctl_invariance::methods::group_dro::GroupDroConfig;
 use ctl_invariance::methods::irm::IrmConfig;
 use ctl_invariance::methods::mixup::MixupConfig;
 use ctl_invariance::methods::mm_rex::MmRexConfig;
 use ctl_invariance::methods::mmd::MmdConfig;
+use ctl_invariance::methods::transport_weighting::TransportWeightingConfig;
 use ctl_invariance::methods::v_rex::VRexConfig;
 use ctl_invariance::methods::{
-    bbse, coral, dann, em, erm, group_dro, irm, mixup, mm_rex, mmd, reference, v_rex,
+    back_door, bbse, class_balanced, coral, dann, em, erm, front_door, graph_penalty, group_dro,
+    irm, mixup, mm_rex, mmd, reference, transport_weighting, v_rex,
 };
 use ctl_invariance::{Configured, Method};
 use serde_json::json;
@@ -64,6 +70,13 @@ impl Registry {
             Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
             Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
             Box::new(Configured::<EmConfig>::new(em::INFO)),
+            Box::new(Configured::<ClassBalancedConfig>::new(class_balanced::INFO)),
+            Box::new(Configured::<BackDoorConfig>::new(back_door::INFO)),
+            Box::new(Configured::<TransportWeightingConfig>::new(
+                transport_weighting::INFO,
+            )),
+            Box::new(Configured::<FrontDoorConfig>::new(front_door::INFO)),
+            Box::new(Configured::<GraphPenaltyConfig>::new(graph_penalty::INFO)),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -129,6 +142,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 17);
+        assert_eq!(registry.iter().count(), 22);
     }
 }

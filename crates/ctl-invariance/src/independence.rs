@@ -91,6 +91,14 @@ pub struct IndependenceConfig {
     pub environment: Vec<String>,
 }
 
+impl IndependenceConfig {
+    /// Whether the environments stand for every variable of an independence.
+    pub(crate) fn stands_for(&self, independence: &Independence) -> bool {
+        let is_ours = |name: &String| name == ENVIRONMENT || self.environment.contains(name);
+        independence.variables.iter().all(is_ours)
+    }
+}
+
 impl Default for IndependenceConfig {
     /// The kernels of `DomainBed`, and environments that stand for themselves only.
     fn default() -> Self {
@@ -185,7 +193,12 @@ impl IndependencePenalty {
             in_range(SUBJECT, "variables", name, allowed, ok)?;
         }
         let kinds = independences.iter().map(|one| one.kind).collect();
-        Ok(Self { kinds, config })
+        Ok(Self::of(kinds, config))
+    }
+
+    /// The objective of some forms, at least one, with settings that are in range.
+    pub(crate) fn of(kinds: BTreeSet<IndependenceKind>, config: IndependenceConfig) -> Self {
+        Self { kinds, config }
     }
 
     fn penalty(&self, kind: IndependenceKind, step: &Step<'_>) -> Result<Tensor> {

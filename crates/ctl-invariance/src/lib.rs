@@ -51,6 +51,7 @@ mod loss;
 pub mod methods;
 mod objective;
 mod preparation;
+mod weighting;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
