@@ -65,6 +65,8 @@ fn section(text: &mut String, method: &dyn ctl_invariance::Method) {
 fn range(distribution: &ctl_invariance::Distribution) -> String {
     use ctl_invariance::Distribution as D;
     match distribution {
+        D::Uniform { low, high } => format!("U({low}, {high})"),
+        D::UniformInteger { low, high } => format!("⌊U({low}, {high})⌋"),
         D::LogUniform { low, high } => format!("10^U({low}, {high})"),
         D::LogUniformInteger { low, high } => format!("⌊10^U({low}, {high})⌋"),
         D::Choice(values) => {

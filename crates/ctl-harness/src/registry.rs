@@ -2,27 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ctl_invariance::methods::back_door::BackDoorConfig;
-use ctl_invariance::methods::bbse::BbseConfig;
-use ctl_invariance::methods::class_balanced::ClassBalancedConfig;
-use ctl_invariance::methods::coral::CoralConfig;
-use ctl_invariance::methods::dann::DannConfig;
-use ctl_invariance::methods::em::EmConfig;
-use ctl_invariance::methods::erm::ErmConfig;
-use ctl_invariance::methods::front_door::FrontDoorConfig;
-use ctl_invariance::methods::graph_penalty::GraphPenaltyConfig;
-use ctl_invariance::methods::group_dro::GroupDroConfig;
-use ctl_invariance::methods::irm::IrmConfig;
-use ctl_invariance::methods::mixup::MixupConfig;
-use ctl_invariance::methods::mm_rex::MmRexConfig;
-use ctl_invariance::methods::mmd::MmdConfig;
-use ctl_invariance::methods::transport_weighting::TransportWeightingConfig;
-use ctl_invariance::methods::v_rex::VRexConfig;
-use ctl_invariance::methods::{
-    back_door, bbse, class_balanced, coral, dann, em, erm, front_door, graph_penalty, group_dro,
-    irm, mixup, mm_rex, mmd, reference, transport_weighting, v_rex,
-};
-use ctl_invariance::{Configured, Method};
+use ctl_invariance::methods as m;
+use ctl_invariance::{Configured, Method, MethodConfig, MethodInfo};
 use serde_json::json;
 
 use crate::{HarnessError, Result};
@@ -52,31 +33,77 @@ impl Registry {
 
     /// The methods of this workspace.
     pub fn standard() -> Self {
-        let methods: Vec<Box<dyn Method>> = vec![
-            Box::new(Configured::<ErmConfig>::new(erm::INFO)),
-            Box::new(Configured::<ErmConfig>::new(erm::ORACLE_INFO)),
-            Box::new(Configured::<ErmConfig>::new(reference::TARGET_INFO)),
-            Box::new(Configured::<ErmConfig>::new(reference::UNCONFOUNDED_INFO)),
-            Box::new(Configured::<ErmConfig>::new(reference::BAYES_INFO)),
-            Box::new(Configured::<IrmConfig>::new(irm::INFO)),
-            Box::new(Configured::<VRexConfig>::new(v_rex::INFO)),
-            Box::new(Configured::<MmRexConfig>::new(mm_rex::INFO)),
-            Box::new(Configured::<GroupDroConfig>::new(group_dro::INFO)),
-            Box::new(Configured::<CoralConfig>::new(coral::INFO)),
-            Box::new(Configured::<CoralConfig>::new(coral::TARGET_INFO)),
-            Box::new(Configured::<MmdConfig>::new(mmd::INFO)),
-            Box::new(Configured::<DannConfig>::new(dann::INFO)),
-            Box::new(Configured::<DannConfig>::new(dann::TARGET_INFO)),
-            Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
-            Box::new(Configured::<BbseConfig>::new(bbse::INFO)),
-            Box::new(Configured::<EmConfig>::new(em::INFO)),
-            Box::new(Configured::<ClassBalancedConfig>::new(class_balanced::INFO)),
-            Box::new(Configured::<BackDoorConfig>::new(back_door::INFO)),
-            Box::new(Configured::<TransportWeightingConfig>::new(
-                transport_weighting::INFO,
-            )),
-            Box::new(Configured::<FrontDoorConfig>::new(front_door::INFO)),
-            Box::new(Configured::<GraphPenaltyConfig>::new(graph_penalty::INFO)),
+        let methods = [
+            of::<m::adabn::AdabnConfig>(m::adabn::INFO),
+            of::<m::anchor_regression::AnchorRegressionConfig>(m::anchor_regression::INFO),
+            of::<m::and_mask::AndMaskConfig>(m::and_mask::INFO),
+            of::<m::arm::ArmConfig>(m::arm::INFO),
+            of::<m::augment::AugmentConfig>(m::augment::INFO),
+            of::<m::back_door::BackDoorConfig>(m::back_door::INFO),
+            of::<m::bbse::BbseConfig>(m::bbse::INFO),
+            of::<m::birm::BirmConfig>(m::birm::INFO),
+            of::<m::cacm::CacmConfig>(m::cacm::INFO),
+            of::<m::causirl::CausirlCoralConfig>(m::causirl::CORAL_INFO),
+            of::<m::causirl::CausirlMmdConfig>(m::causirl::MMD_INFO),
+            of::<m::cdann::CdannConfig>(m::cdann::INFO),
+            of::<m::cirl::CirlConfig>(m::cirl::INFO),
+            of::<m::class_balanced::ClassBalancedConfig>(m::class_balanced::INFO),
+            of::<m::combat::CombatConfig>(m::combat::INFO),
+            of::<m::coral::CoralConfig>(m::coral::INFO),
+            of::<m::coral::CoralConfig>(m::coral::TARGET_INFO),
+            of::<m::counterfactual_invariance::CounterfactualInvarianceConfig>(
+                m::counterfactual_invariance::INFO,
+            ),
+            of::<m::dann::DannConfig>(m::dann::INFO),
+            of::<m::dann::DannConfig>(m::dann::TARGET_INFO),
+            of::<m::deep_coral::DeepCoralConfig>(m::deep_coral::INFO),
+            of::<m::em::EmConfig>(m::em::INFO),
+            of::<m::eqrm::EqrmConfig>(m::eqrm::INFO),
+            of::<m::erm::ErmConfig>(m::erm::INFO),
+            of::<m::erm::ErmConfig>(m::erm::ORACLE_INFO),
+            of::<m::erm_plus_plus::ErmPlusPlusConfig>(m::erm_plus_plus::INFO),
+            of::<m::fact::FactConfig>(m::fact::INFO),
+            of::<m::fda::FdaConfig>(m::fda::INFO),
+            of::<m::fish::FishConfig>(m::fish::INFO),
+            of::<m::fishr::FishrConfig>(m::fishr::INFO),
+            of::<m::front_door::FrontDoorConfig>(m::front_door::INFO),
+            of::<m::gin_ipa::GinIpaConfig>(m::gin_ipa::INFO),
+            of::<m::graph_penalty::GraphPenaltyConfig>(m::graph_penalty::INFO),
+            of::<m::group_dro::GroupDroConfig>(m::group_dro::INFO),
+            of::<m::histogram_matching::HistogramMatchingConfig>(m::histogram_matching::INFO),
+            of::<m::ib_erm::IbErmConfig>(m::ib_erm::INFO),
+            of::<m::ib_irm::IbIrmConfig>(m::ib_irm::INFO),
+            of::<m::icp::IcpConfig>(m::icp::INFO),
+            of::<m::iga::IgaConfig>(m::iga::INFO),
+            of::<m::importance_weighting::ImportanceWeightingConfig>(m::importance_weighting::INFO),
+            of::<m::invariant_subset::InvariantSubsetConfig>(m::invariant_subset::INFO),
+            of::<m::irm::IrmConfig>(m::irm::INFO),
+            of::<m::mcd::McdConfig>(m::mcd::INFO),
+            of::<m::mixstyle::MixStyleConfig>(m::mixstyle::INFO),
+            of::<m::mixup::MixupConfig>(m::mixup::INFO),
+            of::<m::mldg::MldgConfig>(m::mldg::INFO),
+            of::<m::mm_rex::MmRexConfig>(m::mm_rex::INFO),
+            of::<m::mmd::MmdConfig>(m::mmd::INFO),
+            of::<m::mmd::MmdConfig>(m::mmd::TARGET_INFO),
+            of::<m::mtl::MtlConfig>(m::mtl::INFO),
+            of::<m::nyul::NyulConfig>(m::nyul::INFO),
+            of::<m::pseudo_label::PseudoLabelConfig>(m::pseudo_label::INFO),
+            of::<m::rdm::RdmConfig>(m::rdm::INFO),
+            of::<m::erm::ErmConfig>(m::reference::BAYES_INFO),
+            of::<m::erm::ErmConfig>(m::reference::TARGET_INFO),
+            of::<m::erm::ErmConfig>(m::reference::UNCONFOUNDED_INFO),
+            of::<m::rlls::RllsConfig>(m::rlls::INFO),
+            of::<m::rsc::RscConfig>(m::rsc::INFO),
+            of::<m::sagnet::SagNetConfig>(m::sagnet::INFO),
+            of::<m::sand_mask::SandMaskConfig>(m::sand_mask::INFO),
+            of::<m::sd::SdConfig>(m::sd::INFO),
+            of::<m::selfreg::SelfRegConfig>(m::selfreg::INFO),
+            of::<m::swa::SwaConfig>(m::swa::INFO),
+            of::<m::swad::SwadConfig>(m::swad::INFO),
+            of::<m::tent::TentConfig>(m::tent::INFO),
+            of::<m::transport_weighting::TransportWeightingConfig>(m::transport_weighting::INFO),
+            of::<m::trm::TrmConfig>(m::trm::INFO),
+            of::<m::v_rex::VRexConfig>(m::v_rex::INFO),
         ];
         let methods = methods.into_iter().map(|m| (m.info().id, m)).collect();
         Self { methods }
@@ -130,6 +157,11 @@ impl Registry {
     }
 }
 
+/// The method that settings and a description make.
+fn of<C: MethodConfig>(info: MethodInfo) -> Box<dyn Method> {
+    Box::new(Configured::<C>::new(info))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,11 +169,11 @@ mod tests {
     #[test]
     fn ids_are_unique_and_a_second_registration_is_refused() {
         let mut registry = Registry::standard();
-        let again = Box::new(Configured::<ErmConfig>::new(erm::INFO));
+        let again = of::<m::erm::ErmConfig>(m::erm::INFO);
         assert!(matches!(
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 22);
+        assert_eq!(registry.iter().count(), 68);
     }
 }

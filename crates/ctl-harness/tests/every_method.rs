@@ -43,6 +43,15 @@ const EXCEPTIONS: usize = 10;
 /// differs by more.
 const ROUNDING: f64 = 0.01;
 
+/// Settings by which what would set in later is seen in so few steps, of every method that has them.
+const EARLY: [(&str, &str); 5] = [
+    ("anneal_steps", "1"),
+    ("burn_in_steps", "1"),
+    ("ib_anneal_steps", "1"),
+    ("optimum_patience", "1"),
+    ("start", "0.0"),
+];
+
 /// Every method on every task, on two tiny sites and a target.
 fn table(registry: &Registry) -> Suite {
     let ids: Vec<&str> = registry.iter().map(|method| method.info().id).collect();
@@ -68,10 +77,11 @@ patients_per_site = 16
 source_sites = 2
 "#
     );
-    // What sets in later would not be seen in so few steps.
     for method in registry.iter() {
-        if method.defaults().get("anneal_steps").is_some() {
-            writeln!(text, "[settings.{}]\nanneal_steps = 1", method.info().id).unwrap();
+        let defaults = method.defaults();
+        writeln!(text, "[settings.{}]", method.info().id).unwrap();
+        for (key, value) in EARLY.iter().filter(|(key, _)| defaults.get(key).is_some()) {
+            writeln!(text, "{key} = {value}").unwrap();
         }
     }
     Suite::parse(&text, "table", registry).unwrap()

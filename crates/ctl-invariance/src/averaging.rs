@@ -17,10 +17,14 @@ pub trait WeightAveraging {
     /// When a weight cannot be read.
     fn after_step(&mut self, number: u64, parameters: &Parameters) -> Result<()>;
 
-    /// Hears of the mean loss on validation patients of the sources, at each evaluation and before
-    /// [`WeightAveraging::average`] is asked for.
-    fn after_validation(&mut self, loss: f64) {
-        let _ = loss;
+    /// Hears how the last weights score on validation patients of the sources, at each evaluation
+    /// and before [`WeightAveraging::average`] is asked for.
+    ///
+    /// # Arguments
+    /// - `score`: what checkpoints are selected by, higher is better: a share of at most 1, such as
+    ///   an area under a curve, or a negated loss.
+    fn after_validation(&mut self, score: f64) {
+        let _ = score;
     }
 
     /// The average, every weight and buffer; none as long as the last weights should be used.

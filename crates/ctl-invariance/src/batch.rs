@@ -1,6 +1,6 @@
 //! What goes into the network and what comes out, per environment.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use ctl_nets::LinearHead;
 use rand_chacha::ChaCha8Rng;
 
@@ -113,7 +113,11 @@ impl Batch {
 /// Where images are measured before the network sees them, as in reconstruction, the change comes
 /// before the measurement.
 pub trait Augmentation {
-    /// The batches to train on instead, one per environment.
+    /// The batches to train on instead, one per environment; an environment that is left out is
+    /// not trained on.
+    ///
+    /// A batch keeps its samples in their order; the last may be left out, and all may come several
+    /// times, one version after the other.
     ///
     /// # Errors
     /// When the batches do not fit together.
@@ -191,6 +195,29 @@ impl EnvironmentOutputs {
         self
     }
 
+    /// What the last linear layer takes, `[B, F]`, or `[B, P, F]` of `P` pixels; of a network that
+    /// does not end with one its outputs, as if an affine map at the identity followed.
+    ///
+    /// # Errors
+    /// When a tensor cannot be rearranged.
+    pub fn last_input(&self) -> Result<Tensor> {
+        let Some(head) = &self.head else {
+            return Ok(match self.outputs.rank() {
+                0..=2 => self.outputs.clone(),
+                _ => self
+                    .outputs
+                    .flatten_from(2)?
+                    .transpose(1, 2)?
+                    .contiguous()?,
+            });
+        };
+        let input = &head.input;
+        Ok(match input.rank() {
+            0..=2 => input.clone(),
+            rank => input.flatten(1, rank - 2)?,
+        })
+    }
+
     /// Outputs with one target of weight 1.
     pub fn labelled(environment: usize, features: Tensor, outputs: Tensor, target: Tensor) -> Self {
         let targets = vec![WeightedTarget {
@@ -203,6 +230,12 @@ impl EnvironmentOutputs {
     /// Whether the environment has targets.
     pub fn is_labelled(&self) -> bool {
         !self.targets.is_empty()
+    }
+
+    /// Whether the targets are classes of samples or pixels, and not images.
+    pub(crate) fn is_categorical(&self) -> bool {
+        let first = self.targets.first();
+        first.is_some_and(|part| part.target.dtype() == DType::U32)
     }
 
     /// Loss of every sample times its weight, `[B]`.
@@ -244,7 +277,57 @@ impl EnvironmentOutputs {
         Ok(self.losses(loss)?.mean_all()?)
     }
 
-    fn weighted(&self, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    /// The class of every sample, `[B]`, where the target is a vector of class indices.
+    ///
+    /// # Arguments
+    /// - `method`: who asks, for the error.
+    ///
+    /// # Errors
+    /// When the target is something else: masks, real values, several labels for one sample, the
+    /// two halves of a mixture, or none.
+    pub fn classes(&self, method: &'static str) -> Result<Vec<u32>> {
+        let rows = self.outputs.dims().first().copied();
+        if let [WeightedTarget { target, .. }] = &self.targets[..] {
+            let one_each = target.rank() == 1 && target.dims().first().copied() == rows;
+            if one_each && target.dtype().is_int() {
+                return Ok(target.to_dtype(DType::U32)?.to_vec1()?);
+            }
+        }
+        let forms = self.targets.iter().map(|part| {
+            let target = &part.target;
+            format!("{:?} {:?}", target.dtype(), target.dims())
+        });
+        Err(ObjectiveError::Environments {
+            method,
+            expected: "one class index for each sample".into(),
+            found: format!(
+                "targets [{}] in environment {}",
+                forms.collect::<Vec<_>>().join(", "),
+                self.environment
+            ),
+        })
+    }
+
+    /// The class of every sample, `[B]`; where images have no class, as in segmentation and
+    /// reconstruction, all are of one, and what is conditional on the class is marginal.
+    ///
+    /// # Errors
+    /// As [`EnvironmentOutputs::classes`], where a target is one value a sample.
+    pub fn classes_or_one(&self, method: &'static str) -> Result<Vec<u32>> {
+        match self.targets.first() {
+            Some(part) if part.target.rank() > 1 => {
+                let rows = self.outputs.dims().first().copied();
+                Ok(vec![0; rows.unwrap_or(0)])
+            }
+            _ => self.classes(method),
+        }
+    }
+
+    /// The sum over the targets of something of outputs and target, by the targets' weights.
+    pub(crate) fn weighted(
+        &self,
+        f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
         for part in &self.targets {
             let value = f(&self.outputs, &part.target)?;

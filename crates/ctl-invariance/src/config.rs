@@ -105,6 +105,20 @@ impl MethodParts {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distribution {
+    /// Uniform on `[low, high)`.
+    Uniform {
+        /// Smallest value.
+        low: f64,
+        /// Largest value.
+        high: f64,
+    },
+    /// Uniform as above, rounded down to a whole number.
+    UniformInteger {
+        /// Smallest value.
+        low: f64,
+        /// Largest value.
+        high: f64,
+    },
     /// `10^u`, `u` uniform on `[low, high)`.
     LogUniform {
         /// Smallest exponent.
@@ -133,6 +147,22 @@ pub struct SearchDimension {
 }
 
 impl SearchDimension {
+    /// A setting drawn uniformly.
+    pub fn uniform(key: &'static str, low: f64, high: f64) -> Self {
+        Self {
+            key,
+            distribution: Distribution::Uniform { low, high },
+        }
+    }
+
+    /// A whole number drawn uniformly.
+    pub fn uniform_integer(key: &'static str, low: f64, high: f64) -> Self {
+        Self {
+            key,
+            distribution: Distribution::UniformInteger { low, high },
+        }
+    }
+
     /// A setting drawn log-uniformly between powers of ten.
     pub fn log_uniform(key: &'static str, low: f64, high: f64) -> Self {
         Self {
@@ -164,11 +194,15 @@ impl SearchDimension {
     pub fn sample(&self, seed: u64, method: &str, draw: u64) -> Json {
         let purpose = format!("search {} draw {draw}", self.key);
         let mut rng = random::stream(seed, method, &purpose);
-        let mut power = |low: f64, high: f64| 10f64.powf(low + (high - low) * rng.random::<f64>());
+        let mut between = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
         match &self.distribution {
-            Distribution::LogUniform { low, high } => Json::from(power(*low, *high)),
+            Distribution::Uniform { low, high } => Json::from(between(*low, *high)),
+            Distribution::UniformInteger { low, high } => {
+                Json::from(between(*low, *high).floor() as u64)
+            }
+            Distribution::LogUniform { low, high } => Json::from(10f64.powf(between(*low, *high))),
             Distribution::LogUniformInteger { low, high } => {
-                Json::from(power(*low, *high).floor() as u64)
+                Json::from(10f64.powf(between(*low, *high)).floor() as u64)
             }
             Distribution::Choice(values) => values[rng.random_range(0..values.len())].clone(),
         }
@@ -228,6 +262,36 @@ pub fn in_range(
         value: value.to_string(),
         allowed,
     })
+}
+
+/// Checks the weight of a term: finite and not negative.
+pub(crate) fn check_weight(
+    method: &'static str,
+    key: &'static str,
+    weight: f64,
+) -> std::result::Result<(), ConfigError> {
+    let ok = weight.is_finite() && weight >= 0.0;
+    in_range(method, key, &weight, "finite and not negative", ok)
+}
+
+/// Checks a step size or a scale: positive and finite.
+pub(crate) fn check_positive(
+    method: &'static str,
+    key: &'static str,
+    value: f64,
+) -> std::result::Result<(), ConfigError> {
+    let ok = value.is_finite() && value > 0.0;
+    in_range(method, key, &value, "positive and finite", ok)
+}
+
+/// Checks `gammas`, the inverse squared widths of Gaussian kernels: at least one, all positive.
+pub(crate) fn check_gammas(
+    method: &'static str,
+    gammas: &[f64],
+) -> std::result::Result<(), ConfigError> {
+    let ok = !gammas.is_empty() && gammas.iter().all(|g| g.is_finite() && *g > 0.0);
+    let allowed = "a list of at least one positive number";
+    in_range(method, "gammas", &format!("{gammas:?}"), allowed, ok)
 }
 
 /// A method as the registry holds it.
@@ -371,6 +435,8 @@ mod tests {
         let one = SearchDimension::log_uniform("a", -1.0, 5.0);
         let whole = SearchDimension::log_uniform_integer("b", 0.0, 4.0);
         let choice = SearchDimension::choice("c", vec![Json::from(0.0), Json::from(0.5)]);
+        let even = SearchDimension::uniform("d", 0.5, 0.99);
+        let even_whole = SearchDimension::uniform_integer("e", 8.0, 12.0);
         for draw in 0..200 {
             let a = one.sample(0, "irm", draw).as_f64().unwrap();
             assert!((0.1..1e5).contains(&a), "{a}");
@@ -378,6 +444,10 @@ mod tests {
             assert!((1..10_000).contains(&b), "{b}");
             let c = choice.sample(0, "irm", draw).as_f64().unwrap();
             assert!([0.0, 0.5].contains(&c));
+            let d = even.sample(0, "irm", draw).as_f64().unwrap();
+            assert!((0.5..0.99).contains(&d), "{d}");
+            let e = even_whole.sample(0, "irm", draw).as_u64().unwrap();
+            assert!((8..12).contains(&e), "{e}");
         }
         assert_ne!(one.sample(0, "irm", 0), one.sample(0, "irm", 1));
         assert_ne!(one.sample(0, "irm", 0), one.sample(0, "v-rex", 0));

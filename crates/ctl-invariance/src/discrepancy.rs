@@ -51,6 +51,33 @@ pub fn coral_distance(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok((means + covariances)?)
 }
 
+/// Deep CORAL: `‖C_a − C_b‖²_F / 4F²` with the unbiased covariances of features `[n, F]` and
+/// `[m, F]`.
+///
+/// A part with a single sample has no covariance; it counts as zero.
+///
+/// # Errors
+/// When the widths differ.
+///
+/// # References
+/// Sun & Saenko 2016, equation 1.
+///
+/// # Examples
+/// Covariances diag(2, 0) and diag(0, 8): (4 + 64) / (4 · 4).
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use ctl_invariance::deep_coral_distance;
+///
+/// let a = Tensor::new(&[[0f64, 0.0], [2.0, 0.0]], &Device::Cpu)?;
+/// let b = Tensor::new(&[[0f64, 0.0], [0.0, 4.0]], &Device::Cpu)?;
+/// assert_eq!(deep_coral_distance(&a, &b)?.to_scalar::<f64>()?, 4.25);
+/// # Ok::<(), ctl_invariance::ObjectiveError>(())
+/// ```
+pub fn deep_coral_distance(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((_, covariance_a), (_, covariance_b)) = (moments(a)?, moments(b)?);
+    Ok(((covariance_a - covariance_b)?.sqr()?.mean_all()? * 0.25)?)
+}
+
 fn moments(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let (count, _) = x.dims2()?;
     let mean = x.mean_keepdim(0)?;
@@ -77,6 +104,8 @@ pub fn mmd_distance(a: &Tensor, b: &Tensor, gammas: &[f64]) -> Result<Tensor> {
 /// [`mmd_distance`] among the samples of one label, averaged over the labels that both environments
 /// have; nothing where they share none.
 ///
+/// It is the mean of [`mmd_distances_by_label`].
+///
 /// # Arguments
 /// - `a`, `b`: features `[n, F]` and `[m, F]`, with the label of every sample.
 ///
@@ -90,6 +119,28 @@ pub fn conditional_mmd_distance(
     (b, labels_b): (&Tensor, &[u32]),
     gammas: &[f64],
 ) -> Result<Option<Tensor>> {
+    let distances = mmd_distances_by_label((a, labels_a), (b, labels_b), gammas)?;
+    if distances.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Tensor::stack(&distances, 0)?.mean_all()?))
+}
+
+/// [`mmd_distance`] among the samples of each label that both environments have, labels ascending.
+///
+/// # Arguments
+/// - `a`, `b`: features `[n, F]` and `[m, F]`, with the label of every sample.
+///
+/// # Errors
+/// When the widths differ, or the labels are not one a sample.
+///
+/// # References
+/// Veitch et al. 2021, section 4, for penalties within labels.
+pub fn mmd_distances_by_label(
+    (a, labels_a): (&Tensor, &[u32]),
+    (b, labels_b): (&Tensor, &[u32]),
+    gammas: &[f64],
+) -> Result<Vec<Tensor>> {
     let shared: BTreeSet<u32> = labels_a.iter().copied().collect();
     let shared = shared.into_iter().filter(|label| labels_b.contains(label));
     let kernels = [
@@ -97,20 +148,15 @@ pub fn conditional_mmd_distance(
         kernel(b, b, gammas)?,
         kernel(a, b, gammas)?,
     ];
-    let distances = shared
-        .map(|label| {
-            let (in_a, in_b) = (share(a, labels_a, label)?, share(b, labels_b, label)?);
-            let mean = |kernel: &Tensor, rows: &Tensor, columns: &Tensor| -> Result<Tensor> {
-                Ok((kernel * rows.matmul(&columns.t()?)?)?.sum_all()?)
-            };
-            let within = (mean(&kernels[0], &in_a, &in_a)? + mean(&kernels[1], &in_b, &in_b)?)?;
-            Ok((within - (mean(&kernels[2], &in_a, &in_b)? * 2.0)?)?)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    if distances.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Tensor::stack(&distances, 0)?.mean_all()?))
+    let mean = |kernel: &Tensor, rows: &Tensor, columns: &Tensor| -> Result<Tensor> {
+        Ok((kernel * rows.matmul(&columns.t()?)?)?.sum_all()?)
+    };
+    let distances = shared.map(|label| {
+        let (in_a, in_b) = (share(a, labels_a, label)?, share(b, labels_b, label)?);
+        let within = (mean(&kernels[0], &in_a, &in_a)? + mean(&kernels[1], &in_b, &in_b)?)?;
+        Ok((within - (mean(&kernels[2], &in_a, &in_b)? * 2.0)?)?)
+    });
+    distances.collect()
 }
 
 /// Equal weights on the samples of one label, zero elsewhere, `[n, 1]`.

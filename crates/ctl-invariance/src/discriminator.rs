@@ -1,10 +1,11 @@
 //! A network that guesses the environment from the features.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use ctl_compute::ops::{log_softmax, softmax};
 use ctl_nets::{Linear, NetError, Parameters};
 
-use crate::{ObjectiveError, ObjectiveState, Result};
+use crate::config::check_positive;
+use crate::{ConfigError, ObjectiveError, ObjectiveState, Result, in_range, weights};
 
 /// Sizes of a [`Discriminator`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,21 @@ impl DiscriminatorSpec {
         }
         Ok(())
     }
+}
+
+/// Checks what a user may set of a discriminator and its Adam.
+pub(crate) fn check_settings(
+    method: &'static str,
+    (width, depth): (usize, usize),
+    (learning_rate, beta1): (f64, f64),
+) -> std::result::Result<(), ConfigError> {
+    let ok = (1..=4096).contains(&width);
+    in_range(method, "discriminator_width", &width, "1 to 4096", ok)?;
+    let ok = (1..=8).contains(&depth);
+    in_range(method, "discriminator_depth", &depth, "1 to 8", ok)?;
+    check_positive(method, "discriminator_learning_rate", learning_rate)?;
+    let ok = (0.0..1.0).contains(&beta1);
+    in_range(method, "discriminator_beta1", &beta1, "in [0, 1)", ok)
 }
 
 /// Linear layers with `ReLU` between them, `[B, F] -> [B, environments]`.
@@ -88,13 +104,7 @@ impl Discriminator {
     /// # Errors
     /// When a tensor cannot be read.
     pub fn state(&self) -> Result<ObjectiveState> {
-        self.named()
-            .into_iter()
-            .map(|(name, var)| {
-                let flat = var.flatten_all()?.to_dtype(DType::F32)?;
-                Ok((name, flat.to_vec1::<f32>()?))
-            })
-            .collect()
+        weights::state(&self.named())
     }
 
     /// Puts weights back; nothing changes unless all of them fit.
@@ -102,20 +112,11 @@ impl Discriminator {
     /// # Errors
     /// When they belong to a discriminator of other sizes.
     pub fn restore(&self, state: &ObjectiveState) -> Result<()> {
-        let named = self.named();
-        let mut tensors = Vec::new();
-        for (name, var) in &named {
-            let values = stored(state, name, var.elem_count())?;
-            let tensor = Tensor::from_slice(values, var.shape(), var.device())?;
-            tensors.push(tensor.to_dtype(var.dtype())?);
-        }
-        for ((_, var), tensor) in named.iter().zip(&tensors) {
-            var.set(tensor)?;
-        }
-        Ok(())
+        weights::restore("discriminator", &self.named(), state)
     }
 
-    fn named(&self) -> Vec<(String, Var)> {
+    /// The weights by the name under which they are stored.
+    pub(crate) fn named(&self) -> weights::Named {
         let mut named = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
             let (weight, bias) = layer.weights();
@@ -133,6 +134,14 @@ impl Discriminator {
         Ok(self.forward(features, false)?.0)
     }
 
+    /// The same with constant weights, so that gradients reach the features alone.
+    ///
+    /// # Errors
+    /// When the features do not fit.
+    pub fn frozen_logits(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(self.forward(features, true)?.0)
+    }
+
     /// Cross-entropy of the environment index, the mean over all rows, and the mean squared norm
     /// of a row's cross-entropy gradient with respect to its features.
     ///
@@ -147,17 +156,26 @@ impl Discriminator {
         environments: &[u32],
         frozen: bool,
     ) -> Result<[Tensor; 2]> {
+        let [cross_entropy, squared_norm] = self.row_losses(features, environments, frozen)?;
+        Ok([cross_entropy.mean_all()?, squared_norm.mean_all()?])
+    }
+
+    /// The two parts of [`Self::loss`] for each row, both `[B]`.
+    ///
+    /// # Errors
+    /// When the features do not fit.
+    pub fn row_losses(
+        &self,
+        features: &Tensor,
+        environments: &[u32],
+        frozen: bool,
+    ) -> Result<[Tensor; 2]> {
         let (logits, gates) = self.forward(features, frozen)?;
         let one_hot = one_hot(environments, &logits)?;
-        let cross_entropy = log_softmax(&logits, 1)?
-            .mul(&one_hot)?
-            .sum(1)?
-            .neg()?
-            .mean_all()?;
+        let cross_entropy = log_softmax(&logits, 1)?.mul(&one_hot)?.sum(1)?.neg()?;
         let residual = (softmax(&logits, 1)? - one_hot)?;
         let gradient = self.input_gradient(residual, &gates, frozen)?;
-        let penalty = gradient.sqr()?.sum(1)?.mean_all()?;
-        Ok([cross_entropy, penalty])
+        Ok([cross_entropy, gradient.sqr()?.sum(1)?])
     }
 
     fn forward(&self, features: &Tensor, frozen: bool) -> Result<(Tensor, Vec<Tensor>)> {
@@ -207,18 +225,6 @@ fn zero(key: &'static str) -> ObjectiveError {
         found,
     }
     .into()
-}
-
-fn stored<'a>(state: &'a ObjectiveState, key: &str, count: usize) -> Result<&'a [f32]> {
-    let values = state.get(key).map(Vec::as_slice);
-    values
-        .filter(|values| values.len() == count)
-        .ok_or_else(|| ObjectiveError::State {
-            method: "discriminator",
-            key: key.to_owned(),
-            expected: format!("{count} numbers"),
-            found: values.map_or("nothing".into(), |v| format!("{} numbers", v.len())),
-        })
 }
 
 fn one_hot(environments: &[u32], logits: &Tensor) -> Result<Tensor> {

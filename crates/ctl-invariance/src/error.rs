@@ -32,12 +32,21 @@ pub enum ObjectiveError {
     /// Training images could not be read.
     #[error("training images: {0}")]
     Images(String),
+    /// Causes or invariant predictors could not be sought.
+    #[error(transparent)]
+    Discovery(#[from] ctl_graph::discovery::DiscoveryError),
     /// A network refused its input.
     #[error(transparent)]
     Net(#[from] ctl_nets::NetError),
     /// An operator refused its input.
     #[error(transparent)]
     Compute(#[from] ctl_compute::ComputeError),
+}
+
+impl From<ctl_graph::stats::StatsError> for ObjectiveError {
+    fn from(error: ctl_graph::stats::StatsError) -> Self {
+        Self::Discovery(error.into())
+    }
 }
 
 impl From<candle_core::Error> for ObjectiveError {

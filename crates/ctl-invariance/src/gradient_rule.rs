@@ -1,7 +1,10 @@
 //! Rules that combine the gradients of the environments.
 
-use candle_core::Tensor;
+use std::cell::RefCell;
 
+use candle_core::{Device, Tensor};
+
+use crate::gradients::{EnvironmentRisk, RiskGradient};
 use crate::{ObjectiveState, Result};
 
 /// A network in the middle of a step, whose weights a rule may move to see what follows.
@@ -13,6 +16,9 @@ pub trait Trial {
 
     /// Number of labelled environments, at least 1.
     fn environments(&self) -> usize;
+
+    /// Number of samples of an environment's batch; 0 of one that does not exist.
+    fn rows(&self, environment: usize) -> usize;
 
     /// Step size of the network's optimiser.
     fn learning_rate(&self) -> f64;
@@ -30,11 +36,74 @@ pub trait Trial {
     /// When a weight has another shape.
     fn set_weights(&mut self, weights: &[Tensor]) -> Result<()>;
 
-    /// Risk of an environment at the present weights, and its gradient.
+    /// Risk of the first `rows` samples of an environment at the present weights, and its gradient.
     ///
     /// # Errors
     /// When the environment does not exist or its batch does not fit the network.
-    fn gradient(&mut self, environment: usize) -> Result<(f64, Vec<Tensor>)>;
+    fn gradient(&mut self, environment: usize, rows: usize) -> Result<(f64, Vec<Tensor>)>;
+}
+
+/// Risks and gradients of all environments at the first weights.
+pub(crate) struct AllGradients {
+    /// Mean of the risks.
+    risk: f64,
+    /// One list for each environment.
+    pub(crate) gradients: Vec<Vec<Tensor>>,
+}
+
+impl AllGradients {
+    pub(crate) fn of(trial: &mut dyn Trial) -> Result<Self> {
+        let count = trial.environments();
+        let mut all = Self {
+            risk: 0.0,
+            gradients: Vec::with_capacity(count),
+        };
+        for environment in 0..count {
+            let rows = trial.rows(environment);
+            let (risk, gradient) = trial.gradient(environment, rows)?;
+            all.risk += risk / count as f64;
+            all.gradients.push(gradient);
+        }
+        Ok(all)
+    }
+
+    /// The direction that a rule made of them.
+    pub(crate) fn ruled(&self, direction: Vec<Tensor>) -> Ruled {
+        Ruled {
+            update: Update::Gradient(direction),
+            terms: vec![("risk", self.risk)],
+        }
+    }
+}
+
+/// An environment of a trial as a function of the weights.
+pub(crate) struct TrialRisk<'a, 't> {
+    trial: &'a RefCell<&'t mut dyn Trial>,
+    environment: usize,
+}
+
+impl<'a, 't> TrialRisk<'a, 't> {
+    /// The first `count` environments.
+    pub(crate) fn all(trial: &'a RefCell<&'t mut dyn Trial>, count: usize) -> Vec<Self> {
+        let of = |environment| Self { trial, environment };
+        (0..count).map(of).collect()
+    }
+}
+
+impl EnvironmentRisk for TrialRisk<'_, '_> {
+    fn rows(&self) -> usize {
+        self.trial.borrow().rows(self.environment)
+    }
+
+    fn at(&self, weights: &[Tensor], rows: usize) -> Result<RiskGradient> {
+        let mut trial = self.trial.borrow_mut();
+        trial.set_weights(weights)?;
+        let (risk, gradient) = trial.gradient(self.environment, rows)?;
+        Ok(RiskGradient {
+            risk: Tensor::new(risk as f32, &Device::Cpu)?,
+            gradient,
+        })
+    }
 }
 
 /// What a rule makes of a step.

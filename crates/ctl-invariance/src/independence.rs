@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{check_gammas, check_weight};
 use crate::discrepancy::{conditional_mmd_distance, mmd_distance, pairwise_mean};
 use crate::methods::irm;
-use crate::{
-    ConfigError, EnvironmentOutputs, Objective, ObjectiveError, Result, Step, Value, in_range,
-    mean_risk,
-};
+use crate::{ConfigError, Objective, Result, Step, Value, in_range, mean_risk};
 
 /// The name under which errors speak of these penalties.
 const SUBJECT: &str = "independence";
@@ -18,7 +17,9 @@ const SUBJECT: &str = "independence";
 const ENVIRONMENT: &str = "environment";
 
 /// The form of an independence that a representation `φ` of the image is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum IndependenceKind {
     /// `φ ⊥ environment`: the squared maximum mean discrepancy of the features of two environments.
@@ -166,25 +167,8 @@ impl IndependencePenalty {
         independences: &[Independence],
         config: IndependenceConfig,
     ) -> std::result::Result<Self, ConfigError> {
-        let weight = config.penalty_weight;
-        let ok = weight.is_finite() && weight >= 0.0;
-        in_range(
-            SUBJECT,
-            "penalty_weight",
-            &weight,
-            "finite and not negative",
-            ok,
-        )?;
-        let ok =
-            !config.gammas.is_empty() && config.gammas.iter().all(|g| g.is_finite() && *g > 0.0);
-        let shown = format!("{:?}", config.gammas);
-        in_range(
-            SUBJECT,
-            "gammas",
-            &shown,
-            "a list of at least one positive number",
-            ok,
-        )?;
+        check_weight(SUBJECT, "penalty_weight", config.penalty_weight)?;
+        check_gammas(SUBJECT, &config.gammas)?;
         let count = independences.len();
         in_range(SUBJECT, "constraints", &count, "at least one", count > 0)?;
         for name in independences.iter().flat_map(|one| &one.variables) {
@@ -193,11 +177,14 @@ impl IndependencePenalty {
             in_range(SUBJECT, "variables", name, allowed, ok)?;
         }
         let kinds = independences.iter().map(|one| one.kind).collect();
-        Ok(Self::of(kinds, config))
+        Ok(Self { kinds, config })
     }
 
-    /// The objective of some forms, at least one, with settings that are in range.
-    pub(crate) fn of(kinds: BTreeSet<IndependenceKind>, config: IndependenceConfig) -> Self {
+    /// The objective for independences of the environment itself, with settings that are checked.
+    pub(crate) fn of_environments(
+        kinds: BTreeSet<IndependenceKind>,
+        config: IndependenceConfig,
+    ) -> Self {
         Self { kinds, config }
     }
 
@@ -239,7 +226,7 @@ fn within_labels(step: &Step<'_>, gammas: &[f64]) -> Result<Tensor> {
     let environments = step.labelled()?;
     let labels = environments
         .iter()
-        .map(|e| class_indices(e))
+        .map(|e| e.classes_or_one(SUBJECT))
         .collect::<Result<Vec<_>>>()?;
     let mut distances = Vec::new();
     for (i, a) in environments.iter().enumerate() {
@@ -255,31 +242,12 @@ fn within_labels(step: &Step<'_>, gammas: &[f64]) -> Result<Tensor> {
     Ok(Tensor::stack(&distances, 0)?.mean_all()?)
 }
 
-/// The class of every sample, `[B]`.
-fn class_indices(environment: &EnvironmentOutputs) -> Result<Vec<u32>> {
-    let samples = environment.features.dims().first().copied();
-    let target = environment.targets.first().map(|target| &target.target);
-    match target.filter(|target| target.dims().first().copied() == samples && target.rank() == 1) {
-        Some(target) if environment.targets.len() == 1 => {
-            Ok(target.to_dtype(DType::U32)?.to_vec1()?)
-        }
-        _ => Err(ObjectiveError::Environments {
-            method: SUBJECT,
-            expected: "one class index for each sample".into(),
-            found: format!(
-                "targets {:?} of environment {}",
-                target.map(|target| target.dims().to_vec()),
-                environment.environment
-            ),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EnvironmentOutputs;
     use crate::methods::testing::{classification, evaluate};
-    use candle_core::Var;
+    use candle_core::{DType, Var};
 
     fn held_to(kind: IndependenceKind) -> IndependencePenalty {
         let variables = vec![ENVIRONMENT.to_owned()];
@@ -407,7 +375,13 @@ mod tests {
         let images = Tensor::zeros((1, 4, 4), DType::U32, &candle_core::Device::Cpu).unwrap();
         let mut masks = classification(0, &[[0.0, 0.0]], &[0]);
         masks.targets[0].target = images;
-        assert!(class_indices(&masks).is_err());
+        let message = masks.classes(SUBJECT).unwrap_err().to_string();
+        assert!(message.contains("U32 [1, 4, 4]"), "{message}");
+        let reals = Tensor::zeros(1, DType::F64, &candle_core::Device::Cpu).unwrap();
+        masks.targets[0].target = reals;
+        assert!(masks.classes(SUBJECT).is_err());
+        masks.targets.clear();
+        assert!(masks.classes(SUBJECT).is_err());
     }
 
     #[test]

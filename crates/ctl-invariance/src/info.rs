@@ -65,6 +65,10 @@ pub enum Role {
 
 /// What a method asks of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "needs are independent of each other, and each is a word of a table"
+)]
 pub struct Needs {
     /// Fewest source environments at which the method differs from plain training.
     pub environments: usize,
@@ -129,6 +133,26 @@ pub enum Assumption {
     TargetExtrapolatesSources,
     /// Features that predict Y have the same P(Φ) everywhere; in particular P(Y) does not move.
     InvariantFeatureMarginal,
+    /// Features that predict Y have the same P(Φ given Y) everywhere; P(Y) may move.
+    InvariantFeatureGivenLabel,
+    /// Several features predict Y, and plain training learns the easiest and starves the others.
+    GradientStarvation,
+    /// Among predictors that are as good, the one whose features vary least is invariant.
+    LeastVariableFeatures,
+    /// Environments change the style of an image and leave the content that goes with Y.
+    EnvironmentMovesStyle,
+    /// Source and target environments are drawn from one distribution of environments.
+    ExchangeableEnvironments,
+    /// Whether the image causes the label or the label shows in the image is known.
+    KnownCausalDirection,
+    /// The causal diagram of image, label and environment is known.
+    KnownDiagram,
+    /// More features than the strongest predict Y, and some of the others do so in the target.
+    SeveralFeaturesPredict,
+    /// Y does not depend on the style of an image: means and deviations of its first maps.
+    StyleCarriesNoLabel,
+    /// The images of an environment, P(X), tell its P(Y given X), and environments are drawn alike.
+    ImagesTellTheEnvironment,
     /// Labels behave linearly between samples of different environments.
     LinearBetweenSamples,
     /// The shortcut is known and can be taken out of the image.
@@ -139,6 +163,19 @@ pub enum Assumption {
     InvertibleConfusion,
     /// The predictor's probabilities are calibrated on the sources.
     CalibratedOnSources,
+    /// What training changes in its images at random covers how acquisition varies, and leaves
+    /// alone what the label depends on.
+    AcquisitionRandomised,
+    /// Site shows in the amplitude of an image's Fourier transform, content in its phase.
+    ContentInPhase,
+    /// A site changes the intensities of an image by an increasing function.
+    MonotoneIntensities,
+    /// A site moves and stretches features, and changes nothing else of their distribution.
+    SiteShiftsAndScales,
+    /// Where the predictor is confident on the target it is right.
+    ConfidenceIsRight,
+    /// A generator gives the images that an intervention would have led to.
+    SoundCounterfactuals,
     /// Labels of the target are known.
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.
@@ -152,8 +189,6 @@ pub enum Assumption {
     /// An image acts on its label through the features alone, and nothing but the image is a
     /// common cause of features and label.
     FeaturesMediate,
-    /// The cohort's causal diagram is right.
-    CorrectDiagram,
 }
 
 /// A task that a method is not defined for.

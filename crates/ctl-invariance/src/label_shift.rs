@@ -1,8 +1,12 @@
 //! The frequency of labels on a target without labels.
 //!
 //! Where only P(Y) moves and P(X given Y) stays, the frequencies of a target follow from a
-//! predictor's outputs there: by inverting its confusion matrix ([`black_box`]) or by maximum
-//! likelihood ([`expectation_maximisation`]).
+//! predictor's outputs there: by inverting its confusion matrix ([`black_box`], or
+//! [`regularised`]) or by maximum likelihood ([`expectation_maximisation`]).
+
+mod regularised;
+
+pub use regularised::{confusion_error, regularised};
 
 use ctl_metrics::calibration::fit_temperature;
 use nalgebra::{DMatrix, DVector};

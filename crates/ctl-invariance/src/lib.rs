@@ -6,6 +6,10 @@
 //! Each lives in a file of its own under [`methods`], beside its settings, its documentation and
 //! its tests; the harness lists them in one registry.
 //!
+//! Beside the traits, [`gradients`] holds rules over the gradients of several environments, and
+//! [`select`] closed-form heads and the choice of invariant features: functions that need no
+//! harness.
+//!
 //! Objectives never ask which task they serve: a [`SampleLoss`] gives the loss of every sample and
 //! its closed-form derivative with respect to the outputs, from which penalties such as IRM's
 //! follow without second derivatives.
@@ -36,22 +40,43 @@
 //! ```
 
 mod adaptation;
+mod affine;
+mod amplitude;
 mod averaging;
 mod batch;
 mod config;
 pub mod conformance;
+mod counterfactual;
+mod deployed;
 mod discrepancy;
 mod discriminator;
+mod empirical_bayes;
+mod entropy;
 mod error;
+mod factorisation;
 mod gradient_rule;
+pub mod gradients;
 mod independence;
 mod info;
 pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
+mod pairs;
+mod pixels;
 mod preparation;
+mod projection;
+mod quantiles;
+mod ramp;
+mod refit;
+mod representation;
+mod running_mean;
+pub mod select;
+mod smooth;
+mod style;
 mod weighting;
+mod weights;
+mod wrapping;
 
 pub use adaptation::{
     Adaptation, AdaptedFor, Deployment, NetworkAdaptation, OutputCorrection, Site,
@@ -62,8 +87,13 @@ pub use config::{
     BuildContext, Configured, Distribution, Method, MethodConfig, MethodParts, SearchDimension,
     in_range,
 };
-pub use discrepancy::{conditional_mmd_distance, coral_distance, mmd_distance, pairwise_mean};
+pub use counterfactual::{CounterfactualGenerator, Intervention};
+pub use discrepancy::{
+    conditional_mmd_distance, coral_distance, deep_coral_distance, mmd_distance,
+    mmd_distances_by_label, pairwise_mean,
+};
 pub use discriminator::{Discriminator, DiscriminatorSpec};
+pub use entropy::softmax_entropy;
 pub use error::{ConfigError, ObjectiveError, Result};
 pub use gradient_rule::{GradientRule, Ruled, Trial, Update};
 pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};
@@ -74,3 +104,4 @@ pub use loss::{
 };
 pub use objective::{Auxiliary, Objective, ObjectiveState, Step, Value, mean_risk, pooled_risk};
 pub use preparation::{ImageTransform, Preparation, Prepared, TrainingData};
+pub use projection::Projection;

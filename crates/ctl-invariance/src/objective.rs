@@ -57,7 +57,8 @@ impl Step<'_> {
 pub struct Value {
     /// Scalar that the network's weights minimise.
     pub total: Tensor,
-    /// Scalar that the objective's own weights minimise, such as a discriminator's loss.
+    /// Scalar that the objective's own weights minimise, such as a discriminator's loss; none where
+    /// they minimise `total` together with the network.
     pub auxiliary: Option<Tensor>,
     /// Factor by which the risk enters `total` (an objective may divide by its penalty weight).
     pub risk_scale: f64,

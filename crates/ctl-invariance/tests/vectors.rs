@@ -7,16 +7,35 @@ use ctl_invariance::conformance::{Outcome, run_case};
 use serde_json::Value;
 
 /// Objectives that the vectors hold and this crate computes.
-const IMPLEMENTED: [&str; 10] = [
+const IMPLEMENTED: [&str; 29] = [
+    "anchor-regression",
+    "and-mask",
+    "causirl-coral",
+    "causirl-mmd",
+    "cdann",
     "coral",
+    "counterfactual-invariance",
     "dann",
+    "deep-coral",
+    "eqrm",
     "erm",
+    "fish",
+    "fishr",
     "group-dro",
+    "ib-erm",
+    "ib-irm",
+    "iga",
+    "importance-weighting",
     "irm",
     "label-shift",
     "mixup",
+    "mldg",
     "mm-rex",
     "mmd",
+    "rdm",
+    "sand-mask",
+    "sd",
+    "tent",
     "v-rex",
 ];
 

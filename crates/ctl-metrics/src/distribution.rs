@@ -5,8 +5,14 @@ use statrs::function::{beta::beta_reg, gamma::gamma_ur};
 
 use crate::{MetricError, validate};
 
-/// Distribution function of the standard normal.
-pub(crate) fn normal_cdf(x: f64) -> f64 {
+/// Distribution function of the standard normal, to 14 digits.
+///
+/// # Examples
+///
+/// ```
+/// assert!((ctl_metrics::normal_cdf(1.3) - 0.903_199_515_414_389_7).abs() < 1e-14);
+/// ```
+pub fn normal_cdf(x: f64) -> f64 {
     let beyond = normal_two_sided(x) / 2.0;
     if x < 0.0 { beyond } else { 1.0 - beyond }
 }

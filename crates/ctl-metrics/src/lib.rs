@@ -58,6 +58,7 @@ pub mod survival;
 mod validate;
 
 pub use direction::Direction;
+pub use distribution::normal_cdf;
 pub use error::MetricError;
 
 /// Copies the values at the given indices, in their order and with their repetitions.

@@ -10,7 +10,7 @@ pub(crate) use conv::ConvSize;
 pub use conv::{Conv, TransposedConv};
 pub use linear::Linear;
 pub(crate) use norm::ConvNorm;
-pub use norm::{BatchNorm, GroupNorm};
+pub use norm::{BATCH_NORM_MOMENTUM, BatchNorm, GroupNorm};
 
 use candle_core::Tensor;
 

@@ -34,6 +34,7 @@ mod autoencoder;
 mod axes;
 mod cnn;
 mod coder;
+mod context;
 mod error;
 mod fusion;
 mod hvae;
@@ -50,10 +51,11 @@ mod vae;
 pub use autoencoder::Autoencoder;
 pub use cnn::{MnistCnn, SmallCnn};
 pub use coder::AutoencoderSpec;
+pub use context::ContextNet;
 pub use error::{NetError, Result};
 pub use fusion::{FusionSpec, IntermediateFusion, LateFusion};
 pub use hvae::{DecoderStage, EncoderStage, Hvae, HvaeOutput, HvaeSpec};
-pub use layers::{BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
+pub use layers::{BATCH_NORM_MOMENTUM, BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
 pub use mlp::{Mlp, MlpSpec};
 pub use network::{
     HOOKED_STAGES, LinearHead, MapHook, Mode, Network, NetworkInput, NetworkOutput, Origin,

@@ -145,6 +145,19 @@ impl Parameters {
         self.order.extend(other.order.iter().cloned());
     }
 
+    /// Takes every weight and buffer of another set in as buffers, shared with it, their names
+    /// behind a prefix: saved and not trained, as the weights of a teacher that follows.
+    ///
+    /// # Arguments
+    /// - `other`: weights whose names behind `prefix` this set does not have.
+    pub fn share_as_buffers(&mut self, other: &Self, prefix: &str) {
+        for (name, var) in other.all() {
+            let name = format!("{prefix}{name}");
+            debug_assert!(!self.has(&name), "buffer {name} is new");
+            self.buffers.insert(name, var.clone());
+        }
+    }
+
     fn has(&self, name: &str) -> bool {
         self.trained.contains_key(name) || self.buffers.contains_key(name)
     }

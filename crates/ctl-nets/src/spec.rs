@@ -96,6 +96,11 @@ impl Architecture {
         matches!(self, Self::Autoencoder | Self::Vae)
     }
 
+    /// Whether outputs are images shaped like the input; they are logits else.
+    pub const fn outputs_images(self) -> bool {
+        self.is_complex() || self.is_autoencoder()
+    }
+
     /// What height and width must be a multiple of, in pixels.
     pub const fn granularity(self) -> usize {
         match self {

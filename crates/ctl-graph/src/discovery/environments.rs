@@ -87,7 +87,8 @@ pub(super) struct Design {
     pub(super) moments: Moments,
     /// Columns of `table` that belong to each predictor.
     groups: Vec<Range<usize>>,
-    ridge: f64,
+    /// Share of a diagonal entry that is added to it.
+    pub(super) ridge: f64,
 }
 
 /// A regression on some predictors.
@@ -96,6 +97,23 @@ pub(super) struct Fit {
     /// Columns of the design.
     pub(super) columns: Vec<usize>,
     pub(super) coefficients: Vec<f64>,
+}
+
+impl Fit {
+    /// Least squares of column 0 on others, from their covariance; `None` where those determine
+    /// each other.
+    pub(super) fn of(covariance: &Matrix, columns: Vec<usize>, ridge: f64) -> Option<Self> {
+        let mut gram = covariance.principal(&columns);
+        for i in 0..columns.len() {
+            gram[(i, i)] *= 1.0 + ridge;
+        }
+        let right: Vec<f64> = columns.iter().map(|&c| covariance[(c, 0)]).collect();
+        let coefficients = linear::solve(&gram, &right)?;
+        Some(Self {
+            columns,
+            coefficients,
+        })
+    }
 }
 
 impl Design {
@@ -133,17 +151,7 @@ impl Design {
     pub(super) fn fit(&self, predictors: &[usize]) -> Option<Fit> {
         let groups = predictors.iter().map(|&p| self.groups[p].clone());
         let columns: Vec<usize> = groups.flatten().collect();
-        let covariance = self.moments.covariance();
-        let mut gram = covariance.principal(&columns);
-        for i in 0..columns.len() {
-            gram[(i, i)] *= 1.0 + self.ridge;
-        }
-        let right: Vec<f64> = columns.iter().map(|&c| covariance[(c, 0)]).collect();
-        let coefficients = linear::solve(&gram, &right)?;
-        Some(Fit {
-            columns,
-            coefficients,
-        })
+        Fit::of(self.moments.covariance(), columns, self.ridge)
     }
 
     /// Residuals of a fit, with mean zero over all rows.
@@ -195,22 +203,27 @@ fn spline(values: &[f64], knots: usize) -> Result<Vec<Vec<f64>>, DiscoveryError>
     Ok(functions)
 }
 
-/// Number of rows, means and sums of squares about them within one environment.
+/// Number of rows, means and covariance within one environment, or several.
 #[derive(Debug, Clone)]
 pub(super) struct Within {
     pub(super) rows: f64,
     means: Vec<f64>,
-    covariance: Matrix,
+    pub(super) covariance: Matrix,
 }
 
 impl Within {
     pub(super) fn of(design: &Design, rows: &[usize]) -> Result<Self, DiscoveryError> {
         let moments = Moments::of(&design.table.select_rows(rows)?)?;
-        Ok(Self {
-            rows: rows.len() as f64,
+        Ok(Self::whole(&moments))
+    }
+
+    /// All rows behind some moments.
+    pub(super) fn whole(moments: &Moments) -> Self {
+        Self {
+            rows: moments.rows() as f64,
             means: moments.means().to_vec(),
             covariance: moments.covariance().clone(),
-        })
+        }
     }
 
     /// Mean and sum of squared deviations of a fit's residuals, from the moments alone.

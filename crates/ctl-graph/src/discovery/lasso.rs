@@ -38,7 +38,7 @@ pub(super) fn adaptive_lasso(
     });
     let target: Vec<f64> = right.iter().zip(&full).map(|(r, w)| r * w.abs()).collect();
     let mut best = (f64::INFINITY, vec![0.0; size]);
-    for knot in path(&weighted, &target) {
+    for knot in path(&weighted, &target, usize::MAX).knots {
         let chosen = knot.iter().filter(|c| **c != 0.0).count() as f64;
         let residual = variance - 2.0 * linear::dot(&knot, &target) + quadratic(&weighted, &knot);
         let rows = rows as f64;
@@ -62,13 +62,32 @@ fn quadratic(matrix: &Matrix, vector: &[f64]) -> f64 {
     (0..vector.len()).map(|row| vector[row] * image(row)).sum()
 }
 
-/// The knots of the lasso's path, from no variable to all.
-fn path(gram: &Matrix, right: &[f64]) -> Vec<Vec<f64>> {
+/// The first `most` regressors in the order in which they enter the lasso's path; fewer where
+/// the path ends before.
+///
+/// # Arguments
+/// - `gram`, `right`: correlations of the regressors and with the target.
+///
+/// # References
+/// Efron et al. (2004), *Least angle regression*, section 3.1.
+pub(super) fn entry_order(gram: &Matrix, right: &[f64], most: usize) -> Vec<usize> {
+    path(gram, right, most).entered
+}
+
+/// The lasso's path, from no variable on.
+struct Path {
+    knots: Vec<Vec<f64>>,
+    /// The variables in the order of their first entry.
+    entered: Vec<usize>,
+}
+
+/// Follows the path to its end, or until `most` variables have entered.
+fn path(gram: &Matrix, right: &[f64], most: usize) -> Path {
     let size = right.len();
     let mut coefficients = vec![0.0; size];
     let mut knots = vec![coefficients.clone()];
     let mut active: Vec<usize> = Vec::new();
-    let mut dropped = None;
+    let (mut entered, mut dropped) = (Vec::new(), None);
     let start = right.iter().map(|c| c.abs()).fold(0.0, f64::max);
     // A variable may leave and enter again; the bound only guards against rounding.
     for _ in 0..8 * size {
@@ -76,7 +95,7 @@ fn path(gram: &Matrix, right: &[f64]) -> Vec<Vec<f64>> {
             .map(|i| right[i] - linear::dot(gram.row(i), &coefficients))
             .collect();
         let level = rest.iter().map(|c| c.abs()).fold(0.0, f64::max);
-        if level <= END * start {
+        if level <= END * start || entered.len() >= most {
             break;
         }
         let entering = (0..size)
@@ -84,6 +103,13 @@ fn path(gram: &Matrix, right: &[f64]) -> Vec<Vec<f64>> {
             .max_by(|&a, &b| rest[a].abs().total_cmp(&rest[b].abs()));
         if let Some(index) = entering.filter(|&i| rest[i].abs() >= level * (1.0 - 1e-9)) {
             active.push(index);
+            // What the others determine has no direction of its own and ends the path.
+            if linear::cholesky(&gram.principal(&active)).is_none() {
+                break;
+            }
+            if !entered.contains(&index) {
+                entered.push(index);
+            }
         }
         dropped = step(gram, &rest, level, &active, &mut coefficients);
         if let Some(index) = dropped {
@@ -91,7 +117,7 @@ fn path(gram: &Matrix, right: &[f64]) -> Vec<Vec<f64>> {
         }
         knots.push(coefficients.clone());
     }
-    knots
+    Path { knots, entered }
 }
 
 /// Moves along the equiangular direction up to the next knot; the variable that leaves, if any.
@@ -144,7 +170,7 @@ mod tests {
     #[test]
     fn knots_on_orthonormal_regressors_are_soft_thresholds() {
         let right = [3.0, -1.0, 2.0];
-        let knots = path(&Matrix::identity(3), &right);
+        let knots = path(&Matrix::identity(3), &right, usize::MAX).knots;
         let thresholds = [3.0, 2.0, 1.0, 0.0];
         assert_eq!(knots.len(), thresholds.len());
         for (knot, threshold) in knots.iter().zip(thresholds) {
@@ -167,7 +193,7 @@ mod tests {
             }
         });
         let right = [0.9, 0.5, -0.4, 0.45];
-        let knots = path(&gram, &right);
+        let knots = path(&gram, &right, usize::MAX).knots;
         assert!(knots.len() >= 5);
         for knot in &knots {
             let rest: Vec<f64> = (0..4)
@@ -178,6 +204,15 @@ mod tests {
                 assert!((rest[i] * knot[i].signum() - level).abs() < 1e-9);
             }
         }
+    }
+
+    /// The third variable is the first once more and never enters, strong as it is.
+    #[test]
+    fn variables_enter_by_what_the_earlier_ones_leave() {
+        let gram = Matrix::from_fn(3, 3, |i, j| f64::from(u8::from(i % 2 == j % 2)));
+        assert_eq!(entry_order(&gram, &[0.9, 0.2, 0.9 - 1e-6], 3), [0, 1]);
+        let orthonormal = Matrix::identity(3);
+        assert_eq!(entry_order(&orthonormal, &[0.1, -0.7, 0.4], 2), [1, 2]);
     }
 
     #[test]

@@ -14,14 +14,18 @@
 //!
 //! Every search of exponential size takes a limit and says in its result whether it was complete.
 
+mod anchor;
+mod comparison;
 mod dagma;
 mod environments;
 mod error;
 mod fci;
 mod ges;
 mod icp;
+mod labels;
 mod lasso;
 mod lingam;
+mod numbers;
 mod oracle;
 mod pc;
 mod residuals;
@@ -34,6 +38,8 @@ mod transfer;
 mod turning;
 mod weighted;
 
+pub use anchor::{AnchorOptions, AnchorRegression, anchor_regression};
+pub use comparison::LinearModel;
 pub use dagma::{DagmaOptions, dagma};
 pub use environments::Regression;
 pub use error::DiscoveryError;
@@ -46,7 +52,5 @@ pub use pc::{ColliderConflict, ConstraintGraph, PcOptions, pc};
 pub use residuals::ResidualTest;
 pub use score::{DiscreteBic, GaussianBic, LocalScore};
 pub use shifted::{MechanismShift, MechanismTest, ShiftOptions, shifted_mechanisms};
-pub use transfer::{
-    AnchorRegression, SubsetOptions, TransferSubset, anchor_regression, invariant_subset,
-};
+pub use transfer::{SubsetOptions, TransferSubset, invariant_subset};
 pub use weighted::WeightedDag;

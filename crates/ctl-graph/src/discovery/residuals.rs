@@ -2,7 +2,7 @@
 
 use crate::stats::distribution::{f_two_sided, f_upper, normal_two_sided, student_two_sided};
 
-/// How residuals of different environments are compared.
+/// How a regression is compared between environments.
 ///
 /// # Examples
 ///
@@ -19,6 +19,10 @@ pub enum ResidualTest {
     /// The rank-sum test of the locations and the Brown-Forsythe test of the spreads: for any
     /// noise.
     Ranks,
+    /// Chow's test: whether the regression on all other environments predicts each one within its
+    /// noise. Exact for Gaussian noise, and sensitive to coefficients, while the others look at
+    /// the residuals of one regression on all rows.
+    Chow,
 }
 
 /// Rows, mean and sum of squared deviations of one group.
@@ -59,19 +63,34 @@ impl Group {
     }
 }
 
-/// p-values of Welch's t test and of the two-sided F test.
-pub(super) fn moments_differ(a: Group, b: Group) -> (f64, f64) {
+/// Each group beside the union of the others.
+pub(super) fn against_the_rest(groups: &[Group]) -> impl Iterator<Item = (Group, Group)> + '_ {
+    groups.iter().enumerate().filter_map(|(index, group)| {
+        let others = groups.iter().enumerate().filter(|(i, _)| *i != index);
+        let rest = others.map(|(_, other)| *other).reduce(Group::with)?;
+        Some((*group, rest))
+    })
+}
+
+/// p-value of Welch's t test.
+pub(super) fn means_differ(a: Group, b: Group) -> f64 {
     let (per_a, per_b) = (a.variance() / a.rows, b.variance() / b.rows);
     let error = per_a + per_b;
     if error <= 0.0 {
         // No residual anywhere: equal means are certain, and so are different ones.
-        let same = f64::from(u8::from(a.mean.to_bits() == b.mean.to_bits()));
-        return (same, 1.0);
+        return f64::from(u8::from(a.mean.to_bits() == b.mean.to_bits()));
     }
     let freedom = error * error / (per_a * per_a / (a.rows - 1.0) + per_b * per_b / (b.rows - 1.0));
-    let location = student_two_sided((a.mean - b.mean) / error.sqrt(), freedom);
+    student_two_sided((a.mean - b.mean) / error.sqrt(), freedom)
+}
+
+/// p-values of Welch's t test and of the two-sided F test.
+pub(super) fn moments_differ(a: Group, b: Group) -> (f64, f64) {
+    if a.squares + b.squares <= 0.0 {
+        return (means_differ(a, b), 1.0);
+    }
     let spread = f_two_sided(a.variance() / b.variance(), a.rows - 1.0, b.rows - 1.0);
-    (location, spread)
+    (means_differ(a, b), spread)
 }
 
 /// p-values of the rank-sum test, by its normal limit with ties and continuity correction, and

@@ -99,17 +99,20 @@ impl Moments {
     /// # Errors
     /// [`StatsError::Singular`] naming a constant column.
     pub(crate) fn scales(&self) -> Result<Vec<f64>, StatsError> {
-        /// Rounding leaves a constant column a variance of about this share of its squared mean.
-        const CONSTANT: f64 = 1e-28;
         let scale = |column: usize| {
-            let variance = self.covariance[(column, column)];
-            let constant = variance <= CONSTANT * self.means[column].powi(2);
-            if constant || variance <= 0.0 {
-                return Err(self.singular(&[column]));
-            }
-            Ok(variance.sqrt())
+            let scale = self.scale(column);
+            scale.ok_or_else(|| self.singular(&[column]))
         };
         (0..self.means.len()).map(scale).collect()
+    }
+
+    /// The standard deviation of a column, `None` where it is constant.
+    pub(crate) fn scale(&self, column: usize) -> Option<f64> {
+        /// Rounding leaves a constant column a variance of about this share of its squared mean.
+        const CONSTANT: f64 = 1e-28;
+        let variance = self.covariance[(column, column)];
+        let varies = variance > CONSTANT * self.means[column].powi(2) && variance > 0.0;
+        varies.then(|| variance.sqrt())
     }
 
     /// The error that says that these columns have no covariance with an inverse.

@@ -13,6 +13,8 @@ mod site;
 mod trainer;
 mod trial;
 mod truth;
+#[cfg(test)]
+mod wrapped;
 
 pub use execute::{RunContext, execute};
 pub use model::{Model, ModelCard, Predicted, Predictions};

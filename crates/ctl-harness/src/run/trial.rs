@@ -64,6 +64,11 @@ impl Trial for Probe<'_> {
         self.batches.len()
     }
 
+    fn rows(&self, environment: usize) -> usize {
+        let batch = self.batches.get(environment);
+        batch.map_or(0, |batch| batch.images.dims()[0])
+    }
+
     fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
@@ -80,17 +85,26 @@ impl Trial for Probe<'_> {
         set(&self.variables, weights)
     }
 
-    fn gradient(&mut self, environment: usize) -> ctl_invariance::Result<(f64, Vec<Tensor>)> {
+    fn gradient(
+        &mut self,
+        environment: usize,
+        rows: usize,
+    ) -> ctl_invariance::Result<(f64, Vec<Tensor>)> {
         let missing = || ObjectiveError::Environments {
             method: "gradient rule",
             expected: format!("an environment below {}", self.batches.len()),
             found: environment.to_string(),
         };
         let batch = self.batches.get(environment).ok_or_else(missing)?;
-        let moved;
-        let outputs = if self.start.is_some() {
-            moved = forward(self.network, std::slice::from_ref(batch), self.number)?;
-            &moved[0]
+        let again;
+        let outputs = if rows < self.rows(environment) {
+            let first: Vec<usize> = (0..rows).collect();
+            let batch = batch.select(&first)?;
+            again = forward(self.network, &[batch], self.number)?;
+            &again[0]
+        } else if self.start.is_some() {
+            again = forward(self.network, std::slice::from_ref(batch), self.number)?;
+            &again[0]
         } else {
             &self.outputs[environment]
         };

@@ -74,7 +74,8 @@ pub(crate) trait Kit {
     /// The same as the network takes them: measured, where it reconstructs.
     ///
     /// # Arguments
-    /// - `batch`: of the first of `selected`'s samples, perhaps augmented.
+    /// - `batch`: of `selected`'s samples in their order, perhaps augmented: the last may be left
+    ///   out, and all may come several times, one version after the other.
     fn measure(&self, batch: Batch, selected: &Selected<'_>) -> Result<Batch> {
         let _ = selected;
         Ok(batch)

@@ -131,7 +131,8 @@ impl<'a> Reconstruction<'a> {
         ])
     }
 
-    /// Measures magnitudes of the first of the selected samples.
+    /// Measures magnitudes of the selected samples in their order, again and again where there are
+    /// more of them.
     fn sampled(
         &self,
         [seen, truth]: [&[f32]; 2],
@@ -144,6 +145,7 @@ impl<'a> Reconstruction<'a> {
         selected
             .samples
             .iter()
+            .cycle()
             .zip(images)
             .map(|(&sample, (seen, truth))| {
                 let id = &self.cohort.samples[sample].id;
@@ -418,8 +420,9 @@ impl Kit for Reconstruction<'_> {
 mod tests {
     use super::*;
     use crate::data::load_folder;
-    use crate::vocabulary::Task;
-    use ctl_imaging::Raster;
+    use crate::spec::{CohortSpec, SPEC_SCHEMA};
+    use crate::vocabulary::{Protocol, Shift, Task};
+    use ctl_imaging::{MaskRole, Raster};
     use std::fmt::Write as _;
 
     /// Slices of a patient share the greatest value of all of them, unless contrasts set them apart.
@@ -465,5 +468,71 @@ mod tests {
             // One sample alone has the range of its volume, whatever else is scored beside it.
             assert!((kit.ranges(&[1]).unwrap()[0] - found[1]).abs() < 1e-12);
         }
+    }
+
+    /// Every sample twice: the second version is measured in the same columns and with the same
+    /// phase, so that equal magnitudes give equal images and targets.
+    #[test]
+    fn samples_that_come_several_times_are_all_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = String::from("path\n");
+        for row in 0u8..3 {
+            let pixels = (0u8..64).map(|i| f32::from(i.wrapping_mul(37 + row)) / 255.0);
+            let raster = Raster::new(1, 8, 8, pixels.collect()).unwrap();
+            raster
+                .write_png(&folder.path().join(format!("{row}.png")))
+                .unwrap();
+            writeln!(manifest, "{row}.png").unwrap();
+        }
+        std::fs::write(folder.path().join("manifest.csv"), manifest).unwrap();
+        let training = Training {
+            size: 8,
+            ..Training::default()
+        };
+        let task = Task::Reconstruction;
+        let cohort = load_folder(folder.path(), task, (&training, None)).unwrap();
+        let spec = RunSpec {
+            schema: SPEC_SCHEMA,
+            method: "fact".into(),
+            settings: serde_json::json!({}),
+            task,
+            cohort: "new".into(),
+            data: CohortSpec::Folder {
+                hash: String::new(),
+                environment: None,
+            },
+            shift: Shift::Combined,
+            protocol: Protocol::SingleSite,
+            sources: Vec::new(),
+            target: String::new(),
+            seed: 0,
+            draw: 0,
+            training,
+        };
+        let kit = Reconstruction::new(&spec, &cohort).unwrap();
+        let selected = Selected {
+            spec: &spec,
+            cohort: &cohort,
+            view: View::Plain,
+            samples: &[2, 0],
+            how: How::Train {
+                environment: 0,
+                step: 4,
+                labelled: true,
+            },
+            observer: MaskRole::Annotation,
+            transform: None,
+        };
+        let batch = kit.batch(&selected).unwrap();
+        let once = kit.measure(batch.clone(), &selected).unwrap();
+        let twice = kit.measure(batch.select(&[0, 1, 0, 1]).unwrap(), &selected);
+        let twice = twice.unwrap();
+        let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let repeated = |tensor: &Tensor| flat(tensor).repeat(2);
+        assert_eq!(flat(&twice.images), repeated(&once.images));
+        let context = |batch: &Batch| batch.context.clone().unwrap();
+        assert_eq!(flat(&context(&twice)), repeated(&context(&once)));
+        let target = |batch: &Batch| batch.targets[0].target.clone();
+        assert_eq!(flat(&target(&twice)), repeated(&target(&once)));
     }
 }

@@ -1,15 +1,21 @@
-//! Objectives that look at the features as well.
+//! Objectives that compare the features of environments.
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use serde_json::{Map, Value, json};
 
-use super::case::{Case, Problem, elements, scalar, tensor, written};
-use super::environments::{Inputs, evaluate, risks, term};
+use super::case::{Case, Problem, class_indices, scalar, tensor};
+use super::environments::{Inputs, evaluate, gradients, risks, term};
+use crate::methods::causirl::{Causirl, CausirlCoralConfig, CausirlMmdConfig, Cuts, Distance};
 use crate::methods::coral::{Coral, CoralConfig};
-use crate::methods::dann::{Dann, DannConfig};
+use crate::methods::counterfactual_invariance::{
+    CounterfactualInvariance, CounterfactualInvarianceConfig, Form,
+};
+use crate::methods::deep_coral::{DeepCoral, DeepCoralConfig};
 use crate::methods::erm::Aggregation;
 use crate::methods::mmd::{Mmd, MmdConfig};
-use crate::{Discriminator, MethodConfig, Objective, coral_distance, mmd_distance};
+use crate::{
+    EnvironmentOutputs, MethodConfig, Objective, coral_distance, deep_coral_distance, mmd_distance,
+};
 
 type Fields = Result<Map<String, Value>, Problem>;
 
@@ -20,8 +26,20 @@ pub(super) fn coral(case: &Case<'_>) -> Fields {
     let penalty_weight = case.number("lambda")?;
     let config = CoralConfig { penalty_weight };
     config.validate("coral")?;
-    let distance = |a: &Tensor, b: &Tensor| coral_distance(a, b);
-    penalised(case, &mut Coral { config }, "coral-penalty", &distance)
+    pairwise(
+        case,
+        &mut Coral { config },
+        "coral-penalty",
+        &coral_distance,
+    )
+}
+
+pub(super) fn deep_coral(case: &Case<'_>) -> Fields {
+    let penalty_weight = case.number("lambda")?;
+    let config = DeepCoralConfig { penalty_weight };
+    config.validate("deep-coral")?;
+    let objective = &mut DeepCoral { config };
+    pairwise(case, objective, "deep-coral-penalty", &deep_coral_distance)
 }
 
 pub(super) fn mmd(case: &Case<'_>) -> Fields {
@@ -32,24 +50,19 @@ pub(super) fn mmd(case: &Case<'_>) -> Fields {
     config.validate("mmd")?;
     let gammas = config.gammas.clone();
     let distance = |a: &Tensor, b: &Tensor| mmd_distance(a, b, &gammas);
-    penalised(case, &mut Mmd { config }, "mmd-penalty", &distance)
+    pairwise(case, &mut Mmd { config }, "mmd-penalty", &distance)
 }
 
-fn penalised(
+fn pairwise(
     case: &Case<'_>,
     objective: &mut dyn Objective,
     penalty: &str,
     distance: &dyn Fn(&Tensor, &Tensor) -> crate::Result<Tensor>,
 ) -> Fields {
     case.expect_variant(&VARIANTS)?;
-    case.expect_aggregation(Aggregation::EnvironmentMean)?;
     let inputs = Inputs::read(case, case.part("envs"))?;
     let features = inputs.features()?;
-    let outputs = inputs.outputs()?;
-    let value = evaluate(case.loss, &outputs, objective)?;
-    let mut fields = inputs.differentiate(&value.total)?;
-    fields.insert("risks".to_owned(), risks(case.loss, &outputs)?);
-    fields.insert("penalty".to_owned(), term(&value, penalty)?);
+    let mut fields = penalised(case, &inputs, objective, penalty)?;
     let (mut pairs, mut distances) = (Vec::new(), Vec::new());
     for (i, a) in features.iter().enumerate() {
         for (j, b) in features.iter().enumerate().skip(i + 1) {
@@ -62,63 +75,128 @@ fn penalised(
     Ok(fields)
 }
 
-pub(super) fn dann(case: &Case<'_>) -> Fields {
-    case.expect_variant(&VARIANTS)?;
-    case.expect_aggregation(Aggregation::Pooled)?;
-    let config = DannConfig {
-        lambda: case.number("lambda")?,
-        grad_penalty: case.number("grad_penalty")?,
-        ..DannConfig::default()
-    };
-    config.validate("dann")?;
-    let inputs = Inputs::read(case, case.part("envs"))?;
-    inputs.features()?;
+/// Total, gradients, risks and penalty.
+fn penalised(
+    case: &Case<'_>,
+    inputs: &Inputs,
+    objective: &mut dyn Objective,
+    penalty: &str,
+) -> Fields {
+    case.expect_aggregation(Aggregation::EnvironmentMean)?;
     let outputs = inputs.outputs()?;
-    let mut objective = Dann::new(config, given_discriminator(case)?);
-    let value = evaluate(case.loss, &outputs, &mut objective)?;
+    let value = evaluate(case.loss, &outputs, objective)?;
     let mut fields = inputs.differentiate(&value.total)?;
     fields.insert("risks".to_owned(), risks(case.loss, &outputs)?);
-    for (field, name) in [
-        ("class_loss", "risk"),
-        ("disc_loss", "discriminator-loss"),
-        ("disc_loss_no_penalty", "discriminator-cross-entropy"),
-        ("grad_penalty", "discriminator-gradient-penalty"),
-    ] {
-        fields.insert(field.to_owned(), term(&value, name)?);
-    }
-    let reversed = value
-        .terms
-        .iter()
-        .find(|(name, _)| *name == "discriminator-loss");
-    if let Some((_, loss)) = reversed {
-        let gradients = inputs.feature_gradients(loss)?;
-        fields.insert("grad_features_disc_loss".to_owned(), gradients);
-    }
-    fields.insert(
-        "disc_logits".to_owned(),
-        discriminator_logits(case, &inputs)?,
-    );
+    fields.insert("penalty".to_owned(), term(&value, penalty)?);
     Ok(fields)
 }
 
-/// One linear layer, or a list of `layers` with `ReLU` between them, with the case's weights.
-fn given_discriminator(case: &Case<'_>) -> Result<Discriminator, Problem> {
-    let given = case.part("discriminator");
-    let layers = match &given["layers"] {
-        Value::Null => std::slice::from_ref(given),
-        layers => elements("discriminator.layers", layers)?,
-    };
-    let weights = layers.iter().map(|layer| {
-        let weight = tensor("discriminator.weight", &layer["weight"])?;
-        Ok((weight, tensor("discriminator.bias", &layer["bias"])?))
-    });
-    let weights = weights.collect::<Result<Vec<_>, Problem>>()?;
-    Ok(Discriminator::from_weights(&weights)?)
+pub(super) fn causirl_coral(case: &Case<'_>) -> Fields {
+    let penalty_weight = case.number("lambda")?;
+    CausirlCoralConfig { penalty_weight }.validate("causirl-coral")?;
+    causirl(case, penalty_weight, Distance::Coral)
 }
 
-fn discriminator_logits(case: &Case<'_>, inputs: &Inputs) -> Result<Value, Problem> {
-    let discriminator = given_discriminator(case)?;
-    let features = inputs.features()?.into_iter();
-    let logits = features.map(|features| written(&discriminator.logits(features)?));
-    logits.collect()
+pub(super) fn causirl_mmd(case: &Case<'_>) -> Fields {
+    let config = CausirlMmdConfig {
+        penalty_weight: case.number("lambda")?,
+        gammas: case.numbers("gammas")?,
+    };
+    config.validate("causirl-mmd")?;
+    causirl(case, config.penalty_weight, Distance::Mmd(config.gammas))
+}
+
+fn causirl(case: &Case<'_>, penalty_weight: f64, distance: Distance) -> Fields {
+    case.expect_variant(&[""])?;
+    let inputs = Inputs::read(case, case.part("envs"))?;
+    let cuts = case.counts("cut")?;
+    let rows = inputs.features()?.into_iter().map(|f| f.dim(0));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let fits = cuts.iter().zip(&rows).all(|(cut, rows)| cut <= rows);
+    if cuts.len() != rows.len() || !fits {
+        return Err(Problem(format!(
+            "hyper.cut: expected a row of each environment of {rows:?} rows, found {cuts:?}"
+        )));
+    }
+    let mut objective = Causirl::new(penalty_weight, distance, Cuts::Given(cuts));
+    penalised(case, &inputs, &mut objective, "causirl-penalty")
+}
+
+/// One batch whose `attribute` says which environment a row is of.
+pub(super) fn counterfactual_invariance(case: &Case<'_>) -> Fields {
+    case.expect_variant(&["marginal", "conditional"])?;
+    let config = CounterfactualInvarianceConfig {
+        form: match case.variant() {
+            "marginal" => Form::Marginal,
+            _ => Form::Conditional,
+        },
+        penalty_weight: case.number("lambda")?,
+        gammas: case.numbers("gammas")?,
+    };
+    config.validate("counterfactual-invariance")?;
+    let batch = case.part("batch");
+    let leaf = |name: &str| -> Result<Var, Problem> {
+        Ok(Var::from_tensor(&tensor(name, &batch[name])?)?)
+    };
+    let (features, logits) = (leaf("features")?, leaf("logits")?);
+    let labels = case.labels("labels", &batch["labels"])?;
+    let attribute = class_indices("attribute", &batch["attribute"])?;
+    let environments = by_attribute(&attribute, [&features, &logits, &labels])?;
+    let [a, b] = &environments[..] else {
+        let found = environments.len();
+        return Err(Problem(format!(
+            "attribute: expected two values, found {found}"
+        )));
+    };
+    let terms = config.distances([a, b])?;
+    let mut objective = CounterfactualInvariance { config };
+    let value = evaluate(case.loss, &environments, &mut objective)?;
+    let mut fields = Map::from_iter([
+        ("risk".to_owned(), term(&value, "risk")?),
+        (
+            "penalty".to_owned(),
+            term(&value, "counterfactual-invariance-penalty")?,
+        ),
+        ("total".to_owned(), scalar(&value.total)?),
+        (
+            "mmd2_terms".to_owned(),
+            terms.iter().map(scalar).collect::<Result<_, _>>()?,
+        ),
+    ]);
+    for (name, leaf) in [("grad_features", &features), ("grad_logits", &logits)] {
+        fields.insert(name.to_owned(), gradients(&value.total, &[leaf])?[0].take());
+    }
+    Ok(fields)
+}
+
+/// The rows of each value of the attribute, values ascending.
+fn by_attribute(
+    attribute: &Tensor,
+    parts: [&Tensor; 3],
+) -> Result<Vec<EnvironmentOutputs>, Problem> {
+    let values = attribute.flatten_all()?.to_vec1::<u32>()?;
+    if let Some(other) = parts
+        .iter()
+        .find(|part| part.dims().first() != Some(&values.len()))
+    {
+        return Err(Problem(format!(
+            "attribute: {} rows beside {:?}",
+            values.len(),
+            other.dims()
+        )));
+    }
+    let distinct: std::collections::BTreeSet<u32> = values.iter().copied().collect();
+    let environment = |value: u32| -> Result<EnvironmentOutputs, Problem> {
+        let rows = (0..values.len()).filter(|&row| values[row] == value);
+        let rows: Vec<u32> = rows.map(|row| row as u32).collect();
+        let rows = Tensor::new(rows, attribute.device())?;
+        let [features, logits, labels] = parts.map(|part| part.index_select(&rows, 0));
+        Ok(EnvironmentOutputs::labelled(
+            value as usize,
+            features?,
+            logits?,
+            labels?,
+        ))
+    };
+    distinct.into_iter().map(environment).collect()
 }

@@ -46,7 +46,8 @@ impl<'a> Case<'a> {
             Some("classification") => (&SoftmaxCrossEntropy, true),
             Some("segmentation") => (&PixelCrossEntropy, true),
             Some("binary" | "multilabel") => (&BinaryLogistic, false),
-            Some("regression") => (&SquaredError, false),
+            // Rules over given gradients have no loss and ask for none.
+            Some("regression" | "gradient") => (&SquaredError, false),
             _ => return Err(Problem(format!("task: {} is unknown", value["task"]))),
         };
         Ok(Self {
@@ -133,9 +134,14 @@ impl<'a> Case<'a> {
         if !self.indices {
             return tensor(name, value);
         }
-        let (shape, data) = parts(name, value, |v| u32::try_from(v.as_u64()?).ok())?;
-        Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
+        class_indices(name, value)
     }
+}
+
+/// A tensor of class indices.
+pub(super) fn class_indices(name: &str, value: &Value) -> Result<Tensor, Problem> {
+    let (shape, data) = parts(name, value, |v| u32::try_from(v.as_u64()?).ok())?;
+    Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }
 
 /// The elements of a JSON list, `what` naming it in the error.

@@ -23,9 +23,30 @@ impl Head {
         Ok(Some(Self(layer)))
     }
 
+    /// Outputs for features `[B, F]`, or a 1×1 convolution of `[B, F, …]`.
     pub(super) fn forward(&self, features: &Tensor) -> Result<Tensor, Problem> {
-        self.0.forward(features).map_err(in_head)
+        if features.rank() < 3 {
+            return self.0.forward(features).map_err(in_head);
+        }
+        let by_pixel = by_pixel(features)?;
+        let outputs = self.0.forward(&by_pixel.flatten_to(1)?).map_err(in_head)?;
+        let (samples, pixels, _) = by_pixel.dims3()?;
+        let outputs = outputs.reshape((samples, pixels, outputs.dim(1)?))?;
+        let mut shape = features.dims().to_vec();
+        shape[1] = outputs.dim(2)?;
+        Ok(outputs.transpose(1, 2)?.contiguous()?.reshape(shape)?)
     }
+
+    /// Weight and bias as constants.
+    pub(super) fn weights(&self) -> [Tensor; 2] {
+        let (weight, bias) = self.0.weights();
+        [weight.detach(), bias.detach()]
+    }
+}
+
+/// `[B, F, …]` as `[B, P, F]`.
+fn by_pixel(features: &Tensor) -> Result<Tensor, Problem> {
+    Ok(features.flatten_from(2)?.transpose(1, 2)?.contiguous()?)
 }
 
 fn in_head(error: ctl_nets::NetError) -> Problem {
@@ -128,6 +149,17 @@ impl Inputs {
         features.collect()
     }
 
+    /// What a linear head is given in every environment: the features, those of pixels as
+    /// `[B, P, F]`.
+    pub(super) fn head_inputs(&self) -> Result<Vec<Tensor>, Problem> {
+        let features = self.features()?.into_iter();
+        let input = |features: &Tensor| match features.rank() {
+            0..3 => Ok(features.clone()),
+            _ => by_pixel(features),
+        };
+        features.map(input).collect()
+    }
+
     /// The labels of every environment.
     pub(super) fn labels(&self) -> Result<Vec<&Tensor>, Problem> {
         let labels = self.inputs.iter().enumerate().map(|(index, input)| {
@@ -173,7 +205,7 @@ impl Inputs {
 }
 
 /// A list of gradients; a leaf that `scalar` does not depend on has gradient zero.
-fn gradients(scalar: &Tensor, leaves: &[&Var]) -> Result<Value, Problem> {
+pub(super) fn gradients(scalar: &Tensor, leaves: &[&Var]) -> Result<Value, Problem> {
     let store = scalar.backward()?;
     let written_gradient = |leaf: &&Var| match store.get(leaf) {
         Some(gradient) => written(gradient),

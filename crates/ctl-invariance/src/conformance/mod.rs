@@ -6,12 +6,17 @@
 //! `field_tol` may hold a larger tolerance for a field; integers and strings must be equal.
 //! An expected field that this crate does not compute is a failure, not a pass.
 
+mod adversarial;
 mod alignment;
 mod case;
 mod compare;
 mod deployment;
+mod dispersion;
 mod environments;
+mod losses;
 mod risks;
+mod rules;
+mod selection;
 
 use serde_json::{Map, Value};
 
@@ -40,10 +45,29 @@ fn family(name: &str) -> Option<Family> {
         "mm-rex" => risks::mm_rex,
         "group-dro" => risks::group_dro,
         "mixup" => risks::mixup,
+        "sd" => losses::sd,
+        "ib-erm" => losses::ib_erm,
+        "ib-irm" => losses::ib_irm,
+        "rdm" => losses::rdm,
+        "eqrm" => losses::eqrm,
         "coral" => alignment::coral,
+        "deep-coral" => alignment::deep_coral,
         "mmd" => alignment::mmd,
-        "dann" => alignment::dann,
+        "causirl-coral" => alignment::causirl_coral,
+        "causirl-mmd" => alignment::causirl_mmd,
+        "counterfactual-invariance" => alignment::counterfactual_invariance,
+        "dann" => adversarial::dann,
+        "cdann" => adversarial::cdann,
         "label-shift" => deployment::label_shift,
+        "iga" => dispersion::iga,
+        "fishr" => dispersion::fishr,
+        "and-mask" => rules::and,
+        "sand-mask" => rules::sand,
+        "fish" => rules::fish,
+        "mldg" => rules::mldg,
+        "anchor-regression" => selection::anchor_regression,
+        "importance-weighting" => deployment::importance_weighting,
+        "tent" => deployment::tent,
         _ => return None,
     })
 }

@@ -16,7 +16,7 @@ pub struct SoftmaxCrossEntropy;
 pub struct PixelCrossEntropy;
 
 /// One-hot rows along dimension 1; `outputs` has at least two dimensions.
-pub(super) fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+pub(crate) fn one_hot(loss: &'static str, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let mut expected = outputs.dims().to_vec();
     let classes = expected.remove(1);
     if targets.dims() != expected {

@@ -5,6 +5,7 @@ mod dice;
 mod logistic;
 mod squared;
 
+pub(crate) use cross_entropy::one_hot;
 pub use cross_entropy::{PixelCrossEntropy, SoftmaxCrossEntropy};
 pub use dice::SegmentationLoss;
 pub use logistic::BinaryLogistic;

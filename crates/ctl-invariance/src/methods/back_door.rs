@@ -253,7 +253,7 @@ impl Levels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::testing::Patients;
+    use crate::methods::testing::{Patients, check_settings};
 
     fn prepared(patients: &Patients, config: BackDoorConfig) -> (Vec<Vec<f32>>, Vec<String>) {
         let prepared = BackDoor { config }.prepare(patients).unwrap();
@@ -344,32 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn ill_settings_are_named() {
-        let message =
-            |config: BackDoorConfig| config.validate("back-door").unwrap_err().to_string();
-        let usual = BackDoorConfig::default;
-        let largest_weight = 0.5;
-        assert!(
-            message(BackDoorConfig {
-                largest_weight,
-                ..usual()
-            })
-            .contains("largest_weight = 0.5")
-        );
-        let attributes = Vec::new();
-        assert!(
-            message(BackDoorConfig {
-                attributes,
-                ..usual()
-            })
-            .contains("attributes = []")
-        );
-        assert!(
-            message(BackDoorConfig {
-                groups: 1,
-                ..usual()
-            })
-            .contains("groups = 1")
+    fn settings_are_checked() {
+        check_settings::<BackDoorConfig>(
+            INFO,
+            &[
+                ("largest_weight", "0.5", "at least 1"),
+                ("attributes", "[]", "at least one name"),
+                ("groups", "1", "from 2 to 100"),
+            ],
         );
     }
 }

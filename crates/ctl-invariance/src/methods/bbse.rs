@@ -29,7 +29,7 @@ pub const INFO: MethodInfo = MethodInfo {
     summary: "Estimates the target's label frequencies from the confusion matrix on source validation patients and corrects the outputs by them.",
 };
 
-/// How predictions enter the confusion matrix of `bbse`.
+/// How predictions enter the confusion matrix of `bbse` and `rlls`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Predictions {
@@ -38,6 +38,16 @@ pub enum Predictions {
     /// Probabilities: less noise with few patients.
     #[default]
     Soft,
+}
+
+impl Predictions {
+    /// How a prediction counts.
+    pub(crate) fn vote(self) -> Vote {
+        match self {
+            Self::Hard => Vote::Hard,
+            Self::Soft => Vote::Soft,
+        }
+    }
 }
 
 /// Settings of `bbse`.
@@ -69,12 +79,8 @@ impl Adaptation for Bbse {
     fn correction(&self, deployment: &Deployment<'_>) -> Result<OutputCorrection> {
         let calibrated = label_shift::calibrated(deployment)?;
         let deployment = calibrated.deployment();
-        let vote = match self.config.predictions {
-            Predictions::Hard => Vote::Hard,
-            Predictions::Soft => Vote::Soft,
-        };
         let prior = label_shift::source_prior(&deployment)?;
-        let found = label_shift::black_box(&deployment, vote)?;
+        let found = label_shift::black_box(&deployment, self.config.predictions.vote())?;
         let estimate = found
             .weights
             .and_then(|weights| label_shift::target_prior(&weights, &prior));

@@ -5,10 +5,12 @@ use ctl_compute::optim::AdamParams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::check_weight;
+use crate::discriminator::check_settings;
 use crate::{
-    Assumption, Auxiliary, BuildContext, ConfigError, Discriminator, DiscriminatorSpec, Family,
-    MethodConfig, MethodInfo, MethodParts, Needs, Objective, ObjectiveState, Result, Role,
-    SearchDimension, Status, Step, Value, in_range, pooled_risk,
+    Assumption, Auxiliary, BuildContext, ConfigError, Discriminator, DiscriminatorSpec,
+    EnvironmentOutputs, Family, MethodConfig, MethodInfo, MethodParts, Needs, Objective,
+    ObjectiveState, Result, Role, SearchDimension, Status, Step, Value, pooled_risk,
 };
 
 /// Description of `dann`.
@@ -69,41 +71,12 @@ impl Default for DannConfig {
 
 impl MethodConfig for DannConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
-        for (key, weight) in [("lambda", self.lambda), ("grad_penalty", self.grad_penalty)] {
-            let ok = weight.is_finite() && weight >= 0.0;
-            in_range(method, key, &weight, "finite and not negative", ok)?;
-        }
-        let (width, depth) = (self.discriminator_width, self.discriminator_depth);
-        in_range(
+        check_weight(method, "lambda", self.lambda)?;
+        check_weight(method, "grad_penalty", self.grad_penalty)?;
+        check_settings(
             method,
-            "discriminator_width",
-            &width,
-            "1 to 4096",
-            (1..=4096).contains(&width),
-        )?;
-        in_range(
-            method,
-            "discriminator_depth",
-            &depth,
-            "1 to 8",
-            (1..=8).contains(&depth),
-        )?;
-        let rate = self.discriminator_learning_rate;
-        let ok = rate.is_finite() && rate > 0.0;
-        in_range(
-            method,
-            "discriminator_learning_rate",
-            &rate,
-            "positive and finite",
-            ok,
-        )?;
-        let beta1 = self.discriminator_beta1;
-        in_range(
-            method,
-            "discriminator_beta1",
-            &beta1,
-            "in [0, 1)",
-            (0.0..1.0).contains(&beta1),
+            (self.discriminator_width, self.discriminator_depth),
+            (self.discriminator_learning_rate, self.discriminator_beta1),
         )
     }
 
@@ -118,15 +91,66 @@ impl MethodConfig for DannConfig {
     }
 
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
+        let discriminator = self.discriminator(context)?;
+        Ok(MethodParts::objective(Dann::new(*self, discriminator)))
+    }
+}
+
+impl DannConfig {
+    /// The discriminator of a run, one class for each environment.
+    pub(crate) fn discriminator(&self, context: &BuildContext<'_>) -> Result<Discriminator> {
         let spec = DiscriminatorSpec {
             features: context.features,
             width: self.discriminator_width,
             depth: self.discriminator_depth,
             environments: context.environments,
         };
-        let discriminator = Discriminator::new(spec, context.seed, context.run)?;
-        Ok(MethodParts::objective(Dann::new(*self, discriminator)))
+        Discriminator::new(spec, context.seed, context.run)
     }
+
+    /// How the discriminator is trained.
+    pub(crate) fn adam(&self) -> AdamParams {
+        AdamParams {
+            learning_rate: self.discriminator_learning_rate,
+            beta1: self.discriminator_beta1,
+            ..AdamParams::default()
+        }
+    }
+
+    /// `R − λ L_D` from the parts of `L_D`, cross-entropy and gradient penalty: with constant
+    /// discriminator for the network, on detached features for the discriminator.
+    pub(crate) fn value(
+        &self,
+        risk: Tensor,
+        frozen: [Tensor; 2],
+        own: &[Tensor; 2],
+    ) -> Result<Value> {
+        let penalised = |[cross_entropy, penalty]: &[Tensor; 2]| -> Result<Tensor> {
+            Ok((cross_entropy + (penalty * self.grad_penalty)?)?)
+        };
+        let reversed = penalised(&frozen)?;
+        let total = (&risk - (&reversed * self.lambda)?)?;
+        let [cross_entropy, penalty] = frozen;
+        let terms = vec![
+            ("risk", risk),
+            ("discriminator-loss", reversed),
+            ("discriminator-cross-entropy", cross_entropy),
+            ("discriminator-gradient-penalty", penalty),
+        ];
+        let mut value = Value::new(total, terms);
+        value.auxiliary = Some(penalised(own)?);
+        Ok(value)
+    }
+}
+
+/// The environment index of every row of the features, environment by environment.
+pub(crate) fn environment_of_rows(environments: &[&EnvironmentOutputs]) -> Result<Vec<u32>> {
+    let mut index = Vec::new();
+    for environment in environments {
+        let rows = environment.features.dim(0)?;
+        index.extend(std::iter::repeat_n(environment.environment as u32, rows));
+    }
+    Ok(index)
 }
 
 /// `R − λ L_D` for the network, `L_D` for the discriminator, in one step.
@@ -156,50 +180,23 @@ impl Dann {
             discriminator,
         }
     }
-
-    fn penalised(&self, [cross_entropy, penalty]: &[Tensor; 2]) -> Result<Tensor> {
-        Ok((cross_entropy + (penalty * self.config.grad_penalty)?)?)
-    }
 }
 
 impl Objective for Dann {
     fn evaluate(&mut self, step: &Step<'_>) -> Result<Value> {
-        let features: Vec<_> = step.environments.iter().map(|e| &e.features).collect();
+        let environments: Vec<_> = step.environments.iter().collect();
+        let index = environment_of_rows(&environments)?;
+        let features: Vec<_> = environments.iter().map(|e| &e.features).collect();
         let features = Tensor::cat(&features, 0)?;
-        let index: Vec<u32> = step
-            .environments
-            .iter()
-            .flat_map(|e| {
-                let rows = e.features.dim(0).unwrap_or(0);
-                std::iter::repeat_n(e.environment as u32, rows)
-            })
-            .collect();
-        let risk = pooled_risk(step)?;
-        let parts = self.discriminator.loss(&features, &index, true)?;
-        let reversed = self.penalised(&parts)?;
+        let frozen = self.discriminator.loss(&features, &index, true)?;
         let own = self.discriminator.loss(&features.detach(), &index, false)?;
-        let own = self.penalised(&own)?;
-        let total = (&risk - (&reversed * self.config.lambda)?)?;
-        let [cross_entropy, penalty] = parts;
-        let terms = vec![
-            ("risk", risk),
-            ("discriminator-loss", reversed),
-            ("discriminator-cross-entropy", cross_entropy),
-            ("discriminator-gradient-penalty", penalty),
-        ];
-        let mut value = Value::new(total, terms);
-        value.auxiliary = Some(own);
-        Ok(value)
+        self.config.value(pooled_risk(step)?, frozen, &own)
     }
 
     fn auxiliary(&self) -> Option<Auxiliary> {
         Some(Auxiliary {
             variables: self.discriminator.variables(),
-            adam: AdamParams {
-                learning_rate: self.config.discriminator_learning_rate,
-                beta1: self.config.discriminator_beta1,
-                ..AdamParams::default()
-            },
+            adam: self.config.adam(),
         })
     }
 

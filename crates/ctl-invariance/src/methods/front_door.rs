@@ -345,6 +345,7 @@ fn per_pixel(values: &Tensor, rank: usize) -> ctl_nets::Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::methods::testing::check_settings;
     use ctl_compute::random::{normal, stream};
 
     const SIDE: usize = 16;
@@ -572,33 +573,13 @@ mod tests {
     }
 
     #[test]
-    fn ill_settings_are_named() {
-        let usual = FrontDoorConfig::default();
-        for (config, shown) in [
-            (
-                FrontDoorConfig {
-                    style_width: 0,
-                    ..usual
-                },
-                "style_width = 0",
-            ),
-            (
-                FrontDoorConfig {
-                    memory_rate: 0.0,
-                    ..usual
-                },
-                "memory_rate = 0",
-            ),
-            (
-                FrontDoorConfig {
-                    memory_rate: f64::NAN,
-                    ..usual
-                },
-                "memory_rate = NaN",
-            ),
-        ] {
-            let message = config.validate("front-door").unwrap_err().to_string();
-            assert!(message.contains(shown), "{message}");
-        }
+    fn settings_are_checked() {
+        check_settings::<FrontDoorConfig>(
+            INFO,
+            &[
+                ("style_width", "0", "from 1 to 256"),
+                ("memory_rate", "0.0", "above 0"),
+            ],
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{check_gammas, check_weight};
 use crate::{
     Assumption, BuildContext, ConfigError, EnvironmentOutputs, Family, Independence,
     IndependenceConfig, IndependenceKind, IndependencePenalty, MethodConfig, MethodInfo,
@@ -22,7 +23,7 @@ pub const INFO: MethodInfo = MethodInfo {
     needs: Needs::ENVIRONMENTS,
     exceptions: &[],
     assumptions: &[
-        Assumption::CorrectDiagram,
+        Assumption::KnownDiagram,
         Assumption::SpuriousCorrelationVaries,
     ],
     paper: "Veitch, D'Amour, Yadlowsky & Eisenstein 2021, Counterfactual invariance to spurious correlations; Kaur, Kiciman & Sharma 2022, Modeling the data-generating process is necessary for out-of-distribution generalization",
@@ -54,24 +55,8 @@ impl Default for GraphPenaltyConfig {
 
 impl MethodConfig for GraphPenaltyConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
-        let weight = self.penalty_weight;
-        let ok = weight.is_finite() && weight >= 0.0;
-        in_range(
-            method,
-            "penalty_weight",
-            &weight,
-            "finite and not negative",
-            ok,
-        )?;
-        let ok = !self.gammas.is_empty() && self.gammas.iter().all(|g| g.is_finite() && *g > 0.0);
-        let shown = format!("{:?}", self.gammas);
-        in_range(
-            method,
-            "gammas",
-            &shown,
-            "a list of at least one positive number",
-            ok,
-        )?;
+        check_weight(method, "penalty_weight", self.penalty_weight)?;
+        check_gammas(method, &self.gammas)?;
         let ok = self.environment.iter().all(|name| !name.is_empty());
         let shown = format!("{:?}", self.environment);
         in_range(method, "environment", &shown, "a list of names", ok)
@@ -124,7 +109,7 @@ impl Objective for GraphPenalty {
             let risk = mean_risk(step)?;
             return Ok(Value::new(risk.clone(), vec![("risk", risk)]));
         }
-        IndependencePenalty::of(kinds, self.config.clone()).evaluate(step)
+        IndependencePenalty::of_environments(kinds, self.config.clone()).evaluate(step)
     }
 }
 
@@ -189,7 +174,7 @@ impl Preparation for Enforced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::testing::{Patients, classification, evaluate};
+    use crate::methods::testing::{Patients, check_settings, classification, context, evaluate};
 
     fn independence(kind: IndependenceKind, variable: &str) -> Independence {
         Independence {
@@ -200,13 +185,8 @@ mod tests {
 
     fn parts(independences: &[Independence]) -> MethodParts {
         let context = BuildContext {
-            environments: 2,
-            features: 2,
-            outputs: 2,
-            steps: 10,
             independences,
-            seed: 0,
-            run: "test",
+            ..context(10)
         };
         GraphPenaltyConfig::default().build(&context).unwrap()
     }
@@ -278,5 +258,17 @@ mod tests {
         let said = notes(&parts, &Patients::classes(&[&[0, 1]], 2));
         assert_eq!(said.len(), 1);
         assert!(said[0].contains("no diagram"), "{said:?}");
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        check_settings::<GraphPenaltyConfig>(
+            INFO,
+            &[
+                ("penalty_weight", "-1.0", "not negative"),
+                ("gammas", "[]", "at least one positive"),
+                ("environment", "[\"\"]", "names"),
+            ],
+        );
     }
 }

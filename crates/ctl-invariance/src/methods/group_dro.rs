@@ -109,7 +109,7 @@ const SMALLEST_WEIGHT: f64 = f32::MIN_POSITIVE as f64;
 
 /// A weight as two single-precision numbers, 48 bits: the form in which it is stored.
 /// Weights are rounded to it at every update, so that a resumed run continues bit for bit.
-fn parts(weight: f64) -> (f32, f32) {
+pub(crate) fn parts(weight: f64) -> (f32, f32) {
     let high = weight as f32;
     (high, (weight - f64::from(high)) as f32)
 }

@@ -129,13 +129,7 @@ pub fn penalty(
     loss: &dyn SampleLoss,
     form: PenaltyForm,
 ) -> Result<Tensor> {
-    let gradient = environment.output_gradient(loss)?;
-    let products = gradient.mul(&environment.outputs)?;
-    let slopes = if products.rank() > 1 {
-        products.flatten_from(1)?.sum(D::Minus1)?
-    } else {
-        products
-    };
+    let slopes = slopes(environment, &environment.outputs, loss)?;
     let count = slopes.elem_count();
     if form == PenaltyForm::Paper || count < 2 {
         return Ok(slopes.mean_all()?.sqr()?);
@@ -146,6 +140,20 @@ pub fn penalty(
         Ok(slopes.index_select(&rows, 0)?.mean_all()?)
     };
     Ok(half(0)?.mul(&half(1)?)?)
+}
+
+/// `⟨∂ℓ/∂z, direction⟩` of every sample at the environment's outputs z, `[B]`: how its loss moves
+/// with a step along `direction`, which has the shape of the outputs.
+pub(crate) fn slopes(
+    environment: &EnvironmentOutputs,
+    direction: &Tensor,
+    loss: &dyn SampleLoss,
+) -> Result<Tensor> {
+    let products = environment.output_gradient(loss)?.mul(direction)?;
+    if products.rank() > 1 {
+        return Ok(products.flatten_from(1)?.sum(D::Minus1)?);
+    }
+    Ok(products)
 }
 
 impl Objective for Irm {

@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{check_gammas, check_weight};
 use crate::{
     Assumption, BuildContext, ConfigError, Family, MethodConfig, MethodInfo, MethodParts, Needs,
-    Objective, Result, Role, SearchDimension, Status, Step, Value, in_range, mean_risk,
-    mmd_distance, pairwise_mean,
+    Objective, Result, Role, SearchDimension, Status, Step, Value, mean_risk, mmd_distance,
+    pairwise_mean,
 };
 
 /// Description of `mmd`.
@@ -24,7 +25,19 @@ pub const INFO: MethodInfo = MethodInfo {
     summary: "Aligns the whole distribution of the features between the sources by kernels.",
 };
 
-/// Settings of `mmd`.
+/// Description of `mmd-target`.
+pub const TARGET_INFO: MethodInfo = MethodInfo {
+    id: "mmd-target",
+    name: "MMD with target images",
+    role: Role::Adaptation,
+    needs: Needs::TARGET,
+    paper: "Long, Cao, Wang & Jordan 2015, Learning Transferable Features with Deep Adaptation \
+            Networks; Gretton et al. 2012",
+    summary: "Aligns the whole distribution of the features between sources and target by kernels.",
+    ..INFO
+};
+
+/// Settings of `mmd` and `mmd-target`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MmdConfig {
@@ -46,24 +59,8 @@ impl Default for MmdConfig {
 
 impl MethodConfig for MmdConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
-        let weight = self.penalty_weight;
-        let ok = weight.is_finite() && weight >= 0.0;
-        in_range(
-            method,
-            "penalty_weight",
-            &weight,
-            "finite and not negative",
-            ok,
-        )?;
-        let ok = !self.gammas.is_empty() && self.gammas.iter().all(|g| g.is_finite() && *g > 0.0);
-        let shown = format!("{:?}", self.gammas);
-        in_range(
-            method,
-            "gammas",
-            &shown,
-            "a list of at least one positive number",
-            ok,
-        )
+        check_weight(method, "penalty_weight", self.penalty_weight)?;
+        check_gammas(method, &self.gammas)
     }
 
     fn search_space() -> Vec<SearchDimension> {
@@ -77,7 +74,12 @@ impl MethodConfig for MmdConfig {
     }
 }
 
-/// Mean risk plus the weighted mean [`mmd_distance`] over all pairs of environments.
+/// Mean risk of the labelled environments plus the weighted mean [`mmd_distance`] over all pairs of
+/// environments, the unlabelled target included.
+///
+/// # References
+/// Li et al. 2018, in the form of `DomainBed`: no adversarial autoencoder. With a target as Long et
+/// al. 2015, equation 4, on one layer; deviation: sources are aligned with one another as well.
 pub struct Mmd {
     /// Settings.
     pub config: MmdConfig,
@@ -97,6 +99,21 @@ impl Objective for Mmd {
 mod tests {
     use super::*;
     use crate::methods::testing::{classification, evaluate};
+
+    /// The target's features count, its labels are not there.
+    #[test]
+    fn an_unlabelled_target_is_aligned() {
+        let source = classification(0, &[[0.0, 0.0]], &[0]);
+        let mut target = classification(1, &[[1.0, 0.0]], &[0]);
+        target.targets.clear();
+        let config = MmdConfig {
+            gammas: vec![1.0],
+            ..MmdConfig::default()
+        };
+        let value = evaluate(&mut Mmd { config }, &[source, target]);
+        let expected = 2f64.ln() + 2.0 - 2.0 * (-1f64).exp();
+        assert!((value.total.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
+    }
 
     /// One point each at distance 1, γ = 1: 1 + 1 − 2/e.
     #[test]

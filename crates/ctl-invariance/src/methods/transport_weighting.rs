@@ -4,6 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::check_positive;
 use crate::weighting::with_mean_one;
 use crate::{
     Assumption, BuildContext, ConfigError, Family, MethodConfig, MethodInfo, MethodParts, Needs,
@@ -45,8 +46,7 @@ impl Default for TransportWeightingConfig {
 
 impl MethodConfig for TransportWeightingConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
-        let ok = self.ridge.is_finite() && self.ridge > 0.0;
-        in_range(method, "ridge", &self.ridge, "positive and finite", ok)?;
+        check_positive(method, "ridge", self.ridge)?;
         let largest = self.largest_weight;
         let ok = largest.is_finite() && largest >= 1.0;
         in_range(
@@ -230,7 +230,7 @@ fn log_one_plus_exp(z: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::testing::{Patients, Rows};
+    use crate::methods::testing::{Patients, Rows, check_settings};
 
     fn column(values: &[f64]) -> Rows {
         values.iter().map(|&value| vec![Some(value)]).collect()
@@ -349,19 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn ill_settings_are_named() {
-        for (ridge, largest_weight, shown) in
-            [(0.0, 2.0, "ridge = 0"), (1.0, 0.9, "largest_weight = 0.9")]
-        {
-            let config = TransportWeightingConfig {
-                ridge,
-                largest_weight,
-            };
-            let message = config
-                .validate("transport-weighting")
-                .unwrap_err()
-                .to_string();
-            assert!(message.contains(shown), "{message}");
-        }
+    fn settings_are_checked() {
+        check_settings::<TransportWeightingConfig>(
+            INFO,
+            &[
+                ("ridge", "0.0", "positive"),
+                ("largest_weight", "0.9", "at least 1"),
+            ],
+        );
     }
 }

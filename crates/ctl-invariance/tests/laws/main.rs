@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod discriminator;
+mod gradients;
+mod ill_settings;
 mod losses;
 mod objectives;
 mod settings;

@@ -1,19 +1,37 @@
 //! Objectives over environments: order, identical environments, relations between penalties.
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use ctl_compute::random::{permutation, stream};
+use ctl_invariance::methods::birm::{Birm, BirmConfig};
+use ctl_invariance::methods::causirl::{Causirl, Cuts, Distance};
+use ctl_invariance::methods::cdann::{Cdann, CdannConfig};
 use ctl_invariance::methods::coral::{Coral, CoralConfig};
+use ctl_invariance::methods::counterfactual_invariance::{
+    CounterfactualInvariance, CounterfactualInvarianceConfig, Form,
+};
 use ctl_invariance::methods::dann::{Dann, DannConfig};
+use ctl_invariance::methods::deep_coral::{DeepCoral, DeepCoralConfig};
+use ctl_invariance::methods::eqrm::{Bandwidth, Eqrm, EqrmConfig, RiskQuantile};
 use ctl_invariance::methods::erm::{Aggregation, Erm, ErmConfig};
 use ctl_invariance::methods::group_dro::{GroupDro, GroupDroConfig};
+use ctl_invariance::methods::ib_erm::{IbErm, IbErmConfig};
+use ctl_invariance::methods::ib_irm::{IbIrm, IbIrmConfig};
+use ctl_invariance::methods::importance_weighting::{
+    ImportanceWeighting, ImportanceWeightingConfig,
+};
 use ctl_invariance::methods::irm::{Irm, IrmConfig, PenaltyForm, penalty};
 use ctl_invariance::methods::mixup::{Mixup, MixupConfig};
 use ctl_invariance::methods::mm_rex::{MmRex, MmRexConfig};
 use ctl_invariance::methods::mmd::{Mmd, MmdConfig};
+use ctl_invariance::methods::rdm::{Rdm, RdmConfig};
+use ctl_invariance::methods::sd::{Sd, SdConfig};
+use ctl_invariance::methods::selfreg::{SelfReg, SelfRegConfig};
+use ctl_invariance::methods::trm::{Trm, TrmConfig};
 use ctl_invariance::methods::v_rex::{VRex, VRexConfig};
 use ctl_invariance::{
-    Augmentation, Batch, Discriminator, EnvironmentOutputs, Objective, SoftmaxCrossEntropy,
-    TargetKind, WeightedTarget,
+    Augmentation, Batch, Discriminator, EnvironmentOutputs, Independence, IndependenceConfig,
+    IndependenceKind, IndependencePenalty, Objective, Projection, SoftmaxCrossEntropy, TargetKind,
+    WeightedTarget,
 };
 use proptest::prelude::*;
 
@@ -30,24 +48,116 @@ fn irm(penalty: PenaltyForm) -> Irm {
     })
 }
 
-fn dann() -> Dann {
+/// Two layers in double precision that tell so many classes apart.
+fn discriminator(classes: usize) -> Discriminator {
     let layer = |out: usize, inputs: usize, name: &str| {
         let weight = sample(&[out, inputs], 1, name);
         (weight, sample(&[out], 2, name))
     };
-    let layers = [
-        layer(5, FEATURES, "first"),
-        layer(ENVIRONMENTS, 5, "second"),
-    ];
+    let layers = [layer(5, FEATURES, "first"), layer(classes, 5, "second")];
+    Discriminator::from_weights(&layers).unwrap()
+}
+
+fn dann() -> Dann {
     let config = DannConfig {
         grad_penalty: 0.5,
         ..DannConfig::default()
     };
-    Dann::new(config, Discriminator::from_weights(&layers).unwrap())
+    Dann::new(config, discriminator(ENVIRONMENTS))
+}
+
+fn cdann() -> Cdann {
+    let config = CdannConfig {
+        grad_penalty: 0.5,
+        ..CdannConfig::default()
+    };
+    let embedding = Var::from_tensor(&sample(&[CLASSES, FEATURES], 1, "embedding")).unwrap();
+    Cdann::new(config, discriminator(ENVIRONMENTS), Some(embedding))
+}
+
+fn causirl(distance: Distance) -> Causirl {
+    let run = "laws".to_owned();
+    Causirl::new(1.0, distance, Cuts::Drawn { seed: 1, run })
+}
+
+fn invariance(form: Form) -> CounterfactualInvariance {
+    let config = CounterfactualInvarianceConfig {
+        form,
+        ..CounterfactualInvarianceConfig::default()
+    };
+    CounterfactualInvariance { config }
+}
+
+fn independence(kind: IndependenceKind) -> IndependencePenalty {
+    let variables = vec!["environment".to_owned()];
+    let config = IndependenceConfig::default();
+    IndependencePenalty::new(&[Independence { kind, variables }], config).unwrap()
+}
+
+fn eqrm(bandwidth: Bandwidth) -> Eqrm {
+    let config = EqrmConfig {
+        bandwidth,
+        burn_in_steps: 0,
+        ..EqrmConfig::default()
+    };
+    Eqrm { config }
+}
+
+fn selfreg() -> SelfReg {
+    let projection = Projection::in_double_precision(FEATURES, 2, "laws").unwrap();
+    SelfReg::new(SelfRegConfig::default(), projection, 1, "laws")
+}
+
+/// One of each objective that came after the first ten.
+fn later() -> Vec<(&'static str, Box<dyn Objective>)> {
+    let rdm = RdmConfig {
+        anneal_steps: 0,
+        ..RdmConfig::default()
+    };
+    let mmd = Distance::Mmd(MmdConfig::default().gammas);
+    let (deep_coral, sd) = (DeepCoralConfig::default(), SdConfig::default());
+    let (ib_erm, ib_irm) = (IbErmConfig::default(), IbIrmConfig::default());
+    let weighting = ImportanceWeightingConfig::default();
+    let weighting = ImportanceWeighting::new(weighting, discriminator(2));
+    let within = IndependenceKind::ConditionalOnLabel;
+    vec![
+        ("deep-coral", Box::new(DeepCoral { config: deep_coral })),
+        ("cdann", Box::new(cdann())),
+        ("sd", Box::new(Sd { config: sd })),
+        ("selfreg", Box::new(selfreg())),
+        ("importance-weighting", Box::new(weighting)),
+        ("ib-erm", Box::new(IbErm { config: ib_erm })),
+        ("ib-irm", Box::new(IbIrm { config: ib_irm })),
+        ("causirl coral", Box::new(causirl(Distance::Coral))),
+        ("causirl mmd", Box::new(causirl(mmd))),
+        ("eqrm", Box::new(eqrm(Bandwidth::GaussOptimal))),
+        ("eqrm silverman", Box::new(eqrm(Bandwidth::Silverman))),
+        ("rdm", Box::new(Rdm { config: rdm })),
+        ("trm", Box::new(Trm::new(TrmConfig::default()))),
+        (
+            "birm",
+            Box::new(Birm::new(BirmConfig::default(), 1, "laws")),
+        ),
+        (
+            "counterfactual-invariance",
+            Box::new(invariance(Form::Conditional)),
+        ),
+        (
+            "counterfactual-invariance marginal",
+            Box::new(invariance(Form::Marginal)),
+        ),
+        ("independence", Box::new(independence(within))),
+    ]
 }
 
 /// One of each objective.
 fn all() -> Vec<(&'static str, Box<dyn Objective>)> {
+    let mut all = first_ten();
+    all.extend(later());
+    all
+}
+
+fn first_ten() -> Vec<(&'static str, Box<dyn Objective>)> {
     let pooled = ErmConfig {
         aggregation: Aggregation::Pooled,
     };
@@ -69,6 +179,20 @@ fn all() -> Vec<(&'static str, Box<dyn Objective>)> {
         ("dann", Box::new(dann())),
     ]
 }
+
+/// Objectives that are the risk where all environments are the same.
+const EQUAL_TO_RISK: [&str; 10] = [
+    "v-rex",
+    "coral",
+    "mmd",
+    "mm-rex",
+    "group-dro",
+    "deep-coral",
+    "eqrm",
+    "eqrm silverman",
+    "counterfactual-invariance",
+    "independence",
+];
 
 /// Three labelled environments and an unlabelled one, of different sizes.
 fn mixed_environments(seed: u64) -> Vec<EnvironmentOutputs> {
@@ -105,15 +229,37 @@ proptest! {
     fn identical_environments_have_no_penalty(seed in 0u64..10_000, rows in 1usize..6) {
         let environments = copies(seed, rows);
         let risk = scalar(&evaluate(&mut Erm::default(), &environments, LATE).total);
-        for (name, mut objective) in all() {
+        // Without a target there is nothing to weight by.
+        let all = all().into_iter().filter(|(name, _)| *name != "importance-weighting");
+        for (name, mut objective) in all {
             let value = evaluate(objective.as_mut(), &environments, LATE);
             let total = scalar(&value.total);
-            if ["v-rex", "coral", "mmd", "mm-rex", "group-dro"].contains(&name) {
+            let is_risk = EQUAL_TO_RISK.contains(&name);
+            if is_risk {
                 prop_assert!((total - risk).abs() < 1e-12 * risk.max(1.0), "{name}");
             }
-            if let Some(penalty) = value.term(&format!("{name}-penalty")).unwrap() {
+            // The variance of the losses remains.
+            if is_risk || name == "rdm" {
+                let penalty = value.term(&format!("{name}-penalty")).unwrap().unwrap_or(0.0);
                 prop_assert!(penalty.abs() < 1e-12, "{name}: {penalty}");
             }
+        }
+    }
+
+    /// The quantile moves with all risks, grows with its level, and weighs as much as they do.
+    #[test]
+    fn risk_quantiles_move_with_the_risks(
+        risks in prop::collection::vec(0.0f64..5.0, 1..7),
+        shift in -3.0f64..3.0,
+        alpha in 0.05f64..0.9,
+    ) {
+        for kind in [Bandwidth::GaussOptimal, Bandwidth::Silverman] {
+            let one = RiskQuantile::of(&risks, alpha, kind);
+            let moved: Vec<f64> = risks.iter().map(|r| r + shift).collect();
+            let other = RiskQuantile::of(&moved, alpha, kind);
+            prop_assert!((other.value - one.value - shift).abs() < 1e-9);
+            prop_assert!((one.gradient.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            prop_assert!(RiskQuantile::of(&risks, alpha + 0.05, kind).value >= one.value);
         }
     }
 

@@ -1,19 +1,35 @@
 //! Settings: ranges, unknown keys, defaults, search spaces.
 
 use ctl_invariance::methods::{
+    birm::{self, BirmConfig},
+    cacm::{self, CacmConfig},
+    causirl::{self, CausirlCoralConfig, CausirlMmdConfig},
+    cdann::{self, CdannConfig},
     coral::{self, CoralConfig},
+    counterfactual_invariance::{self, CounterfactualInvarianceConfig},
     dann::{self, DannConfig},
+    deep_coral::{self, DeepCoralConfig},
+    eqrm::{self, EqrmConfig},
     erm::{self, ErmConfig},
     group_dro::{self, GroupDroConfig},
+    ib_erm::{self, IbErmConfig},
+    ib_irm::{self, IbIrmConfig},
+    importance_weighting::{self, ImportanceWeightingConfig},
     irm::{self, IrmConfig},
     mixup::{self, MixupConfig},
     mm_rex::{self, MmRexConfig},
     mmd::{self, MmdConfig},
+    rdm::{self, RdmConfig},
+    rlls::{self, RllsConfig},
+    sd::{self, SdConfig},
+    selfreg::{self, SelfRegConfig},
+    trm::{self, TrmConfig},
     v_rex::{self, VRexConfig},
 };
 use ctl_invariance::{BuildContext, ConfigError, Configured, Method, MethodConfig};
 use serde_json::{Map, Value, json};
 
+use crate::ill_settings::ILL;
 use crate::support::{CLASSES, FEATURES, environment, evaluate, scalar};
 
 const DRAWS: u64 = 200;
@@ -32,6 +48,27 @@ fn methods() -> Vec<Box<dyn Method>> {
         Box::new(Configured::<DannConfig>::new(dann::INFO)),
         Box::new(Configured::<DannConfig>::new(dann::TARGET_INFO)),
         Box::new(Configured::<MixupConfig>::new(mixup::INFO)),
+        Box::new(Configured::<DeepCoralConfig>::new(deep_coral::INFO)),
+        Box::new(Configured::<MmdConfig>::new(mmd::TARGET_INFO)),
+        Box::new(Configured::<CdannConfig>::new(cdann::INFO)),
+        Box::new(Configured::<SdConfig>::new(sd::INFO)),
+        Box::new(Configured::<SelfRegConfig>::new(selfreg::INFO)),
+        Box::new(Configured::<ImportanceWeightingConfig>::new(
+            importance_weighting::INFO,
+        )),
+        Box::new(Configured::<RllsConfig>::new(rlls::INFO)),
+        Box::new(Configured::<IbErmConfig>::new(ib_erm::INFO)),
+        Box::new(Configured::<IbIrmConfig>::new(ib_irm::INFO)),
+        Box::new(Configured::<CausirlCoralConfig>::new(causirl::CORAL_INFO)),
+        Box::new(Configured::<CausirlMmdConfig>::new(causirl::MMD_INFO)),
+        Box::new(Configured::<EqrmConfig>::new(eqrm::INFO)),
+        Box::new(Configured::<RdmConfig>::new(rdm::INFO)),
+        Box::new(Configured::<TrmConfig>::new(trm::INFO)),
+        Box::new(Configured::<BirmConfig>::new(birm::INFO)),
+        Box::new(Configured::<CounterfactualInvarianceConfig>::new(
+            counterfactual_invariance::INFO,
+        )),
+        Box::new(Configured::<CacmConfig>::new(cacm::INFO)),
     ]
 }
 
@@ -39,73 +76,6 @@ fn method(id: &str) -> Box<dyn Method> {
     let found = methods().into_iter().find(|m| m.info().id == id);
     found.unwrap()
 }
-
-/// Method, key, ill value, how the message shows it, what it says is allowed.
-const ILL: &[(&str, &str, &str, &str, &str)] = &[
-    (
-        "erm",
-        "aggregation",
-        "\"median\"",
-        "median",
-        "environment-mean",
-    ),
-    ("irm", "penalty_weight", "-1", "-1", "not negative"),
-    ("irm", "penalty_weight", "\"high\"", "high", "f64"),
-    (
-        "irm",
-        "penalty_weight_before",
-        "-0.5",
-        "-0.5",
-        "not negative",
-    ),
-    ("irm", "anneal_steps", "-3", "-3", "u64"),
-    ("irm", "anneal_steps", "1.5", "1.5", "u64"),
-    ("irm", "penalty", "\"cube\"", "cube", "split"),
-    ("irm", "rescale", "1", "1", "boolean"),
-    ("irm", "reset_optimiser", "\"no\"", "no", "boolean"),
-    ("v-rex", "penalty_weight", "-1", "-1", "not negative"),
-    (
-        "v-rex",
-        "penalty_weight_before",
-        "-0.5",
-        "-0.5",
-        "not negative",
-    ),
-    ("v-rex", "anneal_steps", "-3", "-3", "u64"),
-    ("v-rex", "rescale", "1", "1", "boolean"),
-    ("v-rex", "reset_optimiser", "0", "0", "boolean"),
-    ("mm-rex", "lambda_min", "0.5", "0.5", "at most 0"),
-    ("mm-rex", "lambda_min_before", "0.5", "0.5", "at most 0"),
-    ("mm-rex", "anneal_steps", "-3", "-3", "u64"),
-    ("mm-rex", "rescale", "1", "1", "boolean"),
-    ("mm-rex", "reset_optimiser", "0", "0", "boolean"),
-    ("group-dro", "eta", "0", "0", "positive"),
-    ("group-dro", "eta", "-0.1", "-0.1", "positive"),
-    ("coral", "penalty_weight", "-2", "-2", "not negative"),
-    ("coral-target", "penalty_weight", "-2", "-2", "not negative"),
-    ("mmd", "penalty_weight", "-2", "-2", "not negative"),
-    ("mmd", "gammas", "[]", "[]", "at least one positive"),
-    (
-        "mmd",
-        "gammas",
-        "[1.0, 0.0]",
-        "[1.0, 0.0]",
-        "at least one positive",
-    ),
-    ("mmd", "gammas", "[-1.0]", "[-1.0]", "at least one positive"),
-    ("dann", "lambda", "-1", "-1", "not negative"),
-    ("dann", "grad_penalty", "-1", "-1", "not negative"),
-    ("dann", "discriminator_width", "0", "0", "1 to 4096"),
-    ("dann", "discriminator_width", "5000", "5000", "1 to 4096"),
-    ("dann", "discriminator_depth", "0", "0", "1 to 8"),
-    ("dann", "discriminator_depth", "9", "9", "1 to 8"),
-    ("dann", "discriminator_learning_rate", "0", "0", "positive"),
-    ("dann", "discriminator_beta1", "1", "1", "[0, 1)"),
-    ("dann", "discriminator_beta1", "-0.1", "-0.1", "[0, 1)"),
-    ("dann-target", "lambda", "-1", "-1", "not negative"),
-    ("mixup", "alpha", "0", "0", "above 0"),
-    ("mixup", "alpha", "101", "101", "at most 100"),
-];
 
 #[test]
 fn ill_values_are_named_with_what_is_allowed() {
@@ -186,6 +156,41 @@ fn numbers_that_are_not_finite_are_errors() {
         };
         assert_eq!(key(dann.validate("dann")), "discriminator_beta1");
         assert_eq!(key(MixupConfig { alpha: ill }.validate("mixup")), "alpha");
+        let eqrm = EqrmConfig {
+            quantile: ill,
+            ..EqrmConfig::default()
+        };
+        assert_eq!(key(eqrm.validate("eqrm")), "quantile");
+        let rdm = RdmConfig {
+            variance_weight: ill,
+            ..RdmConfig::default()
+        };
+        assert_eq!(key(rdm.validate("rdm")), "variance_weight");
+        let birm = BirmConfig {
+            standard_deviation: ill,
+            ..BirmConfig::default()
+        };
+        assert_eq!(key(birm.validate("birm")), "standard_deviation");
+        let trm = TrmConfig {
+            hessian_scale: ill,
+            ..TrmConfig::default()
+        };
+        assert_eq!(key(trm.validate("trm")), "hessian_scale");
+        let weighting = ImportanceWeightingConfig {
+            clip: Some(ill),
+            ..ImportanceWeightingConfig::default()
+        };
+        assert_eq!(key(weighting.validate("importance-weighting")), "clip");
+        let selfreg = SelfRegConfig {
+            alpha: ill,
+            ..SelfRegConfig::default()
+        };
+        assert_eq!(key(selfreg.validate("selfreg")), "alpha");
+        let rlls = RllsConfig {
+            shrinkage: ill,
+            ..RllsConfig::default()
+        };
+        assert_eq!(key(rlls.validate("rlls")), "shrinkage");
     }
 }
 
@@ -272,8 +277,14 @@ fn every_default_builds_an_objective_that_evaluates() {
                 .to_dtype(candle_core::DType::F32)
                 .unwrap();
         }
-        let value = evaluate(parts.objective.as_mut(), &environments, 0);
-        assert!(scalar(&value.total).is_finite(), "{id}");
+        if method.info().needs.target_images {
+            environments[1].targets.clear();
+        }
+        // Before and after penalties set in.
+        for step in [0, 5000] {
+            let value = evaluate(parts.objective.as_mut(), &environments, step);
+            assert!(scalar(&value.total).is_finite(), "{id} at {step}");
+        }
         assert_eq!(
             parts.augmentations.len(),
             usize::from(id == "mixup"),

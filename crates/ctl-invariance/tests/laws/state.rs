@@ -2,14 +2,17 @@
 
 use candle_core::DType;
 use ctl_compute::optim::{Adam, Optimiser};
-use ctl_invariance::methods::dann::{Dann, DannConfig};
+use ctl_invariance::methods::cdann::CdannConfig;
+use ctl_invariance::methods::dann::DannConfig;
 use ctl_invariance::methods::erm::Erm;
 use ctl_invariance::methods::group_dro::{GroupDro, GroupDroConfig};
+use ctl_invariance::methods::importance_weighting::ImportanceWeightingConfig;
+use ctl_invariance::methods::selfreg::SelfRegConfig;
 use ctl_invariance::{
-    Discriminator, DiscriminatorSpec, EnvironmentOutputs, Objective, ObjectiveError, ObjectiveState,
+    BuildContext, EnvironmentOutputs, MethodConfig, Objective, ObjectiveError, ObjectiveState,
 };
 
-use crate::support::{FEATURES, environment, evaluate, scalar};
+use crate::support::{CLASSES, FEATURES, environment, evaluate, scalar};
 
 const STEPS: u64 = 6;
 
@@ -47,46 +50,51 @@ fn group_weights_continue_bit_for_bit() {
     }
 }
 
-fn dann(seed: u64) -> (Dann, Adam) {
-    let spec = DiscriminatorSpec {
-        features: FEATURES,
-        width: 5,
-        depth: 3,
+/// An objective with weights of its own and their optimiser, with default settings.
+fn built<C: MethodConfig>(seed: u64) -> (Box<dyn Objective>, Adam) {
+    let context = BuildContext {
         environments: 3,
+        features: FEATURES,
+        outputs: CLASSES,
+        seed,
+        run: "laws",
     };
-    let discriminator = Discriminator::new(spec, seed, "laws").unwrap();
-    let config = DannConfig {
-        grad_penalty: 0.1,
-        ..DannConfig::default()
-    };
-    let dann = Dann::new(config, discriminator);
-    let auxiliary = dann.auxiliary().unwrap();
-    (
-        dann,
-        Adam::new(auxiliary.variables, auxiliary.adam).unwrap(),
-    )
+    let objective = C::default().build(&context).unwrap().objective;
+    let own = objective.auxiliary().unwrap();
+    let adam = Adam::new(own.variables, own.adam).unwrap();
+    (objective, adam)
 }
 
-/// One step of the discriminator; the network's total before it.
-fn train((dann, adam): &mut (Dann, Adam), step: u64) -> f64 {
-    let value = evaluate(dann, &environments(step), step);
-    adam.step(&value.auxiliary.unwrap().backward().unwrap())
-        .unwrap();
-    scalar(&value.total)
+/// One step of the objective's own weights, as a run takes it; the network's total before it.
+fn train((objective, adam): &mut (Box<dyn Objective>, Adam), step: u64) -> f64 {
+    let mut environments = environments(step);
+    environments[2].targets.clear();
+    let value = evaluate(objective.as_mut(), &environments, step);
+    let total = scalar(&value.total);
+    let loss = match &value.auxiliary {
+        Some(own) => (&value.total + own).unwrap(),
+        None => value.total,
+    };
+    adam.step(&loss.backward().unwrap()).unwrap();
+    total
 }
 
-#[test]
-fn discriminator_continues_bit_for_bit() {
-    let mut whole = dann(0);
+fn continues_bit_for_bit<C: MethodConfig>() {
+    let mut whole = built::<C>(0);
     let first = train(&mut whole, 0);
     for step in 1..STEPS {
         train(&mut whole, step);
     }
-    assert_ne!(first.to_bits(), train(&mut dann(1), 0).to_bits());
-    let mut resumed = dann(1);
-    resumed.0.restore(&stored(&whole.0)).unwrap();
+    let mut fresh = built::<C>(0);
+    assert_ne!(
+        train(&mut fresh, STEPS).to_bits(),
+        train(&mut whole, STEPS).to_bits()
+    );
+    assert_eq!(train(&mut built::<C>(0), 0).to_bits(), first.to_bits());
+    let mut resumed = built::<C>(0);
+    resumed.0.restore(&stored(whole.0.as_ref())).unwrap();
     resumed.1.restore(&whole.1.state()).unwrap();
-    for step in STEPS..2 * STEPS {
+    for step in STEPS + 1..2 * STEPS {
         let (one, other) = (train(&mut whole, step), train(&mut resumed, step));
         assert_eq!(one.to_bits(), other.to_bits());
     }
@@ -94,8 +102,16 @@ fn discriminator_continues_bit_for_bit() {
 }
 
 #[test]
+fn own_weights_continue_bit_for_bit() {
+    continues_bit_for_bit::<DannConfig>();
+    continues_bit_for_bit::<CdannConfig>();
+    continues_bit_for_bit::<SelfRegConfig>();
+    continues_bit_for_bit::<ImportanceWeightingConfig>();
+}
+
+#[test]
 fn a_state_that_does_not_fit_changes_nothing() {
-    let (mut dann, _) = dann(0);
+    let (mut dann, _) = built::<DannConfig>(0);
     let before = dann.state().unwrap();
     let mut short = before.clone();
     let last = short.keys().next_back().unwrap().clone();

@@ -8,8 +8,8 @@ use ctl_compute::ops::{
 use super::{Conv, ConvSize};
 use crate::{Initialiser, Mode, Parameters, Result};
 
-/// Share of a new batch in the running statistics.
-const BATCH_NORM_MOMENTUM: f64 = 0.1;
+/// Share of a new batch in the running statistics of [`BatchNorm`].
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// Batch normalisation with running statistics for evaluation.
 pub struct BatchNorm {
