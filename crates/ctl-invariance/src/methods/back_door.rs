@@ -175,7 +175,7 @@ impl BackDoor {
         if data.class_count() == 0 {
             return self.groups_of_patients(data);
         }
-        let of = |e| {
+        let of = |e| -> Option<Vec<usize>> {
             let classes = data.classes(e)?.into_iter();
             Some(classes.map(|class| class as usize).collect())
         };

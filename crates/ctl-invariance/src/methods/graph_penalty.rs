@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{check_gammas, check_weight};
 use crate::{
-    Assumption, BuildContext, ConfigError, EnvironmentOutputs, Family, Independence,
-    IndependenceConfig, IndependenceKind, IndependencePenalty, MethodConfig, MethodInfo,
-    MethodParts, Needs, Objective, Preparation, Prepared, Result, Role, SearchDimension, Status,
-    Step, TrainingData, Value, in_range, mean_risk,
+    Assumption, BuildContext, ConfigError, Family, Independence, IndependenceConfig,
+    IndependenceKind, IndependencePenalty, MethodConfig, MethodInfo, MethodParts, Needs, Objective,
+    Preparation, Prepared, Result, Role, SearchDimension, Status, Step, TrainingData, Value,
+    in_range, mean_risk,
 };
 
 /// Description of `graph-penalty`.
@@ -103,7 +103,7 @@ pub struct GraphPenalty {
 impl Objective for GraphPenalty {
     fn evaluate(&mut self, step: &Step<'_>) -> Result<Value> {
         let labelled = step.labelled()?;
-        let have_classes = labelled.iter().all(|e| has_classes(e));
+        let have_classes = labelled.iter().all(|e| e.classes.is_some());
         let kinds = enforced(&self.kinds, have_classes);
         if kinds.is_empty() {
             let risk = mean_risk(step)?;
@@ -111,10 +111,6 @@ impl Objective for GraphPenalty {
         }
         IndependencePenalty::of_environments(kinds, self.config.clone()).evaluate(step)
     }
-}
-
-fn has_classes(environment: &EnvironmentOutputs) -> bool {
-    environment.classes.is_some()
 }
 
 /// The forms that can be enforced, with or without classes of images.
@@ -174,6 +170,7 @@ impl Preparation for Enforced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EnvironmentOutputs;
     use crate::methods::testing::{Patients, check_settings, classification, context, evaluate};
 
     fn independence(kind: IndependenceKind, variable: &str) -> Independence {

@@ -309,7 +309,7 @@ mod tests {
             largest_weight: 3.0,
         };
         let (weights, _) = prepared(config, &patients);
-        // One patient has all the weight, 10 times the mean, and is cut off at 3.
+        // One patient has all the weight; what is cut off comes back with the mean of 1.
         let others: f32 = weights[0][..9].iter().sum();
         assert!(weights[0].iter().all(|w| w.is_finite()));
         assert!((weights[0][9] + others - 10.0).abs() < 1e-4, "{weights:?}");
