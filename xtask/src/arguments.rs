@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::new_method::Name;
+
 /// Commands that `ctl` answers, with one line each.
 const FORWARDED: [(&str, &str); 10] = [
     (
@@ -51,6 +53,8 @@ pub(crate) enum Request {
         /// Only compare them.
         check: bool,
     },
+    /// Write a new method of the workspace.
+    NewMethod(Name),
 }
 
 /// Reads the words after `cargo xtask`.
@@ -82,6 +86,10 @@ fn own(matches: &ArgMatches) -> Request {
         Some(("generate", options)) => Request::Generate {
             check: options.get_flag("check"),
         },
+        Some(("new-method", options)) => match options.get_one::<Name>("NAME") {
+            Some(name) => Request::NewMethod(name.clone()),
+            None => unreachable!("clap asks for the name"),
+        },
         // clap refuses a missing or unknown command, and the forwarded ones never get here.
         other => unreachable!("no such command: {other:?}"),
     }
@@ -108,6 +116,16 @@ fn command() -> Command {
             Command::new("generate")
                 .about("Write the files that are generated from the registry")
                 .arg(flag("check", "Only check that they are up to date")),
+        )
+        .subcommand(
+            Command::new("new-method")
+                .about("Write a method that works, its tests and the lines that name it")
+                .arg(
+                    Arg::new("NAME")
+                        .help("Id: lower-case words with hyphens between them")
+                        .required(true)
+                        .value_parser(Name::parse),
+                ),
         )
 }
 
@@ -170,6 +188,10 @@ mod tests {
             ("ci --full", Request::Ci { full: true }),
             ("generate", Request::Generate { check: false }),
             ("generate --check", Request::Generate { check: true }),
+            (
+                "new-method worst-case",
+                Request::NewMethod(Name::parse("worst-case").unwrap()),
+            ),
         ] {
             assert_eq!(parse(words(line)).unwrap(), expected, "{line}");
         }
@@ -180,6 +202,8 @@ mod tests {
         for (line, kind, code) in [
             ("bench", ErrorKind::InvalidSubcommand, 2),
             ("ci --fast", ErrorKind::UnknownArgument, 2),
+            ("new-method", ErrorKind::MissingRequiredArgument, 2),
+            ("new-method Worst_Case", ErrorKind::ValueValidation, 2),
             ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, 2),
             ("--help", ErrorKind::DisplayHelp, 0),
         ] {
@@ -192,7 +216,7 @@ mod tests {
     fn help_lists_every_command_with_a_line() {
         let help = command().render_help().to_string();
         let names = FORWARDED.map(|(name, _)| name);
-        for name in names.into_iter().chain(["ci", "generate"]) {
+        for name in names.into_iter().chain(["ci", "generate", "new-method"]) {
             let line = help.lines().find(|line| line.trim().starts_with(name));
             let said = line.unwrap().trim().len() - name.len();
             assert!(said > 10, "{name} has no description:\n{help}");

@@ -12,6 +12,7 @@ mod arguments;
 mod ci;
 mod forward;
 mod generate;
+mod new_method;
 mod workspace;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use crate::workspace::Build;
 
 /// A check found something.
 const FOUND: u8 = 1;
+const USAGE: u8 = 2;
 const INTERNAL: u8 = 4;
 
 fn main() -> ExitCode {
@@ -44,6 +46,11 @@ fn run(request: Request) -> anyhow::Result<ExitCode> {
         Request::Forward(words) => forward::run(&words),
         Request::Ci { full } => passed(ci::run(full)?),
         Request::Generate { check } => passed(generate::run(check, Build::Release)?),
+        Request::NewMethod(name) => Ok(if new_method::run(&name)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(USAGE)
+        }),
     }
 }
 

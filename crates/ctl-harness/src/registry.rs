@@ -39,6 +39,7 @@ impl Registry {
             of::<m::and_mask::AndMaskConfig>(m::and_mask::INFO),
             of::<m::arm::ArmConfig>(m::arm::INFO),
             of::<m::augment::AugmentConfig>(m::augment::INFO),
+            of::<m::back_door::BackDoorConfig>(m::back_door::INFO),
             of::<m::bbse::BbseConfig>(m::bbse::INFO),
             of::<m::birm::BirmConfig>(m::birm::INFO),
             of::<m::cacm::CacmConfig>(m::cacm::INFO),
@@ -46,6 +47,7 @@ impl Registry {
             of::<m::causirl::CausirlMmdConfig>(m::causirl::MMD_INFO),
             of::<m::cdann::CdannConfig>(m::cdann::INFO),
             of::<m::cirl::CirlConfig>(m::cirl::INFO),
+            of::<m::class_balanced::ClassBalancedConfig>(m::class_balanced::INFO),
             of::<m::combat::CombatConfig>(m::combat::INFO),
             of::<m::coral::CoralConfig>(m::coral::INFO),
             of::<m::coral::CoralConfig>(m::coral::TARGET_INFO),
@@ -64,7 +66,9 @@ impl Registry {
             of::<m::fda::FdaConfig>(m::fda::INFO),
             of::<m::fish::FishConfig>(m::fish::INFO),
             of::<m::fishr::FishrConfig>(m::fishr::INFO),
+            of::<m::front_door::FrontDoorConfig>(m::front_door::INFO),
             of::<m::gin_ipa::GinIpaConfig>(m::gin_ipa::INFO),
+            of::<m::graph_penalty::GraphPenaltyConfig>(m::graph_penalty::INFO),
             of::<m::group_dro::GroupDroConfig>(m::group_dro::INFO),
             of::<m::histogram_matching::HistogramMatchingConfig>(m::histogram_matching::INFO),
             of::<m::ib_erm::IbErmConfig>(m::ib_erm::INFO),
@@ -97,6 +101,7 @@ impl Registry {
             of::<m::swa::SwaConfig>(m::swa::INFO),
             of::<m::swad::SwadConfig>(m::swad::INFO),
             of::<m::tent::TentConfig>(m::tent::INFO),
+            of::<m::transport_weighting::TransportWeightingConfig>(m::transport_weighting::INFO),
             of::<m::trm::TrmConfig>(m::trm::INFO),
             of::<m::v_rex::VRexConfig>(m::v_rex::INFO),
         ];
@@ -169,6 +174,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 63);
+        assert_eq!(registry.iter().count(), 68);
     }
 }

@@ -1,32 +1,28 @@
-//! Runs from suite to record: every method, determinism, resuming, selection.
+//! Runs from suite to record: determinism, identity, division, divergence.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper that fails should fail its test"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod support;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use ctl_harness::Registry;
 use ctl_harness::data::{Arrangement, load_phantom, split};
-use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
-use ctl_harness::plan::{Plan, plan};
+use ctl_harness::plan::plan;
 use ctl_harness::record::{Record, Status};
-use ctl_harness::run::{Model, read_predictions};
 use ctl_harness::spec::Shares;
 use ctl_harness::suite::Suite;
 use ctl_harness::sweep::Layout;
-use ctl_harness::task::main_metric;
-use ctl_harness::vocabulary::{Protocol, Selector, TASKS, Task};
-use ctl_harness::{Event, Observer, Registry, Silent};
+use ctl_harness::vocabulary::{Protocol, TASKS, Task};
 use ctl_invariance::LearnsFrom;
-use ctl_phantom::{Anatomy, PhantomSpec, simulate};
+use ctl_phantom::PhantomSpec;
+
+use crate::support::{contents, run_plan};
 
 fn tiny(methods: &[&str], steps: u64) -> Suite {
-    tiny_of(Task::Classification, methods, steps)
-}
-
-fn tiny_of(task: Task, methods: &[&str], steps: u64) -> Suite {
-    let task = task.as_str();
     let text = format!(
         r#"
 schema = 1
@@ -44,29 +40,8 @@ flip = true
 size = 32
 [settings.irm]
 anneal_steps = 2
-[settings.v-rex]
-anneal_steps = 2
-[settings.mm-rex]
-anneal_steps = 2
-[settings.ib-erm]
-anneal_steps = 2
-[settings.ib-irm]
-ib_anneal_steps = 2
-[settings.eqrm]
-burn_in_steps = 2
-[settings.rdm]
-anneal_steps = 2
-[settings.trm]
-anneal_steps = 2
-[settings.birm]
-anneal_steps = 2
-[settings.swa]
-start = 0.0
-cycle = 2
-[settings.swad]
-optimum_patience = 1
 [[simulated]]
-tasks = ["{task}"]
+tasks = ["classification"]
 shifts = ["combined"]
 patients_per_site = 24
 source_sites = 2
@@ -79,143 +54,6 @@ fn run(suite: &Suite, out: &Path, jobs: usize) -> Vec<Record> {
     let registry = Registry::standard();
     let plan = plan(suite, &registry, None).unwrap();
     run_plan(suite, &plan, out, jobs)
-}
-
-fn run_plan(suite: &Suite, plan: &Plan, out: &Path, jobs: usize) -> Vec<Record> {
-    let options = LaunchOptions {
-        out,
-        jobs,
-        save_models: true,
-        provenance: std::collections::BTreeMap::new(),
-    };
-    let info = sweep_info(suite, plan, "test");
-    let outcome = launch(&info, plan, &Registry::standard(), &options, &Silent).unwrap();
-    assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
-    Layout::new(out).read_records(&info).unwrap()
-}
-
-/// Every file of a sweep but those that hold wall-clock time.
-fn contents(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![out.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with("env.json") {
-                let name = path.strip_prefix(out).unwrap().display().to_string();
-                files.insert(name, std::fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
-}
-
-#[test]
-fn every_method_trains_predicts_saves_and_loads() {
-    let registry = Registry::standard();
-    let ids: Vec<&str> = registry.iter().map(|m| m.info().id).collect();
-    let out = tempfile::tempdir().unwrap();
-    let suite = tiny(&ids, 6);
-    let records = run(&suite, out.path(), 2);
-    assert_eq!(records.len(), ids.len());
-    let cohort = tempfile::tempdir().unwrap();
-    let folder = cohort.path().join("new");
-    write_cohort(Anatomy::Chest, &folder);
-    let mut outputs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for record in &records {
-        assert_eq!(record.status, Status::Finished);
-        if record.spec.method == "bayes" {
-            continue;
-        }
-        assert_eq!(record.evaluations.len(), 2);
-        assert_eq!(record.selections.len(), 2);
-        let run = Layout::new(out.path()).run(&record.spec.folder());
-        let path = run.join("predictions.csv");
-        let scored = read_predictions(&path, Selector::TrainingDomain, "target").unwrap();
-        assert_eq!(scored.len(), record.counts.target);
-        assert!(scored.iter().all(|prediction| prediction.patient.is_some()));
-        let hash = blake3::hash(&std::fs::read(&path).unwrap())
-            .to_hex()
-            .to_string();
-        assert_eq!(record.predictions, Some(hash));
-        let model = Model::load(&run, &Registry::standard()).unwrap();
-        let predicted = model.predict(&folder).unwrap().images;
-        assert_eq!(predicted.len(), images_of(&folder));
-        for p in &predicted {
-            assert!((p.values.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        }
-        if record.spec.method == "adabn" {
-            // The small network has no batch normalisation, and the record says so.
-            let said = |note: &String| note.contains("no batch normalisation");
-            assert!(record.notes.iter().any(said), "{:?}", record.notes);
-            continue;
-        }
-        // What acts at deployment differs in what is scored, not in the network.
-        let firsts = scored.iter().map(|p| p.outputs[0]).collect();
-        outputs.insert(record.spec.method.clone(), firsts);
-    }
-    // No method is another one under a different name.
-    for (a, of_a) in &outputs {
-        for (b, of_b) in &outputs {
-            assert!(a == b || of_a != of_b, "{a} equals {b}");
-        }
-    }
-}
-
-fn write_cohort(anatomy: Anatomy, folder: &Path) {
-    let spec = PhantomSpec {
-        anatomy,
-        size: 32,
-        patients_per_site: 2,
-        ..PhantomSpec::default()
-    };
-    simulate(&spec).unwrap().write(folder).unwrap();
-}
-
-fn images_of(folder: &Path) -> usize {
-    ctl_imaging::Cohort::open(folder).unwrap().len()
-}
-
-#[test]
-fn every_task_trains_predicts_saves_and_loads() {
-    let cohort = tempfile::tempdir().unwrap();
-    let folder = cohort.path().join("new");
-    write_cohort(Anatomy::Brain, &folder);
-    for task in TASKS {
-        let suite = tiny_of(
-            task,
-            &["erm", "irm", "coral-target", "mixup", "erm-target"],
-            4,
-        );
-        let out = tempfile::tempdir().unwrap();
-        let records = run(&suite, out.path(), 2);
-        assert_eq!(records.len(), 5, "{}", task.as_str());
-        for record in &records {
-            assert_eq!(record.status, Status::Finished, "{}", record.spec.cell());
-            for selection in record.selections.values() {
-                let value = selection.target.get(main_metric(task));
-                assert!(
-                    value.is_some_and(|v| v.is_finite()),
-                    "{}",
-                    record.spec.cell()
-                );
-            }
-            let run = Layout::new(out.path()).run(&record.spec.folder());
-            let path = run.join("predictions.csv");
-            let scored = read_predictions(&path, Selector::TargetOracle, "target").unwrap();
-            assert_eq!(scored.len(), record.counts.target);
-            if task == Task::Multimodal {
-                continue;
-            }
-            let model = Model::load(&run, &Registry::standard()).unwrap();
-            let predicted = model.predict(&folder).unwrap();
-            assert_eq!(predicted.images.len(), images_of(&folder));
-            let pictures = predicted.images.iter().all(|i| i.picture.is_some());
-            assert_eq!(pictures, task != Task::Classification);
-        }
-    }
 }
 
 #[test]
@@ -233,51 +71,6 @@ fn one_and_two_workers_leave_the_same_bytes() {
     );
     for (name, bytes) in &one {
         assert!(*bytes == two[name], "{name} differs");
-    }
-}
-
-/// Stops the process' work after some steps by panicking in the observer.
-struct StopAfter(std::sync::atomic::AtomicU64);
-
-impl Observer for StopAfter {
-    fn event(&self, event: &Event<'_>) {
-        if let Event::Advanced { units: 1, .. } = event {
-            let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-            assert!(left > 1, "stopped on purpose");
-        }
-    }
-}
-
-#[test]
-fn an_interrupted_run_continues_from_its_checkpoint_to_the_same_bytes() {
-    let suite = tiny(
-        &["erm", "irm", "dann", "dann-target", "group-dro", "mixup"],
-        8,
-    );
-    let registry = Registry::standard();
-    let plan = plan(&suite, &registry, None).unwrap();
-    let whole = tempfile::tempdir().unwrap();
-    run_plan(&suite, &plan, whole.path(), 1);
-    let cut = tempfile::tempdir().unwrap();
-    let info = sweep_info(&suite, &plan, "test");
-    // Each invocation dies after 5 steps of some run: past its first checkpoint.
-    for _ in 0..plan.runs.len() {
-        let observer = StopAfter(5.into());
-        let options = LaunchOptions {
-            out: cut.path(),
-            jobs: 1,
-            save_models: true,
-            provenance: std::collections::BTreeMap::new(),
-        };
-        let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            launch(&info, &plan, &Registry::standard(), &options, &observer)
-        }));
-        assert!(died.is_err());
-    }
-    run_plan(&suite, &plan, cut.path(), 1);
-    let (one, two) = (contents(whole.path()), contents(cut.path()));
-    for (name, bytes) in &one {
-        assert!(*bytes == two[name], "{name} differs after resuming");
     }
 }
 

@@ -92,6 +92,14 @@ pub struct IndependenceConfig {
     pub environment: Vec<String>,
 }
 
+impl IndependenceConfig {
+    /// Whether the environments stand for every variable of an independence.
+    pub(crate) fn stands_for(&self, independence: &Independence) -> bool {
+        let is_ours = |name: &String| name == ENVIRONMENT || self.environment.contains(name);
+        independence.variables.iter().all(is_ours)
+    }
+}
+
 impl Default for IndependenceConfig {
     /// The kernels of `DomainBed`, and environments that stand for themselves only.
     fn default() -> Self {

@@ -180,6 +180,15 @@ pub enum Assumption {
     TargetLabels,
     /// The mechanisms of the sources can be changed, as in a simulation.
     KnownMechanisms,
+    /// Beside what is adjusted for, nothing is a common cause of label and image, and each site has
+    /// every value of the label.
+    NoOtherConfounder,
+    /// P(X, Y given Z) is the same everywhere for the attributes Z that are known, and the sources
+    /// have every value of Z that the target has.
+    InvariantGivenAttributes,
+    /// An image acts on its label through the features alone, and nothing but the image is a
+    /// common cause of features and label.
+    FeaturesMediate,
 }
 
 /// A task that a method is not defined for.

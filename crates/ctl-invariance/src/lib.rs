@@ -74,6 +74,7 @@ mod running_mean;
 pub mod select;
 mod smooth;
 mod style;
+mod weighting;
 mod weights;
 mod wrapping;
 

@@ -237,7 +237,11 @@ fn covariate_adjustment(situation: &Situation) -> Remedy {
             "no one or two recorded covariates make P({label} | {image}, …) the same"
         )),
     };
-    judgement.of("covariate-adjustment", Family::Scm, &["transport-formula"])
+    judgement.of(
+        "covariate-adjustment",
+        Family::Scm,
+        &["transport-weighting"],
+    )
 }
 
 /// Images as a whole are the same: either nothing differs, or something they do not show.

@@ -130,11 +130,7 @@ pub(super) fn site_back_door(situation: &Situation) -> Remedy {
              {label}"
         ))
     };
-    judgement.of(
-        "site-back-door-weighting",
-        Family::Scm,
-        &["back-door-weighting"],
-    )
+    judgement.of("site-back-door-weighting", Family::Scm, &["back-door"])
 }
 
 pub(super) fn independence_constraints(situation: &Situation) -> Remedy {
@@ -145,7 +141,7 @@ pub(super) fn independence_constraints(situation: &Situation) -> Remedy {
         Judgement::licensed("the diagram implies the independences that are listed below")
             .provided("a penalty enforces exactly those, and no others")
     };
-    let methods = &["hsic-marginal", "hsic-conditional", "cacm"];
+    let methods = &["hsic-marginal", "hsic-conditional", "cacm", "graph-penalty"];
     judgement.of("independence-constraints", Family::Scm, methods)
 }
 
