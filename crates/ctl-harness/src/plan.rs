@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ctl_imaging::{MaskRole, discover};
 use ctl_invariance::{LearnsFrom, MethodInfo};
 use ctl_phantom::{PhantomSpec, SiteRole};
+use serde::{Deserialize, Serialize};
 
 use crate::data::{Arrangement, CohortData, load_folder, load_phantom, split};
 use crate::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
@@ -16,7 +17,8 @@ use crate::vocabulary::{Protocol, Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
 /// Where a planned run finds its cohort.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// It is simulated from the specification.
     Simulated,
@@ -35,7 +37,8 @@ impl Origin {
 }
 
 /// One run of a plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlannedRun {
     /// Everything that determines its result.
     pub spec: RunSpec,
