@@ -109,7 +109,7 @@ fn command() -> Command {
                 .about("Everything that CI checks")
                 .arg(flag(
                     "full",
-                    "Also run the tests of every crate alone and of the example",
+                    "Also run a sweep on Slurm and the tests of every crate alone and of the example",
                 )),
         )
         .subcommand(

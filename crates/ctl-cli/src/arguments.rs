@@ -11,6 +11,8 @@ use ctl_harness::sense::SenseConfig;
 use ctl_phantom::digits::DigitKind;
 use ctl_phantom::{MrContrast, PhantomSpec};
 
+use crate::slurm::SlurmArguments;
+
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
 /// tables, check cohorts, apply trained models.
 #[derive(Parser)]
@@ -18,7 +20,8 @@ use ctl_phantom::{MrContrast, PhantomSpec};
     name = "ctl",
     version,
     after_help = "Exit codes: 0 done, 1 a check found something, 2 usage, 3 bad input data, \
-                  4 internal error.\nResults go to stdout or to files, progress to stderr.\n\
+                  4 internal error, 130 interrupted while waiting for \
+                  a cluster.\nResults go to stdout or to files, progress to stderr.\n\
                   Environment: CTL_LOG (what is logged, such as info), CTL_KERNELS (the vector \
                   instructions to use: portable, neon, avx2 or avx512), CTL_WINOGRAD (on or off)."
 )]
@@ -50,6 +53,9 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Time training steps, beside `PyTorch`'s where Python has it.
     Perf(Perf),
+    /// A task of a job array that `benchmark --launcher slurm` submitted; see docs/CLUSTER.md.
+    #[command(hide = true)]
+    RunChunk(RunChunk),
     /// Our side of `perf`: answers `step N` lines on stdin.
     #[command(hide = true)]
     PerfWorker(PerfWorker),
@@ -60,6 +66,8 @@ pub(crate) enum Command {
 pub(crate) enum Launcher {
     /// On this machine, as many runs at once as there are cores.
     Local,
+    /// As job arrays of Slurm, on a shared file system.
+    Slurm,
     /// Nowhere: print the plan.
     DryRun,
 }
@@ -87,7 +95,7 @@ pub(crate) struct Benchmark {
     /// Where runs are executed.
     #[arg(long, value_enum, default_value = "local")]
     pub(crate) launcher: Launcher,
-    /// Runs at once [default: one per core].
+    /// Runs at once [default: one per core; with slurm, as many as it starts].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) jobs: Option<u64>,
     /// Folder of the sweep [default: out/SUITE].
@@ -99,6 +107,21 @@ pub(crate) struct Benchmark {
     /// Print the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) slurm: SlurmArguments,
+}
+
+#[derive(Args)]
+pub(crate) struct RunChunk {
+    /// Folder of the sweep.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Number of the job array in the sweep, from 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: u32,
+    /// Index of the task in the array, from 0.
+    #[arg(long, value_name = "N")]
+    pub(crate) index: usize,
 }
 
 #[derive(Args)]

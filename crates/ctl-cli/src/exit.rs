@@ -1,4 +1,5 @@
-//! Exit codes: 0 done, 1 a check found something, 2 usage, 3 bad input data, 4 internal.
+//! Exit codes: 0 done, 1 a check found something, 2 usage, 3 bad input data, 4 internal, 130
+//! interrupted.
 
 use std::process::ExitCode;
 
@@ -17,6 +18,14 @@ const USAGE: u8 = 2;
 /// Bad input data.
 pub(crate) const DATA: u8 = 3;
 const INTERNAL: u8 = 4;
+/// Ctrl-C while waiting, as shells count it: 128 and the number of the signal.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Ends the process at once.
+#[expect(clippy::exit, reason = "a second Ctrl-C asks for nothing else")]
+pub(crate) fn now(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
 
 /// Shows what clap says: help on stdout with code 0, mistakes on stderr with code 2.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

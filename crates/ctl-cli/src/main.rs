@@ -6,6 +6,7 @@ mod exit;
 mod kernels;
 mod output;
 mod progress;
+mod slurm;
 mod tables;
 
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Advise(options) => commands::advise::run(&options),
         Command::Predict(options) => commands::predict::run(&options),
         Command::Perf(options) => commands::perf::run(&options),
+        Command::RunChunk(options) => commands::run_chunk::run(&options),
         Command::PerfWorker(options) => commands::perf::serve(&options),
     }
 }

@@ -15,7 +15,9 @@ pub(crate) fn summary(table: &Table) -> String {
     let mut grid = Grid::new();
     grid.load_style(UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    grid.set_header([
+    let methods = terminal_rows(table);
+    let left_out = methods.iter().any(|method| method.left_out.is_some());
+    let mut header = vec![
         "task",
         "method",
         "family",
@@ -27,9 +29,18 @@ pub(crate) fn summary(table: &Table) -> String {
         "cells",
         "seeds",
         "diverged",
-    ]);
-    for method in terminal_rows(table) {
-        grid.add_row(row(&method));
+    ];
+    if left_out {
+        header.splice(8..8, ["target (leave-one-domain-out)", "its regret"]);
+    }
+    grid.set_header(header);
+    for method in &methods {
+        let mut cells = row(method);
+        if left_out {
+            let mean = number(method.left_out.map(|a| a.mean));
+            cells.splice(8..8, [mean, number(method.left_out_regret)]);
+        }
+        grid.add_row(cells);
     }
     for column in grid.column_iter_mut().skip(4) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -89,6 +89,13 @@ fn benchmark(suite: &Path, out: &Path, more: &[&str]) -> Output {
 #[case::perf_workload(&["perf", "--workload", "id"], 2, "identify_10_15")]
 #[case::perf_threads(&["perf", "--threads", "0"], 2, "--threads")]
 #[case::perf_rounds(&["perf", "--rounds", "0"], 2, "--rounds")]
+#[case::option_of_slurm(&["benchmark", "--chunk", "2"], 2, "--launcher slurm")]
+#[case::time(&["benchmark", "--launcher", "slurm", "--time", "5m"], 2, "launcher slurm: time")]
+#[case::partition(&["benchmark", "--launcher", "slurm", "--partition=-x"], 2, "partition")]
+#[case::sbatch_option(
+    &["benchmark", "--launcher", "slurm", "--sbatch-arg=--array=0-9"], 2, "sbatch-arg"
+)]
+#[case::no_batch(&["run-chunk", ".", "--batch", "1", "--index", "0"], 3, "batch-1.json")]
 #[case::command(&["bench"], 2, "benchmark")]
 fn a_mistake_gives_one_error_and_its_code(
     #[case] arguments: &[&str],
@@ -160,6 +167,54 @@ fn an_unwritable_output_leaves_what_is_there() {
     assert!(text.contains(out.to_str().unwrap()), "{text}");
     assert!(!text.contains(".partial-"), "{text}");
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "a file of somebody");
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = suite(&folder, &suite_text(5));
+    let binary = assert_cmd::cargo::cargo_bin!("ctl");
+    let output = Command::new(binary)
+        .args(["benchmark", "--launcher", "slurm", "--suite"])
+        .arg(&path)
+        .current_dir(folder.path())
+        .env("PATH", "")
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("is Slurm installed"), "{text}");
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = suite_text(5).replacen(
+        "[training]",
+        "[expected_seconds]\nclassification = 90.0\n[training]",
+        1,
+    );
+    let path = suite(&folder, &text);
+    let out = folder.path().join("out");
+    let planned = |more: &[&str]| {
+        let output = benchmark(&path, &out, &[&["--launcher", "dry-run"], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = planned(&["--jobs", "1"]);
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    assert!(listed.contains("2 runs, 10 training steps"), "{listed}");
+    assert!(
+        listed.contains("about 3 min from the start with 1 at once"),
+        "{listed}"
+    );
+    assert!(!out.exists());
+    assert!(
+        benchmark(&path, &out, &["--method", "irm"])
+            .status
+            .success()
+    );
+    assert!(planned(&[]).contains("1 of the runs are done"));
 }
 
 /// Results among the images of a cohort would belong to neither.
@@ -452,6 +507,7 @@ fn help_names_exit_codes_and_every_command() {
         "predict",
         "perf",
         "Exit codes",
+        "interrupted",
     ] {
         assert!(text.contains(word), "{word}");
     }

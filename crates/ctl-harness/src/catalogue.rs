@@ -68,6 +68,7 @@ fn range(distribution: &ctl_invariance::Distribution) -> String {
         D::Uniform { low, high } => format!("U({low}, {high})"),
         D::UniformInteger { low, high } => format!("⌊U({low}, {high})⌋"),
         D::LogUniform { low, high } => format!("10^U({low}, {high})"),
+        D::Log2UniformInteger { low, high } => format!("⌊2^U({low}, {high})⌋"),
         D::LogUniformInteger { low, high } => format!("⌊10^U({low}, {high})⌋"),
         D::Choice(values) => {
             let shown: Vec<String> = values.iter().map(ToString::to_string).collect();

@@ -1,4 +1,5 @@
-//! One process at a time works in the folder of a sweep, and only on runs that belong together.
+//! Who may work on what: one launcher at a time in the folder of a sweep, one process at a time on a
+//! run, and only on runs that belong together.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -12,27 +13,19 @@ use crate::sweep::{Layout, SweepInfo};
 use crate::vocabulary::Selector;
 use crate::{HarnessError, Result};
 
+/// The file in a run's folder that is locked while a process executes it.
+const RUN_LOCK: &str = ".lock";
+/// The file in a run's folder that says why it failed on a cluster.
+pub(crate) const ERROR: &str = "error.txt";
+
 /// Locks the folder until the returned file is dropped or the process ends, however it ends.
 ///
 /// # Errors
 /// When the folder cannot be written, or another process holds it.
 pub(crate) fn lock(layout: &Layout) -> Result<File> {
-    let fault = |path: &Path, action: &'static str| {
-        let path = path.to_path_buf();
-        move |source| HarnessError::File {
-            path,
-            action,
-            source,
-        }
-    };
     std::fs::create_dir_all(&layout.root).map_err(fault(&layout.root, "make the folder"))?;
     let path = layout.lock();
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(fault(&path, "write"))?;
+    let file = open(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(HarnessError::Data {
@@ -41,6 +34,42 @@ pub(crate) fn lock(layout: &Layout) -> Result<File> {
                 .into(),
         }),
         Err(TryLockError::Error(source)) => Err(fault(&path, "lock")(source)),
+    }
+}
+
+/// Locks a run as [`lock`] does the folder, waiting while another process has it; `waiting` is
+/// called before that.
+///
+/// # Errors
+/// When the run's folder cannot be written, or its file system has no locks.
+pub(crate) fn lock_run(layout: &Layout, folder: &str, waiting: impl FnOnce()) -> Result<File> {
+    let run = layout.run(folder);
+    std::fs::create_dir_all(&run).map_err(fault(&run, "make the folder"))?;
+    let path = run.join(RUN_LOCK);
+    let file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            waiting();
+            file.lock().map_err(fault(&path, "lock"))?;
+        }
+        Err(TryLockError::Error(source)) => return Err(fault(&path, "lock")(source)),
+    }
+    Ok(file)
+}
+
+fn open(path: &Path) -> Result<File> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    options.open(path).map_err(fault(path, "write"))
+}
+
+fn fault(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> HarnessError {
+    let path = path.to_path_buf();
+    move |source| HarnessError::File {
+        path,
+        action,
+        source,
     }
 }
 
@@ -135,16 +164,16 @@ fn difference(stored: &RunSpec, planned: &RunSpec) -> Option<String> {
     None
 }
 
-/// Whether a run is finished; with `models`, also whether its models are there.
+/// The record of a run that is finished; with `models`, only where its models are there.
 ///
 /// # Errors
 /// When there is a record that cannot be read, is of another version or of another run: it is left
 /// alone.
-pub(crate) fn is_done(layout: &Layout, run: &PlannedRun, models: bool) -> Result<bool> {
+pub(crate) fn finished(layout: &Layout, run: &PlannedRun, models: bool) -> Result<Option<Record>> {
     let folder = run.spec.folder();
     let path = layout.record(&folder);
     if !path.exists() {
-        return Ok(false);
+        return Ok(None);
     }
     let damaged = |message: String| HarnessError::Stored {
         path: path.clone(),
@@ -158,30 +187,44 @@ pub(crate) fn is_done(layout: &Layout, run: &PlannedRun, models: bool) -> Result
         return Err(damaged("belongs to another run".into()));
     }
     let has_model = |selector: &Selector| layout.model(&folder, *selector).exists();
-    Ok(!models || record.selections.keys().all(has_model))
+    let complete = !models || record.selections.keys().all(has_model);
+    Ok(complete.then_some(record))
 }
 
-/// Removes what a killed process left: half-written files, and checkpoints of finished runs.
+/// Removes what a killed process left: half-written files, and checkpoints and errors of finished
+/// runs. What another process is at is left alone.
 ///
 /// # Errors
 /// When a file cannot be removed.
 pub(crate) fn tidy(layout: &Layout) -> Result<()> {
-    let runs = folders_in(&layout.root.join("runs"));
-    for folder in runs.iter().chain([&layout.root, &layout.examples()]) {
-        for file in files_in(folder) {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let stale = name == "checkpoint.safetensors" && folder.join("record.json").exists();
-            if name.starts_with(PARTIAL_PREFIX) || name.ends_with(".tmp") || stale {
-                remove(&file)?;
-            }
+    for folder in [&layout.root, &layout.examples(), &layout.slurm()] {
+        clear(folder)?;
+    }
+    for folder in folders_in(&layout.root.join("runs")) {
+        let lock = folder.join(RUN_LOCK);
+        // Held until the folder is clear.
+        let held = lock.exists().then(|| open(&lock)).transpose()?;
+        if held.as_ref().is_some_and(|file| file.try_lock().is_err()) {
+            continue;
         }
-        for model in folders_in(folder) {
-            for file in files_in(&model) {
-                let name = file.file_name().unwrap_or_default().to_string_lossy();
-                if name.starts_with(PARTIAL_PREFIX) {
-                    remove(&file)?;
-                }
-            }
+        clear(&folder)?;
+        for model in folders_in(&folder) {
+            clear(&model)?;
+        }
+        if folder.join("record.json").exists() {
+            remove(&folder.join("checkpoint.safetensors"))?;
+            remove(&folder.join(ERROR))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the half-written files of a folder.
+fn clear(folder: &Path) -> Result<()> {
+    for file in files_in(folder) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(PARTIAL_PREFIX) || name.ends_with(".tmp") {
+            remove(&file)?;
         }
     }
     Ok(())
@@ -215,6 +258,8 @@ fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
@@ -231,6 +276,32 @@ mod tests {
         ] {
             assert_eq!(united(words(stored), words(planned)), words(expected));
         }
+    }
+
+    #[test]
+    fn a_run_is_waited_for_and_what_is_at_work_is_not_tidied() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let held = lock_run(&layout, "a", || panic!("nobody has it")).unwrap();
+        let half = layout.run("a").join(".partial-x");
+        std::fs::write(&half, "half").unwrap();
+        tidy(&layout).unwrap();
+        assert!(half.exists());
+        let waited = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let second = || {
+                lock_run(&layout, "a", || waited.store(true, Ordering::SeqCst)).unwrap();
+            };
+            let second = scope.spawn(second);
+            while !waited.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            assert!(!second.is_finished());
+            drop(held);
+            second.join().unwrap();
+        });
+        tidy(&layout).unwrap();
+        assert!(!half.exists());
     }
 
     #[test]

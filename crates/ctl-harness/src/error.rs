@@ -68,6 +68,14 @@ pub enum HarnessError {
         /// Which run.
         what: String,
     },
+    /// An array task of a cluster left a run without a record.
+    #[error("{message}; see {log}", log = log.display())]
+    Task {
+        /// What the task, or the cluster, said.
+        message: String,
+        /// What the task wrote.
+        log: PathBuf,
+    },
     /// A run failed; the others are kept.
     #[error("run {id} ({what}) failed")]
     Run {

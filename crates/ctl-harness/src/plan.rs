@@ -1,5 +1,7 @@
 //! From a suite to the list of runs.
 
+mod draws;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,16 +9,19 @@ use std::sync::Arc;
 use ctl_imaging::{MaskRole, discover};
 use ctl_invariance::{LearnsFrom, MethodInfo};
 use ctl_phantom::{PhantomSpec, SiteRole};
+use serde::{Deserialize, Serialize};
 
-use crate::data::{Arrangement, CohortData, load_folder, load_phantom, split};
-use crate::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
+use self::draws::drawn;
+use crate::data::{Arrangement, CohortData, can_leave_out, load_folder, load_phantom, split};
+use crate::spec::{CohortSpec, RunSpec, SPEC_SCHEMA};
 use crate::suite::{FolderEntry, SimulatedCohort, Suite};
 use crate::task::check_training;
-use crate::vocabulary::{Protocol, Shift, Task};
+use crate::vocabulary::{Protocol, Selector, Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
 /// Where a planned run finds its cohort.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// It is simulated from the specification.
     Simulated,
@@ -35,7 +40,8 @@ impl Origin {
 }
 
 /// One run of a plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlannedRun {
     /// Everything that determines its result.
     pub spec: RunSpec,
@@ -308,12 +314,13 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Why a method cannot use the patients of a cohort so, where it cannot.
+    /// Why a method cannot use the patients of a cohort so, with a source left out or none, where
+    /// it cannot.
     fn indivisible(
         &self,
         entry: &Entry<'_>,
         (protocol, sources, target): &Way,
-        learns_from: LearnsFrom,
+        (learns_from, held_out): (LearnsFrom, Option<&str>),
     ) -> Option<String> {
         // The sites of a simulated cohort are made for it, and the plan has none of their patients.
         if entry.origin == Origin::Simulated {
@@ -326,6 +333,7 @@ impl Planner<'_> {
                 protocol: *protocol,
                 sources,
                 target,
+                held_out,
                 seed,
                 learns_from,
                 shares: training.shares.unwrap_or_default(),
@@ -355,7 +363,7 @@ impl Planner<'_> {
             }
             for way in ways {
                 let learns_from = method.info().needs.learns_from;
-                if let Some(why) = self.indivisible(entry, way, learns_from) {
+                if let Some(why) = self.indivisible(entry, way, (learns_from, None)) {
                     let (task, target) = (entry.task.as_str(), &way.2);
                     let who = match learns_from {
                         LearnsFrom::Sources => String::new(),
@@ -368,32 +376,76 @@ impl Planner<'_> {
                     continue;
                 }
                 let (protocol, sources, target) = way;
+                let held_out = self.held_out(entry, way, learns_from);
                 for seed in seeds.clone() {
                     for draw in 0..suite.draws {
                         let (settings, training) = drawn(suite, &base, method, (seed, draw))?;
-                        self.plan.runs.push(PlannedRun {
-                            origin: entry.origin.clone(),
-                            spec: RunSpec {
-                                schema: SPEC_SCHEMA,
-                                method: id.clone(),
-                                settings,
-                                task: entry.task,
-                                cohort: entry.name.to_owned(),
-                                data: entry.cohort.spec.clone(),
-                                shift: entry.shift,
-                                protocol: *protocol,
-                                sources: sources.clone(),
-                                target: target.clone(),
-                                seed,
-                                draw,
-                                training,
-                            },
-                        });
+                        let spec = RunSpec {
+                            schema: SPEC_SCHEMA,
+                            method: id.clone(),
+                            settings,
+                            task: entry.task,
+                            cohort: entry.name.to_owned(),
+                            data: entry.cohort.spec.clone(),
+                            shift: entry.shift,
+                            protocol: *protocol,
+                            sources: sources.clone(),
+                            target: target.clone(),
+                            held_out: None,
+                            oracle_checkpoint: suite.oracle_checkpoint,
+                            seed,
+                            draw,
+                            training,
+                        };
+                        self.add_run(entry, spec, &held_out);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A run, and one for each source that is held out of it.
+    fn add_run(&mut self, entry: &Entry<'_>, spec: RunSpec, held_out: &[String]) {
+        let pairs = held_out.iter().map(|source| RunSpec {
+            held_out: Some(source.clone()),
+            ..spec.clone()
+        });
+        let pairs: Vec<RunSpec> = pairs.collect();
+        let runs = std::iter::once(spec).chain(pairs);
+        self.plan.runs.extend(runs.map(|spec| PlannedRun {
+            origin: entry.origin.clone(),
+            spec,
+        }));
+    }
+
+    /// The sources to hold out one after the other: all, where the suite asks for it and each can
+    /// be; upper references are not selected by them.
+    fn held_out(&mut self, entry: &Entry<'_>, way: &Way, learns_from: LearnsFrom) -> Vec<String> {
+        let wanted = self.suite.selectors.contains(&Selector::LeaveOneDomainOut);
+        if !wanted || learns_from != LearnsFrom::Sources {
+            return Vec::new();
+        }
+        let (protocol, sources, target) = way;
+        let why = if can_leave_out(*protocol, sources.len()) {
+            let mut all = sources.iter();
+            all.find_map(|source| self.indivisible(entry, way, (learns_from, Some(source))))
+        } else {
+            Some(format!(
+                "no source of {protocol} can be left out of {}",
+                sources.len()
+            ))
+        };
+        let Some(why) = why else {
+            return sources.clone();
+        };
+        let task = entry.task.as_str();
+        self.skip(format!(
+            "{} on {}, {task}, target {target}: {why}",
+            Selector::LeaveOneDomainOut,
+            entry.name
+        ));
+        Vec::new()
     }
 }
 
@@ -479,28 +531,4 @@ fn ways(protocol: Protocol, task: Task, cohort: &CohortData, sites: &[usize]) ->
             .collect(),
         _ => Vec::new(),
     }
-}
-
-/// Settings of a draw: the suite's for draw 0; for later ones whatever the method's search space
-/// varies and the suite does not fix, each setting from a stream of its own.
-fn drawn(
-    suite: &Suite,
-    base: &Training,
-    method: &dyn ctl_invariance::Method,
-    (seed, draw): (u64, u64),
-) -> Result<(serde_json::Value, Training)> {
-    let mut settings = suite.settings_of(method.info().id);
-    let mut training = base.clone();
-    if draw > 0 {
-        for dimension in method.search_space() {
-            let value = dimension.sample(seed, method.info().id, draw);
-            if let Some(map) = settings.as_object_mut() {
-                map.entry(dimension.key).or_insert(value);
-            }
-        }
-        let rate = ctl_invariance::SearchDimension::log_uniform("learning_rate", -4.0, -2.5);
-        let value = rate.sample(seed, method.info().id, draw);
-        training.learning_rate = value.as_f64().unwrap_or(training.learning_rate);
-    }
-    Ok((method.resolve(&settings)?, training))
 }

@@ -4,7 +4,7 @@ use ctl_nets::Architecture;
 use ctl_phantom::PhantomSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::vocabulary::{Protocol, Shift, Task};
+use crate::vocabulary::{OracleCheckpoint, Protocol, Selector, Shift, Task};
 
 /// Version of the layout of `spec.json`.
 pub const SPEC_SCHEMA: u32 = 2;
@@ -198,6 +198,13 @@ pub struct RunSpec {
     pub sources: Vec<String>,
     /// The target site.
     pub target: String,
+    /// The source that is left out of training and scored in the target's place, in the runs that
+    /// leave-one-domain-out selection rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<String>,
+    /// Which checkpoint the target oracle sees.
+    #[serde(default, skip_serializing_if = "OracleCheckpoint::is_best")]
+    pub oracle_checkpoint: OracleCheckpoint,
     /// Master seed.
     pub seed: u64,
     /// Hyperparameter draw; 0 are the defaults.
@@ -222,15 +229,31 @@ impl RunSpec {
     /// The cell of the table that the run belongs to.
     pub fn cell(&self) -> String {
         let (task, cohort) = (self.task.as_str(), &self.cohort);
-        format!("{task} / {cohort} / {} / {}", self.protocol, self.target)
+        let without = self.without();
+        format!(
+            "{task} / {cohort} / {} / {}{without}",
+            self.protocol, self.target
+        )
+    }
+
+    /// ` without SOURCE`, where one is held out.
+    fn without(&self) -> String {
+        let held_out = self.held_out.as_ref();
+        held_out.map_or(String::new(), |source| format!(" without {source}"))
+    }
+
+    /// Whether a selector takes every checkpoint in place of the one before.
+    pub fn takes_last(&self, selector: Selector) -> bool {
+        selector == Selector::TargetOracle && self.oracle_checkpoint == OracleCheckpoint::Last
     }
 
     /// The key of the random streams that all methods of a cell share: splits and batches do not
     /// depend on the method, so that methods are compared on the same draws.
     pub fn data_key(&self) -> String {
         let sources = self.sources.join("+");
+        let without = self.without();
         format!(
-            "{}/{}/{sources}/{}",
+            "{}/{}/{sources}/{}{without}",
             self.cohort, self.protocol, self.target
         )
     }

@@ -9,8 +9,11 @@
 //!     predictions.csv       every scored sample under every selector
 //!     record.json           the result, written last
 //!     checkpoint.safetensors  while the run trains
+//!     .lock                 locked by the process that executes the run
+//!     error.txt             why it failed on a cluster, until it succeeds
 //! examples/                 pictures of the cohorts, and examples.json
 //! figures/                 figures of report.md
+//! slurm/                   job arrays, their runs and logs, see [`crate::launch::slurm`]
 //! report.html, report.md, results.csv
 //! ```
 
@@ -116,6 +119,11 @@ impl Layout {
     /// The file that is locked while a process works here.
     pub fn lock(&self) -> PathBuf {
         self.root.join(".lock")
+    }
+
+    /// Folder of what a cluster is asked to do.
+    pub fn slurm(&self) -> PathBuf {
+        self.root.join("slurm")
     }
 
     /// Folder of pictures.

@@ -1,5 +1,6 @@
 //! Records of a sweep, summarised: one line per cell, method and selector.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -77,7 +78,9 @@ pub struct Line {
     pub target: BTreeMap<String, Estimate>,
     /// Target figures of the single seeds, in seed order, by the task's main metric.
     pub target_by_seed: Vec<f64>,
-    /// Runs that diverged.
+    /// Runs that the selector looked at, over all seeds and draws.
+    pub runs: usize,
+    /// Of these, how many diverged.
     pub diverged: usize,
     /// Seeds without any checkpoint because every draw diverged before its first evaluation; each
     /// enters the main metric as [`chance`], since leaving it out would flatter the method. Other
@@ -131,29 +134,39 @@ const BAYES: &str = "bayes";
 
 type Key = (Cell, String);
 
+/// The records of a method in a cell.
+#[derive(Default)]
+struct Group<'a> {
+    /// Trained on all sources.
+    whole: Vec<&'a Record>,
+    /// Trained without one of the sources.
+    held_out: Vec<&'a Record>,
+}
+
 impl Table {
     /// Summarises records; those of methods the registry does not know are left out.
     pub fn of(records: &[Record], registry: &Registry) -> Self {
-        let mut groups: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
-        for record in records {
-            let key = (cell_of(record), record.spec.method.clone());
-            groups.entry(key).or_default().push(record);
-        }
+        let groups = groups(records);
         let few = cells_with_few_samples(records);
         let mut lines = Vec::new();
-        for ((cell, method), records) in &groups {
+        for ((cell, method), group) in &groups {
             let Ok(entry) = registry.get(method) else {
                 continue;
             };
             let few_samples = few[cell];
-            let oracle = chosen(records, Selector::TargetOracle);
+            let oracle = chosen(group, Selector::TargetOracle);
             let reference = |method: &str, selector| {
                 let key = (cell.clone(), method.to_owned());
-                groups.get(&key).map(|records| chosen(records, selector))
+                // References are trained on no source, so that none is left out of them.
+                let selector = match selector {
+                    Selector::LeaveOneDomainOut => Selector::TrainingDomain,
+                    other => other,
+                };
+                groups.get(&key).map(|group| chosen(group, selector))
             };
-            for &selector in Selector::ALL {
-                let seeds = chosen(records, selector);
-                let mut line = line_of(cell, records, &seeds, selector);
+            for &selector in group.selectors() {
+                let seeds = chosen(group, selector);
+                let mut line = line_of(cell, group, &seeds, selector);
                 line.family = entry.info().family;
                 line.role = entry.info().role;
                 let metric = main_metric(cell.task);
@@ -198,6 +211,66 @@ impl Table {
     }
 }
 
+/// Records by cell and method, where any was trained on all sources.
+fn groups(records: &[Record]) -> BTreeMap<Key, Group<'_>> {
+    let mut groups: BTreeMap<Key, Group<'_>> = BTreeMap::new();
+    for record in records {
+        let key = (cell_of(record), record.spec.method.clone());
+        let group = groups.entry(key).or_default();
+        match record.spec.held_out {
+            None => group.whole.push(record),
+            Some(_) => group.held_out.push(record),
+        }
+    }
+    groups.retain(|_, group| !group.whole.is_empty());
+    groups
+}
+
+impl Group<'_> {
+    /// The selectors that there are runs for.
+    fn selectors(&self) -> &'static [Selector] {
+        if self.held_out.is_empty() {
+            &[Selector::TrainingDomain, Selector::TargetOracle]
+        } else {
+            Selector::ALL
+        }
+    }
+
+    /// The runs that a selector looks at.
+    fn seen_by(&self, selector: Selector) -> impl Iterator<Item = &Record> {
+        let held_out: &[&Record] = match selector {
+            Selector::LeaveOneDomainOut => &self.held_out,
+            _ => &[],
+        };
+        self.whole.iter().chain(held_out).copied()
+    }
+
+    /// By seed and draw, the mean over the sources of what the run without a source scores on it
+    /// (Gulrajani & Lopez-Paz 2021, section 3, leave-one-domain-out cross-validation); only of
+    /// draws that have the runs without every source. Its checkpoint is chosen by the other
+    /// sources' validation patients.
+    fn left_out_scores(&self) -> BTreeMap<(u64, u64), f64> {
+        let mut values: BTreeMap<(u64, u64), Vec<Option<f64>>> = BTreeMap::new();
+        for record in &self.held_out {
+            let selection = selection_of(record, Selector::TrainingDomain);
+            let metric = main_metric(record.spec.task);
+            let value = selection.and_then(|s| s.target.get(metric)).copied();
+            let draw = (record.spec.seed, record.spec.draw);
+            values.entry(draw).or_default().push(value);
+        }
+        let sources = self.whole.first().map_or(0, |r| r.spec.sources.len());
+        let complete = values.into_iter().filter(|(_, all)| all.len() == sources);
+        // A source with one class has no area under a curve, in no draw.
+        let mean = |all: Vec<Option<f64>>| {
+            let defined: Vec<f64> = all.into_iter().flatten().collect();
+            Estimate::of(&defined).map(|estimate| estimate.mean)
+        };
+        complete
+            .filter_map(|(draw, all)| Some((draw, mean(all)?)))
+            .collect()
+    }
+}
+
 pub(crate) fn cell_of(record: &Record) -> Cell {
     let spec = &record.spec;
     Cell {
@@ -213,7 +286,7 @@ pub(crate) fn cell_of(record: &Record) -> Cell {
 /// Whether a cell has few samples, by any of its records: all its methods are in or out together.
 fn cells_with_few_samples(records: &[Record]) -> BTreeMap<Cell, bool> {
     let mut few = BTreeMap::new();
-    for record in records {
+    for record in records.iter().filter(|r| r.spec.held_out.is_none()) {
         let counts = &record.counts.target_by_class;
         let is_few = match record.spec.task {
             Task::Segmentation | Task::Reconstruction => record.counts.target < LEAST_IMAGES,
@@ -247,22 +320,29 @@ fn selection_of(record: &Record, selector: Selector) -> Option<&Selection> {
 }
 
 /// By seed, the selection of the draw that the selector prefers; the first draw wins a tie.
-fn chosen<'a>(records: &[&'a Record], selector: Selector) -> Chosen<'a> {
-    let mut best: BTreeMap<u64, (&'a Selection, u64)> = BTreeMap::new();
-    for record in records {
-        let Some(selection) = selection_of(record, selector) else {
+fn chosen<'a>(group: &Group<'a>, selector: Selector) -> Chosen<'a> {
+    let left_out = match selector {
+        Selector::LeaveOneDomainOut => Some(group.left_out_scores()),
+        _ => None,
+    };
+    let preference = |record: &'a Record| {
+        let Some(scores) = &left_out else {
+            let selection = selection_of(record, selector)?;
+            return Some((selection, selection.score));
+        };
+        let selection = selection_of(record, Selector::TrainingDomain)?;
+        let draw = (record.spec.seed, record.spec.draw);
+        Some((selection, *scores.get(&draw)?))
+    };
+    let mut best: BTreeMap<u64, (&'a Selection, (f64, Reverse<u64>))> = BTreeMap::new();
+    for &record in &group.whole {
+        let Some((selection, score)) = preference(record) else {
             continue;
         };
-        let draw = record.spec.draw;
-        let replaces = match best.get(&record.spec.seed) {
-            None => true,
-            Some((old, old_draw)) => {
-                (selection.score, std::cmp::Reverse(draw))
-                    > (old.score, std::cmp::Reverse(*old_draw))
-            }
-        };
-        if replaces {
-            best.insert(record.spec.seed, (selection, draw));
+        let rank = (score, Reverse(record.spec.draw));
+        let old = best.get(&record.spec.seed);
+        if old.is_none_or(|(_, old)| rank > *old) {
+            best.insert(record.spec.seed, (selection, rank));
         }
     }
     best.into_iter()
@@ -284,14 +364,13 @@ fn regret(metric: &str, oracle: &Chosen<'_>, seeds: &Chosen<'_>) -> Option<f64> 
     Estimate::of(&gaps).map(|e| e.mean)
 }
 
-fn line_of(cell: &Cell, records: &[&Record], seeds: &Chosen<'_>, selector: Selector) -> Line {
+fn line_of(cell: &Cell, group: &Group<'_>, seeds: &Chosen<'_>, selector: Selector) -> Line {
+    let records = &group.whole;
     let mut notes: Vec<String> = records.iter().flat_map(|r| r.notes.clone()).collect();
     notes.sort();
     notes.dedup();
-    let diverged = records
-        .iter()
-        .filter(|r| r.status == Status::Diverged)
-        .count();
+    let seen = || group.seen_by(selector);
+    let diverged = seen().filter(|r| r.status == Status::Diverged).count();
     let by_seed = seeds
         .values()
         .filter_map(|s| s.target.get(main_metric(cell.task)).copied());
@@ -304,6 +383,7 @@ fn line_of(cell: &Cell, records: &[&Record], seeds: &Chosen<'_>, selector: Selec
         in_distribution: estimates(seeds.values().map(|s| &s.in_distribution)),
         target: estimates(seeds.values().map(|s| &s.target)),
         target_by_seed: by_seed.collect(),
+        runs: seen().count(),
         diverged,
         at_chance: seeds
             .values()

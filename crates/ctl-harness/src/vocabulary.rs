@@ -49,8 +49,30 @@ pub enum Protocol {
 pub enum Selector {
     /// Best on held-out patients of the sources: what can be done in practice.
     TrainingDomain,
+    /// The draw that does best, on average, on sources that were left out of training one after the
+    /// other; its checkpoint is that of [`Selector::TrainingDomain`].
+    LeaveOneDomainOut,
     /// Best on labelled target patients set aside for it: an upper reference, not a method.
     TargetOracle,
+}
+
+/// Which checkpoint of a run the target oracle sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OracleCheckpoint {
+    /// Whichever is best on the target patients set aside for it.
+    #[default]
+    Best,
+    /// The last, so that only draws are chosen by the target (Gulrajani & Lopez-Paz 2021,
+    /// section 3).
+    Last,
+}
+
+impl OracleCheckpoint {
+    /// Whether it is the usual one.
+    pub fn is_best(&self) -> bool {
+        *self == Self::Best
+    }
 }
 
 /// Names of an enumeration's values, and back.
@@ -100,7 +122,8 @@ named!(Protocol, "protocol", [
     SecondObserver => "second-observer",
 ]);
 named!(Selector, "selector", [
-    TrainingDomain => "training-domain", TargetOracle => "target-oracle",
+    TrainingDomain => "training-domain", LeaveOneDomainOut => "leave-one-domain-out",
+    TargetOracle => "target-oracle",
 ]);
 
 /// The tasks of the benchmark, in the order of the documentation.

@@ -81,6 +81,7 @@ fn divided(
         protocol,
         sources,
         target,
+        held_out: None,
         seed,
         learns_from: LearnsFrom::Sources,
         shares: Shares::default(),
@@ -242,6 +243,7 @@ fn the_target_reference_learns_from_the_observer_who_scores() {
             protocol: Protocol::SecondObserver,
             sources: &sources,
             target: "east",
+            held_out: None,
             seed: 1,
             learns_from,
             shares: Shares::default(),
@@ -261,6 +263,89 @@ fn the_target_reference_learns_from_the_observer_who_scores() {
     assert!(trained.is_subset(&open) && trained.len() < open.len());
 }
 
+/// Who stands for the target is scored there and seen nowhere else, and the target stays unseen.
+#[test]
+fn a_source_that_is_left_out_takes_the_targets_place() {
+    let sources = names(&["east", "north", "west"]);
+    for same_people in [false, true] {
+        let mut rows = rows(same_people, |_| "");
+        let target: Vec<Row> = rows.iter().filter(|row| row.1 == "east").cloned().collect();
+        let named = |(patient, _, label, split): Row| {
+            let patient = if same_people {
+                patient
+            } else {
+                format!("t-{patient}")
+            };
+            (patient, "south", label, split)
+        };
+        rows.extend(target.into_iter().map(named));
+        let cohort = load(&rows);
+        for (seed, left_out) in [(0, "east"), (1, "north"), (2, "west")] {
+            let of = |held_out| {
+                let arrangement = Arrangement {
+                    task: Task::Classification,
+                    protocol: Protocol::LeaveOneSiteOut,
+                    sources: &sources,
+                    target: "south",
+                    held_out,
+                    seed,
+                    learns_from: LearnsFrom::Sources,
+                };
+                split(&cohort, &arrangement).unwrap()
+            };
+            let (whole, parts) = (of(None), of(Some(left_out)));
+            assert_apart(&cohort, &parts);
+            assert_eq!((parts.train.len(), parts.validation.len()), (2, 2));
+            let site = |part: &Part, name: &str| {
+                let mut samples = part.samples.iter();
+                samples.all(|&s| cohort.sites[cohort.samples[s].site] == name)
+            };
+            assert!(site(&parts.target, left_out) && site(&parts.adaptation, left_out));
+            for part in parts.train.iter().chain(&parts.validation) {
+                assert!(
+                    !part
+                        .samples
+                        .iter()
+                        .any(|s| parts.target.samples.contains(s))
+                );
+                assert!(!site(part, left_out) && !site(part, "south"));
+            }
+            // The run with all sources scores nobody who chooses or trains here.
+            let scored = patients(&cohort, whole.in_distribution.iter().chain([&whole.target]));
+            let seen = parts.train.iter().chain(&parts.validation);
+            let seen = patients(&cohort, seen.chain([&parts.adaptation, &parts.target]));
+            assert_eq!(scored.intersection(&seen).next(), None);
+        }
+    }
+}
+
+#[test]
+fn a_source_is_left_out_of_two_or_more_and_must_be_one() {
+    let cohort = load(&rows(false, |_| ""));
+    let message = |protocol, sources: &[&str], held_out| {
+        let sources = names(sources);
+        let arrangement = Arrangement {
+            task: Task::Classification,
+            protocol,
+            sources: &sources,
+            target: "west",
+            held_out: Some(held_out),
+            seed: 0,
+            learns_from: LearnsFrom::Sources,
+        };
+        split(&cohort, &arrangement).unwrap_err().to_string()
+    };
+    let (out, mixture) = (Protocol::LeaveOneSiteOut, Protocol::SiteLabelMixture);
+    for (protocol, sources, held_out, says) in [
+        (out, &["east", "north"][..], "south", "one of east, north"),
+        (out, &["east"], "east", "1 sources"),
+        (mixture, &["east", "north"], "east", "site-label-mixture"),
+    ] {
+        let text = message(protocol, sources, held_out);
+        assert!(text.contains("held_out") && text.contains(says), "{text}");
+    }
+}
+
 /// On a cohort with one target site, whoever chooses must not choose by what was learnt.
 #[test]
 fn the_target_reference_is_not_chosen_by_what_it_learnt_from() {
@@ -272,6 +357,7 @@ fn the_target_reference_is_not_chosen_by_what_it_learnt_from() {
             protocol: Protocol::LeaveOneSiteOut,
             sources: &sources,
             target: "west",
+            held_out: None,
             seed,
             learns_from: LearnsFrom::Target,
             shares: Shares::default(),
@@ -313,6 +399,7 @@ fn nobody_is_seen_unconfounded_and_scored() {
                 protocol: Protocol::NamedTarget,
                 sources: &sources,
                 target: &target,
+                held_out: None,
                 seed,
                 learns_from,
                 shares: Shares::default(),
@@ -414,6 +501,7 @@ fn a_cohort_of_three_people_validates_on_images_and_says_so() {
             protocol: Protocol::LeaveOneSiteOut,
             sources: &sources,
             target: "west",
+            held_out: None,
             seed: 0,
             learns_from,
             shares: Shares::default(),

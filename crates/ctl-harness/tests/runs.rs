@@ -16,9 +16,10 @@ use ctl_harness::record::{Record, Status};
 use ctl_harness::spec::Shares;
 use ctl_harness::suite::Suite;
 use ctl_harness::sweep::Layout;
-use ctl_harness::vocabulary::{Protocol, TASKS, Task};
+use ctl_harness::table::Table;
+use ctl_harness::vocabulary::{OracleCheckpoint, Protocol, Selector, TASKS, Task};
 use ctl_invariance::LearnsFrom;
-use ctl_phantom::PhantomSpec;
+use ctl_phantom::{PhantomSpec, simulate};
 
 use crate::support::{contents, run_plan};
 
@@ -123,6 +124,124 @@ fn seeds_and_draws_change_the_result_and_nothing_else_moves() {
     assert_eq!(validations.len(), 6);
 }
 
+/// Two draws of two methods, and of each the runs without one of the two sources; upper references
+/// are not selected by them.
+#[test]
+fn leaving_sources_out_plans_and_records_a_run_for_each() {
+    let registry = Registry::standard();
+    let mut suite = tiny(&["erm", "coral-target", "erm-target"], 3);
+    suite.draws = 2;
+    let plain = plan(&suite, &registry, None).unwrap();
+    suite.selectors = Selector::ALL.to_vec();
+    let wide = plan(&suite, &registry, None).unwrap();
+    let whole = wide.runs.iter().filter(|r| r.spec.held_out.is_none());
+    assert_eq!(
+        whole.collect::<Vec<_>>(),
+        plain.runs.iter().collect::<Vec<_>>()
+    );
+    let held_out = |method: &str| {
+        let runs = wide.runs.iter().filter(|r| r.spec.method == method);
+        let sources: Vec<String> = runs.filter_map(|r| r.spec.held_out.clone()).collect();
+        sources
+    };
+    let sources = &plain.runs[0].spec.sources;
+    assert_eq!(held_out("erm"), [&sources[..], &sources[..]].concat());
+    assert_eq!(held_out("coral-target").len(), 4);
+    assert!(held_out("erm-target").is_empty());
+
+    let out = tempfile::tempdir().unwrap();
+    let records = run_plan(&suite, &wide, out.path(), 2);
+    for record in &records {
+        let Some(source) = &record.spec.held_out else {
+            continue;
+        };
+        assert!(!record.counts.train.contains_key(source));
+        assert_eq!(record.counts.train.len(), 1);
+        assert!(record.counts.target > 0 && record.counts.adaptation > 0);
+        assert!(record.spec.cell().ends_with(&format!(" without {source}")));
+    }
+    let table = Table::of(&records, &registry);
+    let lines = |method: &str| table.lines.iter().filter(|l| l.method == method).count();
+    assert_eq!(
+        [lines("erm"), lines("coral-target"), lines("erm-target")],
+        [3, 3, 2]
+    );
+}
+
+#[test]
+fn a_mixture_leaves_no_source_out_and_says_so() {
+    let registry = Registry::standard();
+    let text = r#"
+schema = 1
+name = "mixed"
+title = "Mixed"
+methods = ["erm"]
+selectors = ["training-domain", "leave-one-domain-out", "target-oracle"]
+[folders]
+shift = "combined"
+protocols = ["leave-one-site-out", "site-label-mixture"]
+min_per_class = 2
+tasks = ["classification"]
+"#;
+    let suite = Suite::parse(text, "mixed", &registry).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("films");
+    let spec = PhantomSpec {
+        size: 32,
+        patients_per_site: 40,
+        ..PhantomSpec::default()
+    };
+    simulate(&spec).unwrap().write(&folder).unwrap();
+    let plan = plan(&suite, &registry, Some(&folder)).unwrap();
+    let held_out = |protocol| {
+        let runs = plan.runs.iter().filter(|r| r.spec.protocol == protocol);
+        runs.filter(|r| r.spec.held_out.is_some()).count()
+    };
+    let whole = plan.runs.iter().filter(|r| r.spec.held_out.is_none());
+    let sites = whole.filter(|r| r.spec.protocol == Protocol::LeaveOneSiteOut);
+    let sites = sites.count();
+    assert_eq!(held_out(Protocol::LeaveOneSiteOut), sites * (sites - 1));
+    assert_eq!(held_out(Protocol::SiteLabelMixture), 0);
+    let said = |text: &String| text.contains("no source of site-label-mixture can be left out");
+    assert!(plan.skipped.iter().any(said), "{:?}", plan.skipped);
+}
+
+/// By default the oracle's checkpoint is the best; runs of either rule are different runs, and the
+/// other selector does not notice.
+#[test]
+fn the_oracle_may_be_bound_to_the_last_checkpoint() {
+    // Of methods without random numbers of their own, whose streams the rule would move.
+    let mut suite = tiny(&["erm", "irm", "coral"], 12);
+    let of = |suite: &Suite| {
+        let out = tempfile::tempdir().unwrap();
+        run(suite, out.path(), 2)
+    };
+    let best = of(&suite);
+    suite.oracle_checkpoint = OracleCheckpoint::Last;
+    let last = of(&suite);
+    let validated = |record: &Record| record.selections[&Selector::TrainingDomain].clone();
+    for (best, last) in best.iter().zip(&last) {
+        let chosen = &best.selections[&Selector::TargetOracle];
+        let scores = best.evaluations.iter().map(|e| e.oracle);
+        assert!((chosen.score - scores.fold(f64::MIN, f64::max)).abs() < 1e-12);
+        let bound = &last.selections[&Selector::TargetOracle];
+        let end = last.evaluations.last().unwrap();
+        assert_eq!(bound.step, 12);
+        assert!((bound.score - end.oracle).abs() < 1e-12);
+        assert_ne!(best.id, last.id);
+        assert_eq!(validated(best), validated(last));
+    }
+    // Otherwise the rules were not told apart.
+    let steps = best
+        .iter()
+        .map(|r| r.selections[&Selector::TargetOracle].step);
+    assert!(
+        steps.clone().any(|step| step < 12),
+        "{:?}",
+        steps.collect::<Vec<_>>()
+    );
+}
+
 #[test]
 fn parts_share_no_patient() {
     let spec = PhantomSpec {
@@ -137,6 +256,7 @@ fn parts_share_no_patient() {
             protocol,
             sources,
             target,
+            held_out: None,
             seed,
             learns_from: LearnsFrom::Sources,
             shares: Shares::default(),

@@ -6,8 +6,8 @@ use ctl_compute::random;
 use ctl_nets::{Network, NetworkSpec};
 use rand::RngExt;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::methods::erm::Erm;
@@ -102,10 +102,10 @@ impl MethodParts {
 }
 
 /// How a random search draws one setting.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Distribution {
-    /// Uniform on `[low, high)`.
+    /// `u`, uniform on `[low, high)`.
     Uniform {
         /// Smallest value.
         low: f64,
@@ -133,8 +133,63 @@ pub enum Distribution {
         /// Largest exponent.
         high: f64,
     },
+    /// `2^u`, `u` uniform on `[low, high)`, rounded down to a whole number.
+    Log2UniformInteger {
+        /// Smallest exponent.
+        low: f64,
+        /// Largest exponent.
+        high: f64,
+    },
     /// One of the listed values.
     Choice(Vec<Json>),
+}
+
+/// Smallest and largest number, and the value that a number between them gives.
+type Scale = (f64, f64, fn(f64) -> Json);
+
+impl Distribution {
+    /// How a number is drawn, or what is chosen from.
+    fn scale(&self) -> std::result::Result<Scale, &[Json]> {
+        match self {
+            Self::Uniform { low, high } => Ok((*low, *high, |u| Json::from(u))),
+            Self::UniformInteger { low, high } => {
+                Ok((*low, *high, |u| Json::from(u.floor() as u64)))
+            }
+            Self::LogUniform { low, high } => Ok((*low, *high, |u| Json::from(10f64.powf(u)))),
+            Self::LogUniformInteger { low, high } => {
+                Ok((*low, *high, |u| Json::from(10f64.powf(u).floor() as u64)))
+            }
+            Self::Log2UniformInteger { low, high } => {
+                Ok((*low, *high, |u| Json::from(u.exp2().floor() as u64)))
+            }
+            Self::Choice(values) => Err(values),
+        }
+    }
+
+    /// What is wrong with it, and what is allowed: ends must be finite and in order, and a choice
+    /// must have something to choose.
+    pub fn fault(&self) -> Option<(String, &'static str)> {
+        match self.scale() {
+            Ok((low, high, _)) => {
+                let ok = low.is_finite() && high.is_finite() && low <= high;
+                let found = format!("from {low} to {high}");
+                (!ok).then_some((found, "finite ends, the smallest first"))
+            }
+            Err(values) => {
+                let found = "an empty choice".to_owned();
+                values.is_empty().then_some((found, "at least one value"))
+            }
+        }
+    }
+
+    /// The values between which all others lie, or all there are; of a distribution without
+    /// [`Distribution::fault`].
+    pub fn extremes(&self) -> Vec<Json> {
+        match self.scale() {
+            Ok((low, high, value)) => vec![value(low), value(high)],
+            Err(values) => values.to_vec(),
+        }
+    }
 }
 
 /// One setting that a random search varies.
@@ -194,17 +249,9 @@ impl SearchDimension {
     pub fn sample(&self, seed: u64, method: &str, draw: u64) -> Json {
         let purpose = format!("search {} draw {draw}", self.key);
         let mut rng = random::stream(seed, method, &purpose);
-        let mut between = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
-        match &self.distribution {
-            Distribution::Uniform { low, high } => Json::from(between(*low, *high)),
-            Distribution::UniformInteger { low, high } => {
-                Json::from(between(*low, *high).floor() as u64)
-            }
-            Distribution::LogUniform { low, high } => Json::from(10f64.powf(between(*low, *high))),
-            Distribution::LogUniformInteger { low, high } => {
-                Json::from(10f64.powf(between(*low, *high)).floor() as u64)
-            }
-            Distribution::Choice(values) => values[rng.random_range(0..values.len())].clone(),
+        match self.distribution.scale() {
+            Ok((low, high, value)) => value(low + (high - low) * rng.random::<f64>()),
+            Err(values) => values[rng.random_range(0..values.len())].clone(),
         }
     }
 }
@@ -429,6 +476,41 @@ impl<C: MethodConfig> Method for Configured<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// ⌊2^u⌋ with u uniform on [3, 5.5): half of the draws lie below ⌊2^4.25⌋ + 1 = 20.
+    #[test]
+    fn powers_of_two_and_plain_numbers_have_their_laws() {
+        let dimension = |distribution| SearchDimension {
+            key: "a",
+            distribution,
+        };
+        let size = dimension(Distribution::Log2UniformInteger {
+            low: 3.0,
+            high: 5.5,
+        });
+        let plain = dimension(Distribution::Uniform {
+            low: -1.0,
+            high: 3.0,
+        });
+        let sizes: Vec<u64> = (0..2000)
+            .map(|draw| size.sample(0, "irm", draw).as_u64().unwrap())
+            .collect();
+        let (least, most) = (sizes.iter().min(), sizes.iter().max());
+        assert_eq!((least, most), (Some(&8), Some(&45)));
+        let below = sizes.iter().filter(|&&n| n < 20).count() as f64;
+        // log2(20) lies 0.5288 of the way; three standard deviations of a share of 2000.
+        assert!((below / 2000.0 - 0.5288).abs() < 0.034, "{below}");
+        let mean = (0..2000)
+            .map(|draw| plain.sample(0, "irm", draw).as_f64().unwrap())
+            .sum::<f64>()
+            / 2000.0;
+        // Standard deviation 4/√12, of the mean 0.0258.
+        assert!((mean - 1.0).abs() < 0.078, "{mean}");
+        assert_eq!(
+            size.distribution.extremes(),
+            [Json::from(8), Json::from(45)]
+        );
+    }
 
     #[test]
     fn draws_stay_in_their_range_and_do_not_depend_on_each_other() {

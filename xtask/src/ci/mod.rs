@@ -2,12 +2,12 @@
 
 mod steps;
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
-use self::steps::{Check, Choice, Step, steps, tree_words};
+use self::steps::{Check, Choice, SLURM, Step, steps, tree_words};
 use crate::generate;
 use crate::workspace::{self, Build};
 
@@ -56,7 +56,18 @@ fn run_step(step: &Step) -> anyhow::Result<bool> {
         }
         Check::WithoutCandle(name) => without_candle(name),
         Check::Generated => generate::run(true, Build::WithTests),
+        Check::Slurm(_) => on_slurm(),
     }
+}
+
+/// Skips itself, with a reason, where Slurm is not installed.
+fn on_slurm() -> anyhow::Result<bool> {
+    let program = workspace::build_ctl(Build::WithTests)?;
+    let status = Command::new(workspace::root().join(SLURM))
+        .arg(program)
+        .status()
+        .with_context(|| format!("cannot run {SLURM}"))?;
+    Ok(status.success())
 }
 
 fn without_candle(name: &str) -> anyhow::Result<bool> {

@@ -1,11 +1,14 @@
 //! What CI checks, as data.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Crates that must build where candle does not.
 const WITHOUT_CANDLE: [&str; 3] = ["ctl-graph", "ctl-imaging", "ctl-metrics"];
 /// The package that stands for somebody else's.
 const EXAMPLE: &str = "examples/add-a-method/Cargo.toml";
+
+/// Compares a sweep on a Slurm of its own with one on this machine.
+pub(super) const SLURM: &str = "tests/slurm.sh";
 
 /// How a step finds out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) enum Check {
     WithoutCandle(&'static str),
     /// The generated files must be up to date.
     Generated,
+    /// [`SLURM`] with `ctl`, which lies here, must succeed.
+    Slurm(PathBuf),
 }
 
 /// One step of CI.
@@ -36,7 +41,7 @@ pub(super) struct Choice<'a> {
     pub(super) target: &'a Path,
     /// Whether cargo-nextest is installed.
     pub(super) nextest: bool,
-    /// Whether to test every crate alone, and the example.
+    /// Whether to run a sweep on Slurm and to test every crate alone, and the example.
     pub(super) full: bool,
 }
 
@@ -67,6 +72,10 @@ pub(super) fn steps(choice: &Choice<'_>) -> Vec<Step> {
         "bench --profile dev --workspace --bench * -- --test",
     ));
     if choice.full {
+        steps.push(Step {
+            name: "sweep on Slurm".into(),
+            check: Check::Slurm(choice.target.join("debug").join("ctl")),
+        });
         steps.extend(choice.crates.iter().map(|name| alone(name)));
     }
     steps.extend(outside(choice.target, choice.full));
@@ -154,6 +163,7 @@ impl Step {
                 format!("cargo {} | grep candle", tree_words(name).join(" "))
             }
             Check::Generated => "cargo xtask generate --check".into(),
+            Check::Slurm(ctl) => format!("{SLURM} {}", quoted(&ctl.to_string_lossy())),
         }
     }
 }
@@ -213,12 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn full_ci_tests_every_crate_alone() {
+    fn full_ci_runs_slurm_and_tests_every_crate_alone() {
         let found = commands(true, true);
         for name in ["ctl-metrics", "ctl-nets"] {
             assert!(found.contains(&format!("cargo test -p {name}")));
         }
-        assert_eq!(found.len(), commands(true, false).len() + 3);
+        assert!(found.contains(&"tests/slurm.sh '/some where/target/debug/ctl'".to_owned()));
+        assert_eq!(found.len(), commands(true, false).len() + 4);
     }
 
     #[test]

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::Context;
 use ctl_compute::kernels::level;
-use ctl_harness::launch::{LaunchOptions, Outcome, launch, sweep_info};
+use ctl_harness::launch::{
+    DryRun, LaunchOptions, Launcher as _, Local, Outcome, Sweep, sweep_info,
+};
 use ctl_harness::plan::{Plan, plan};
 use ctl_harness::report::{Format, write};
 use ctl_harness::suite::{Filter, Suite, shipped};
-use ctl_harness::sweep::Layout;
+use ctl_harness::sweep::{Layout, SweepInfo};
 use ctl_harness::table::Table;
 use ctl_harness::vocabulary::{Shift, parse_task};
 use ctl_harness::{HarnessError, Registry};
@@ -18,27 +22,29 @@ use ctl_harness::{HarnessError, Registry};
 use crate::arguments::{Benchmark, Launcher};
 use crate::exit;
 use crate::output::{note, print_json, print_line};
-use crate::progress::Progress;
-use crate::tables;
+use crate::progress::{Progress, minutes};
+use crate::{slurm, tables};
 
 pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
     let registry = Registry::standard();
     let suite = find_suite(&options.suite, &registry)?;
     refuse_unread_data(options, &suite)?;
+    refuse_unread_options(options)?;
     let suite = filter(options)?.apply(suite, &registry)?;
     let plan = plan(&suite, &registry, options.data.as_deref())?;
-    if options.launcher == Launcher::DryRun {
-        return dry_run(&plan, options.json);
-    }
     let out = options
         .out
         .clone()
         .unwrap_or_else(|| Path::new("out").join(&suite.name));
     refuse_cohort(&out)?;
-    let jobs = options
-        .jobs
-        .map_or_else(ctl_compute::runtime::available_workers, |n| n as usize);
+    let at_once = options.jobs.map(|n| n as usize);
+    let jobs = at_once.unwrap_or_else(ctl_compute::runtime::available_workers);
     let info = sweep_info(&suite, &plan, &command_line(options));
+    let sweep = Sweep {
+        info: &info,
+        plan: &plan,
+        registry: &registry,
+    };
     let launch_options = LaunchOptions {
         out: &out,
         jobs,
@@ -46,10 +52,60 @@ pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
         provenance: provenance(),
     };
     let progress = Progress::new();
-    announce(&progress, &suite, &plan, jobs);
-    let outcome = launch(&info, &plan, &registry, &launch_options, &progress)?;
-    progress.finish();
-    finish(&out, &registry, &outcome, options.json)
+    match options.launcher {
+        Launcher::DryRun => {
+            let outcome = DryRun.launch(&sweep, &launch_options, &progress)?;
+            dry_run(&suite, &plan, (&outcome, jobs), options.json)
+        }
+        Launcher::Local => {
+            announce(&progress, &suite, &plan, Some(jobs));
+            let outcome = Local.launch(&sweep, &launch_options, &progress)?;
+            progress.finish();
+            finish(&out, &registry, &outcome, options.json)
+        }
+        Launcher::Slurm => {
+            let interrupted = slurm::interruption()?;
+            let launcher = options.slurm.launcher(at_once, interrupted.clone())?;
+            announce(&progress, &suite, &plan, at_once);
+            let outcome = launcher.launch(&sweep, &launch_options, &progress)?;
+            progress.finish();
+            if outcome.open > 0 {
+                report_failures(&outcome.failures);
+                return Ok(left(&info, &outcome, interrupted.load(Ordering::Relaxed)));
+            }
+            finish(&out, &registry, &outcome, options.json)
+        }
+    }
+}
+
+/// Says how to come back to jobs that go on.
+fn left(info: &SweepInfo, outcome: &Outcome, interrupted: bool) -> ExitCode {
+    note(format_args!(
+        "{} runs are left to the cluster; to wait for them and write the report: {}",
+        outcome.open, info.command
+    ));
+    if interrupted {
+        return ExitCode::from(exit::INTERRUPTED);
+    }
+    let failure = outcome.failures.first();
+    failure.map_or(ExitCode::SUCCESS, exit::code_of_failure)
+}
+
+/// Options that nothing reads are a mistake.
+fn refuse_unread_options(options: &Benchmark) -> anyhow::Result<()> {
+    let Some(option) = options
+        .slurm
+        .given()
+        .filter(|_| options.launcher != Launcher::Slurm)
+    else {
+        return Ok(());
+    };
+    Err(HarnessError::Config {
+        origin: "command line".into(),
+        key: option.into(),
+        message: "has no effect without --launcher slurm".into(),
+    }
+    .into())
 }
 
 /// Whoever names a folder expects figures of it, not of simulated films.
@@ -83,7 +139,7 @@ fn refuse_cohort(out: &Path) -> anyhow::Result<()> {
 }
 
 /// Where and from which sources this runs, for `env.json`.
-fn provenance() -> BTreeMap<String, String> {
+pub(super) fn provenance() -> BTreeMap<String, String> {
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     [
         ("revision", env!("CTL_REVISION").to_owned()),
@@ -94,35 +150,38 @@ fn provenance() -> BTreeMap<String, String> {
     .into()
 }
 
-fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: usize) {
+fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: Option<usize>) {
+    let at_once = jobs.map_or(String::new(), |jobs| format!(", {jobs} at once"));
     progress.say(&format!(
-        "suite {}: {} runs, {} training steps, {jobs} at once",
+        "suite {}: {} runs, {} training steps{at_once}",
         suite.name,
         plan.runs.len(),
-        plan.runs
-            .iter()
-            .map(|run| run.spec.training.steps)
-            .sum::<u64>()
+        steps_of(plan)
     ));
-    if let Some(minutes) = expected_minutes(suite, plan, jobs) {
-        progress.say(&format!(
-            "expected: about {minutes:.0} min from the start, if this machine is as fast as the one \
-             it was measured on"
-        ));
+    if let Some(text) = expected(suite, plan, jobs.unwrap_or(1)) {
+        progress.say(&text);
     }
     for text in &plan.skipped {
         progress.say(&format!("left out: {text}"));
     }
 }
 
-/// What the suite says of its runs, where it does so of every task in the plan.
-fn expected_minutes(suite: &Suite, plan: &Plan, jobs: usize) -> Option<f64> {
+fn steps_of(plan: &Plan) -> u64 {
+    plan.runs.iter().map(|run| run.spec.training.steps).sum()
+}
+
+/// What the suite says of the time of its runs, where it does so of every task in the plan.
+fn expected(suite: &Suite, plan: &Plan, jobs: usize) -> Option<String> {
     let seconds = plan
         .runs
         .iter()
         .map(|run| suite.expected_seconds.get(&run.spec.task))
         .sum::<Option<f64>>()?;
-    Some((seconds / 60.0 / jobs as f64).max(1.0))
+    let time = minutes(Duration::from_secs_f64((seconds / jobs as f64).max(60.0)));
+    Some(format!(
+        "expected: about {time} from the start with {jobs} at once, on machines as fast as the one \
+         it was measured on"
+    ))
 }
 
 /// A shipped suite by name, or a file.
@@ -170,21 +229,28 @@ fn filter(options: &Benchmark) -> anyhow::Result<Filter> {
 /// that a sweep with relative paths can be repeated in another checkout.
 fn command_line(options: &Benchmark) -> String {
     let mut words = vec!["cargo".to_owned(), "xtask".into(), "benchmark".into()];
-    let mut add = |flag: &str, value: Option<String>| {
+    let add = |words: &mut Vec<String>, flag: &str, value: Option<String>| {
         if let Some(value) = value {
             words.extend([format!("--{flag}"), quoted(&value)]);
         }
     };
     let list = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
     let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
-    add("suite", Some(options.suite.clone()));
-    add("task", list(&options.task));
-    add("shift", list(&options.shift));
-    add("method", list(&options.method));
-    add("seeds", options.seeds.map(|n| n.to_string()));
-    add("data", path(&options.data));
-    add("jobs", options.jobs.map(|n| n.to_string()));
-    add("out", path(&options.out));
+    add(&mut words, "suite", Some(options.suite.clone()));
+    add(&mut words, "task", list(&options.task));
+    add(&mut words, "shift", list(&options.shift));
+    add(&mut words, "method", list(&options.method));
+    add(&mut words, "seeds", options.seeds.map(|n| n.to_string()));
+    add(&mut words, "data", path(&options.data));
+    add(&mut words, "jobs", options.jobs.map(|n| n.to_string()));
+    add(&mut words, "out", path(&options.out));
+    if options.launcher == Launcher::Slurm {
+        add(&mut words, "launcher", Some("slurm".into()));
+    }
+    for (flag, value) in options.slurm.words() {
+        // With `=`, since values begin with hyphens.
+        words.push(format!("--{flag}={}", quoted(&value)));
+    }
     if options.save_models {
         words.push("--save-models".into());
     }
@@ -200,7 +266,13 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<ExitCode> {
+/// Prints the plan, its size and the time it will take.
+fn dry_run(
+    suite: &Suite,
+    plan: &Plan,
+    (outcome, jobs): (&Outcome, usize),
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let specs: Vec<_> = plan.runs.iter().map(|run| &run.spec).collect();
     if json {
         print_json(&specs)?;
@@ -214,8 +286,14 @@ fn dry_run(plan: &Plan, json: bool) -> anyhow::Result<ExitCode> {
             spec.draw
         ))?;
     }
-    let steps: u64 = specs.iter().map(|spec| spec.training.steps).sum();
+    let steps = steps_of(plan);
     print_line(format_args!("{} runs, {steps} training steps", specs.len()))?;
+    if outcome.reused > 0 {
+        print_line(format_args!("{} of the runs are done", outcome.reused))?;
+    }
+    if let Some(text) = expected(suite, plan, jobs) {
+        print_line(text)?;
+    }
     for text in &plan.skipped {
         note(format_args!("left out: {text}"));
     }
@@ -266,7 +344,7 @@ fn written(out: &Path, registry: &Registry, json: bool) -> anyhow::Result<()> {
 }
 
 /// One line per cause, with the first run that it stopped and the number of others.
-fn report_failures(failures: &[HarnessError]) {
+pub(super) fn report_failures(failures: &[HarnessError]) {
     let mut causes: Vec<(String, String, usize)> = Vec::new();
     for failure in failures {
         let whole = exit::chain(failure);
@@ -318,6 +396,17 @@ mod tests {
         let words: Vec<&str> = words.split_whitespace().collect();
         let expected = format!("cargo xtask benchmark {}", words.join(" "));
         assert_eq!(command_of(&words), expected);
+    }
+
+    /// But for `--no-wait`: the command is the one that waits.
+    #[test]
+    fn the_command_of_a_cluster_has_its_options() {
+        let words = "--suite quick --jobs 3 --launcher slurm --chunk=4 --partition=a,b \
+                     --time=1:00:00 --retries=0 --poll=5 --sbatch-arg=--mem=4G";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let expected = format!("cargo xtask benchmark {}", words.join(" "));
+        assert_eq!(command_of(&words), expected);
+        assert_eq!(command_of(&[&words[..], &["--no-wait"]].concat()), expected);
     }
 
     #[test]

@@ -10,4 +10,5 @@ pub(crate) mod perf;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod reproduce;
+pub(crate) mod run_chunk;
 pub(crate) mod suites;

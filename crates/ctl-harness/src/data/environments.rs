@@ -8,6 +8,7 @@ use ctl_invariance::LearnsFrom;
 use ctl_phantom::SiteRole;
 
 use super::cohort::CohortData;
+use super::held_out::leave_out;
 use crate::spec::Shares;
 use crate::vocabulary::{Protocol, Task};
 use crate::{HarnessError, Result};
@@ -29,7 +30,7 @@ const VALIDATED_ON_IMAGES: &str =
 
 /// What a patient's images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Train,
     Validation,
     /// Open to adaptation and to the oracle; never scored.
@@ -53,6 +54,8 @@ pub struct Arrangement<'a> {
     pub sources: &'a [String],
     /// The target site.
     pub target: &'a str,
+    /// The source that is left out and scored in the target's place.
+    pub held_out: Option<&'a str>,
     /// Seed of the division.
     pub seed: u64,
     /// Whose labelled images the method learns from.
@@ -124,6 +127,7 @@ pub fn split(cohort: &CohortData, arrangement: &Arrangement<'_>) -> Result<Parts
         Protocol::SecondObserver => division.second_observer(sources, target)?,
     };
     learn_from(cohort, arrangement, &mut parts)?;
+    leave_out(cohort, arrangement, &mut parts)?;
     if arrangement.task == Task::Anomaly {
         keep_normal(cohort, &mut parts);
     }
@@ -243,7 +247,7 @@ fn keep_normal(cohort: &CohortData, parts: &mut Parts) {
 }
 
 /// Divides samples by patient, stratified by class.
-fn assign<'a, const N: usize>(
+pub(super) fn assign<'a, const N: usize>(
     cohort: &'a CohortData,
     samples: &[usize],
     (shares, roles): ([f64; N], [Role; N]),

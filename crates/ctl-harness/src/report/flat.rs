@@ -7,7 +7,7 @@ use super::sweep::Sweep;
 use crate::table::{Estimate, Line};
 use crate::{HarnessError, Result};
 
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 21] = [
     "task",
     "shift",
     "cohort",
@@ -24,6 +24,7 @@ const HEADER: [&str; 20] = [
     "mean",
     "standard_error",
     "seeds",
+    "runs",
     "diverged",
     "main_metric",
     "scored_as_chance",
@@ -57,7 +58,7 @@ pub(crate) fn csv(chapters: &[Sweep<'_>], path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| fault(e.to_string()))
 }
 
-fn rows_of(line: &Line, part: &str, metrics: &BTreeMap<String, Estimate>) -> Vec<[String; 20]> {
+fn rows_of(line: &Line, part: &str, metrics: &BTreeMap<String, Estimate>) -> Vec<[String; 21]> {
     use ctl_invariance::Role;
     let cell = &line.cell;
     let finite = |value: f64| value.is_finite().then(|| value.to_string());
@@ -82,6 +83,7 @@ fn rows_of(line: &Line, part: &str, metrics: &BTreeMap<String, Estimate>) -> Vec
                 finite(e.mean).unwrap_or_default(),
                 error.unwrap_or_default(),
                 e.seeds.to_string(),
+                line.runs.to_string(),
                 line.diverged.to_string(),
                 (metric == line.main_metric()).to_string(),
                 line.at_chance.to_string(),

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `verdict` | the answer in words, from paired differences (`contrast`, `families`) |
 //! | `overview` | one row per method, the main figure, by what was asked (`ground`) |
+//! | `selectors` | what each way of choosing costs, and the runs behind it |
 //! | `taxonomy` | task × shift × family |
 //! | `map` | causal minus correlation-based methods over the strength of a shift |
 //! | `licences` | what diagrams license against what was seen |
@@ -34,6 +35,7 @@ mod page;
 mod pictures;
 mod ranks;
 mod render;
+mod selectors;
 mod svg;
 mod sweep;
 mod taxonomy;

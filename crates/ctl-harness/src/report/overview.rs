@@ -43,6 +43,12 @@ pub struct MethodSummary {
     pub oracle: Option<Average>,
     /// Oracle minus training-domain selection on the target, mean over cells.
     pub regret: Option<f64>,
+    /// On the target, under leave-one-domain-out selection.
+    pub left_out: Option<Average>,
+    /// Oracle minus leave-one-domain-out selection on the target, mean over cells.
+    pub left_out_regret: Option<f64>,
+    /// Runs that training-domain and leave-one-domain-out selection looked at.
+    pub runs: [usize; 2],
     /// Reference trained on the target minus this method, mean over cells.
     pub gap: Option<f64>,
     /// Number of cells with a target figure.
@@ -106,6 +112,7 @@ fn summary(lines: &[&Line], method: &str, metric: &str, include: Include) -> Opt
             .collect()
     };
     let (validated, oracle) = (of(Selector::TrainingDomain), of(Selector::TargetOracle));
+    let left_out = of(Selector::LeaveOneDomainOut);
     let all = || own().filter(|line| line.selector == Selector::TrainingDomain);
     let first = all().next()?;
     let targets: Vec<&Estimate> = validated
@@ -117,7 +124,11 @@ fn summary(lines: &[&Line], method: &str, metric: &str, include: Include) -> Opt
         .iter()
         .filter_map(|l| l.gap_to_target_trained)
         .collect();
-    let regrets: Vec<f64> = validated.iter().filter_map(|l| l.regret).collect();
+    let regret = |lines: &[&Line]| {
+        let regrets: Vec<f64> = lines.iter().filter_map(|l| l.regret).collect();
+        Estimate::of(&regrets).map(|e| e.mean)
+    };
+    let on_target = |lines: &[&Line]| average(lines.iter().filter_map(|l| l.target.get(metric)));
     Some(MethodSummary {
         task: first.cell.task,
         ground: Ground::of(first.cell.protocol),
@@ -130,8 +141,11 @@ fn summary(lines: &[&Line], method: &str, metric: &str, include: Include) -> Opt
                 .filter_map(|l| l.in_distribution.get(metric)),
         ),
         target: average(targets.iter().copied()),
-        oracle: average(oracle.iter().filter_map(|l| l.target.get(metric))),
-        regret: Estimate::of(&regrets).map(|e| e.mean),
+        oracle: on_target(&oracle),
+        regret: regret(&validated),
+        left_out: on_target(&left_out),
+        left_out_regret: regret(&left_out),
+        runs: [&validated, &left_out].map(|lines| lines.iter().map(|l| l.runs).sum()),
         gap: Estimate::of(&gaps).map(|e| e.mean),
         cells: targets.len(),
         seeds: (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0)),

@@ -12,6 +12,7 @@ use super::map::Map;
 use super::overview::{Overview, terminal_rows};
 use super::pictures::{Album, StripView};
 use super::ranks::Ranks;
+use super::selectors::{Selectors, unequal_budgets};
 use super::sweep::Sweep;
 use super::taxonomy::Grid;
 use super::text;
@@ -40,6 +41,7 @@ struct Chapter {
     metric: String,
     verdict: Verdict,
     overviews: Vec<Overview>,
+    selectors: Vec<Selectors>,
     maps: Vec<Map>,
     licences: Licences,
     cells: Vec<CellView>,
@@ -103,6 +105,7 @@ impl Chapter {
             metric: text::metric(sweep.metric()),
             verdict: Verdict::of(sweep, &scores, &summaries)?,
             overviews: Overview::all(sweep, &summaries),
+            selectors: Selectors::all(sweep, &summaries),
             maps: Map::all(sweep),
             licences: Licences::of(sweep, &scores)?,
             cells: CellView::all(sweep),
@@ -130,7 +133,7 @@ fn title(task: Task) -> &'static str {
 impl Status {
     fn of(sweeps: &[Sweep<'_>]) -> Self {
         let planned = sweeps[0].info.runs.len();
-        let recorded: usize = sweeps.iter().map(|sweep| sweep.records.len()).sum();
+        let recorded: usize = sweeps.iter().map(|sweep| sweep.all_records().count()).sum();
         let missing = planned - recorded;
         let are = if missing == 1 { "is" } else { "are" };
         let unfinished = format!(
@@ -158,5 +161,6 @@ fn notices(sweeps: &[Sweep<'_>]) -> Vec<String> {
     unknown
         .into_iter()
         .map(|method| format!("Runs of {method} are left out: the registry has no such method."))
+        .chain(sweeps.iter().flat_map(unequal_budgets))
         .collect()
 }

@@ -18,7 +18,10 @@ pub(crate) const REFERENCE: &str = "erm";
 pub(crate) struct Sweep<'a> {
     pub(crate) layout: Layout,
     pub(crate) info: SweepInfo,
+    /// Of the runs that were trained on all sources.
     pub(crate) records: Vec<Record>,
+    /// Of those that were trained without one.
+    pub(crate) held_out: Vec<Record>,
     pub(crate) table: Table,
     pub(crate) registry: &'a Registry,
     /// The task of all records.
@@ -34,11 +37,15 @@ impl<'a> Sweep<'a> {
         let of_task = |task: Task| {
             let own = records.iter().filter(|record| record.spec.task == task);
             let records: Vec<Record> = own.cloned().collect();
+            let table = Table::of(&records, registry);
+            let whole = |record: &Record| record.spec.held_out.is_none();
+            let (records, held_out) = records.into_iter().partition(whole);
             Self {
                 layout: layout.clone(),
                 info: info.clone(),
-                table: Table::of(&records, registry),
+                table,
                 records,
+                held_out,
                 registry,
                 task,
             }
@@ -64,10 +71,15 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    /// Records of all runs.
+    pub(crate) fn all_records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().chain(&self.held_out)
+    }
+
     /// Number of runs that diverged.
     pub(crate) fn diverged(&self) -> usize {
         let diverged = |record: &&Record| record.status == Status::Diverged;
-        self.records.iter().filter(diverged).count()
+        self.all_records().filter(diverged).count()
     }
 
     /// Methods with records that the registry does not know.

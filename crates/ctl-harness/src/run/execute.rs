@@ -108,6 +108,7 @@ fn arrangement_of(spec: &RunSpec, learns_from: LearnsFrom) -> Arrangement<'_> {
         protocol: spec.protocol,
         sources: &spec.sources,
         target: &spec.target,
+        held_out: spec.held_out.as_deref(),
         seed: spec.seed,
         learns_from,
         shares: spec.training.shares.unwrap_or_default(),

@@ -314,7 +314,8 @@ impl<'a> Trainer<'a> {
             (Selector::TargetOracle, oracle),
         ] {
             let best = self.progress.best.get(&selector);
-            if best.is_none_or(|best| score > best.score) {
+            let last = self.ground.spec.takes_last(selector);
+            if last || best.is_none_or(|best| score > best.score) {
                 let best = Best {
                     step: self.progress.step,
                     score,

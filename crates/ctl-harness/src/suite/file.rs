@@ -5,11 +5,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::search::{Search, usual, validate_search};
 use super::simulated::{SimulatedCohort, SimulatedEntry};
 use super::training::{TaskTraining, validate};
 use crate::spec::Training;
 use crate::task::{architectures, check_training};
-use crate::vocabulary::{Protocol, Shift, TASKS, Task};
+use crate::vocabulary::{OracleCheckpoint, Protocol, Selector, Shift, TASKS, Task};
 use crate::{HarnessError, Registry, Result};
 
 const SCHEMA: u32 = 1;
@@ -37,6 +38,13 @@ pub struct Suite {
     /// Hyperparameter draws per method, 1 to 1000; the first are the defaults.
     #[serde(default = "one")]
     pub draws: u64,
+    /// How checkpoints and draws are chosen: training-domain and target-oracle, which every run
+    /// has, and leave-one-domain-out, which takes one more run for each source.
+    #[serde(default = "usual_selectors")]
+    pub selectors: Vec<Selector>,
+    /// Which checkpoint of a run the target oracle sees.
+    #[serde(default)]
+    pub oracle_checkpoint: OracleCheckpoint,
     /// Keep the weights of the selected checkpoints, for `ctl predict`.
     #[serde(default)]
     pub save_models: bool,
@@ -50,6 +58,10 @@ pub struct Suite {
     /// long it will take.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expected_seconds: BTreeMap<Task, f64>,
+    /// What draws after the first vary of training, and how; a method's settings are searched
+    /// besides.
+    #[serde(default = "usual")]
+    pub search: Search,
     /// Settings that differ from a method's defaults, by id.
     #[serde(default)]
     pub settings: BTreeMap<String, serde_json::Value>,
@@ -63,6 +75,10 @@ pub struct Suite {
 
 fn one() -> u64 {
     1
+}
+
+fn usual_selectors() -> Vec<Selector> {
+    vec![Selector::TrainingDomain, Selector::TargetOracle]
 }
 
 /// How cohorts on disk are used.
@@ -207,6 +223,7 @@ impl Suite {
         check("seeds", self.seeds.to_string(), "from 1 to 1000", seeds)?;
         let draws = (1..=MAX_DRAWS).contains(&self.draws);
         check("draws", self.draws.to_string(), "from 1 to 1000", draws)?;
+        self.validate_selectors(&check)?;
         check(
             "methods",
             "an empty list".into(),
@@ -229,6 +246,7 @@ impl Suite {
             check(&key, seconds.to_string(), "positive", ok)?;
         }
         validate("training", &self.training, &check)?;
+        validate_search(&self.search, &self.training, &check)?;
         for task in self.tasks.keys() {
             let key = format!("tasks.{}", task.as_str());
             validate(&key, &self.training_of(*task), &check)?;
@@ -236,6 +254,16 @@ impl Suite {
         }
         self.validate_cohorts(origin, &check)?;
         self.validate_methods(origin, registry)
+    }
+
+    fn validate_selectors(&self, check: &Check<'_>) -> Result<()> {
+        let mut given = usual_selectors().into_iter();
+        let ok = given.all(|selector| self.selectors.contains(&selector))
+            && first_twice(&self.selectors).is_none();
+        let names: Vec<&str> = self.selectors.iter().map(|s| s.as_str()).collect();
+        let allowed = "training-domain and target-oracle, which every run has, and \
+                       leave-one-domain-out where it is wanted, each once";
+        check("selectors", format!("[{}]", names.join(", ")), allowed, ok)
     }
 
     fn validate_cohorts(&self, origin: &str, check: &Check<'_>) -> Result<()> {

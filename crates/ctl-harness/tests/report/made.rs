@@ -10,7 +10,7 @@ use ctl_harness::report::{Format, write};
 use ctl_harness::spec::{CohortSpec, RunSpec, SPEC_SCHEMA, Training};
 use ctl_harness::store::{write_atomically, write_json_atomically};
 use ctl_harness::sweep::{Example, Examples, Layout, SWEEP_SCHEMA, SweepInfo};
-use ctl_harness::vocabulary::{Protocol, Selector, Shift, Task};
+use ctl_harness::vocabulary::{OracleCheckpoint, Protocol, Selector, Shift, Task};
 
 pub(crate) const SEEDS: u64 = 3;
 pub(crate) const HOSTILE: &str = "<script>alert(1)</script>|x";
@@ -204,6 +204,8 @@ pub(crate) fn spec(method: &str, cohort: &str, target: &str, seed: u64) -> RunSp
         protocol: Protocol::LeaveOneSiteOut,
         sources: vec!["a".into(), "b".into()],
         target: target.into(),
+        held_out: None,
+        oracle_checkpoint: OracleCheckpoint::Best,
         seed,
         draw: 0,
         training: Training::default(),

@@ -6,3 +6,4 @@ mod comparison;
 mod forms;
 mod made;
 mod predictions;
+mod selectors;
