@@ -290,6 +290,8 @@ fn a_source_that_is_left_out_takes_the_targets_place() {
                     held_out,
                     seed,
                     learns_from: LearnsFrom::Sources,
+                    shares: Shares::default(),
+                    score_at_most: None,
                 };
                 split(&cohort, &arrangement).unwrap()
             };
@@ -332,6 +334,8 @@ fn a_source_is_left_out_of_two_or_more_and_must_be_one() {
             held_out: Some(held_out),
             seed: 0,
             learns_from: LearnsFrom::Sources,
+            shares: Shares::default(),
+            score_at_most: None,
         };
         split(&cohort, &arrangement).unwrap_err().to_string()
     };
@@ -540,6 +544,7 @@ fn shares_and_the_number_scored_can_be_chosen() {
             open: 0.2,
         },
         score_at_most: None,
+        held_out: None,
     };
     let parts = split(&cohort, &arrangement).unwrap();
     // Two images of each of 40 patients at a site.

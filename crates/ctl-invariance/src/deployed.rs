@@ -183,6 +183,7 @@ pub(crate) mod testing {
             width: 16,
             outputs: 2,
             attributes: 0,
+            hidden: None,
         };
         let labelled = |seed| Batch {
             targets: vec![WeightedTarget {

@@ -99,6 +99,7 @@ mod tests {
                 width: 16,
                 outputs: if complex { 2 } else { outputs },
                 attributes: 2,
+                hidden: None,
             };
             let network = HeadFeatures::new(&spec, (0, "t")).unwrap();
             let images =

@@ -421,7 +421,7 @@ mod tests {
     use super::*;
     use crate::data::load_folder;
     use crate::spec::{CohortSpec, SPEC_SCHEMA};
-    use crate::vocabulary::{Protocol, Shift, Task};
+    use crate::vocabulary::{OracleCheckpoint, Protocol, Shift, Task};
     use ctl_imaging::{MaskRole, Raster};
     use std::fmt::Write as _;
 
@@ -507,6 +507,8 @@ mod tests {
             target: String::new(),
             seed: 0,
             draw: 0,
+            held_out: None,
+            oracle_checkpoint: OracleCheckpoint::default(),
             training,
         };
         let kit = Reconstruction::new(&spec, &cohort).unwrap();

@@ -108,6 +108,8 @@ mod tests {
             outputs: 2,
             seed: 0,
             run: "t",
+            steps: 100,
+            independences: &[],
         };
         let mut parts = config.build(&context).unwrap();
         let environments = [

@@ -228,6 +228,7 @@ mod tests {
                 2
             },
             attributes: 0,
+            hidden: None,
         }
     }
 

@@ -239,6 +239,7 @@ mod tests {
             width: 16,
             outputs: if architecture.outputs_images() { 1 } else { 2 },
             attributes: 0,
+            hidden: None,
         }
     }
 
