@@ -1,6 +1,7 @@
 //! The command line of the toolkit.
 
 mod arguments;
+mod command_line;
 mod commands;
 mod exit;
 mod kernels;

@@ -70,7 +70,7 @@ patients_per_site = 24
             .collect()
     }
 
-    /// The distributions of DomainBed's default hyperparameters.
+    /// The distributions of `DomainBed`'s default hyperparameters.
     const DOMAINBED: &str = "[search]\n\
         learning_rate = { log-uniform = { low = -5.0, high = -3.5 } }\n\
         batch_size = { log2-uniform-integer = { low = 3.0, high = 5.5 } }\n\

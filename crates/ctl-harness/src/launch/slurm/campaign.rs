@@ -13,11 +13,11 @@ use crate::sweep::Layout;
 use crate::{Event, HarnessError, Observer, Result};
 
 /// Longest pause between two attempts to reach the controller.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// How long a submission is tried while the controller does not answer.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 /// The state of the queue is said no more often.
-const SAID_EVERY: Duration = Duration::from_secs(60);
+const SAID_EVERY: Duration = Duration::from_mins(1);
 
 /// A run without a record.
 struct Open<'a> {
