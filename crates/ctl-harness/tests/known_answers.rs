@@ -126,6 +126,7 @@ fn under_prevalence_shift_label_shift_correction_reaches_the_target_trained_refe
 /// The more site and label go together, the more plain training reads the site; cutting the tie
 /// by an intervention removes that.
 #[test]
+#[ignore = "a minute and more: `cargo xtask ci --full` runs it"]
 fn under_confounding_plain_training_falls_and_the_interventional_reference_does_not() {
     let found = run(&["erm"], "shifts = [\"combined\"]\nstrengths = [0.0]");
     let still = found.mean("erm", "-0", "auroc");
@@ -150,6 +151,7 @@ fn under_confounding_plain_training_falls_and_the_interventional_reference_does_
 
 /// Images say nothing of who labels them.
 #[test]
+#[ignore = "a minute and more: `cargo xtask ci --full` runs it"]
 fn under_annotation_shift_no_unsupervised_method_finds_the_policy_of_the_target() {
     let methods = ["erm", "coral-target", "irm", "em", "erm-target"];
     let found = run(
@@ -169,6 +171,7 @@ fn under_annotation_shift_no_unsupervised_method_finds_the_policy_of_the_target(
 
 /// Images say nothing of how wide somebody draws a lesion.
 #[test]
+#[ignore = "a minute and more: `cargo xtask ci --full` runs it"]
 fn under_annotation_shift_no_unsupervised_method_draws_as_the_target_does() {
     let methods = ["erm", "coral-target", "erm-target"];
     let found = run_with(
@@ -190,6 +193,7 @@ fn under_annotation_shift_no_unsupervised_method_draws_as_the_target_does() {
 
 /// Nothing moves, so nothing helps.
 #[test]
+#[ignore = "a minute and more: `cargo xtask ci --full` runs it"]
 fn without_a_shift_no_method_beats_plain_training() {
     let methods = ["erm", "coral-target", "irm", "em", "group-dro"];
     let found = run(&methods, "shifts = [\"acquisition\"]\nstrengths = [0.0]");

@@ -72,6 +72,10 @@ pub(super) fn steps(choice: &Choice<'_>) -> Vec<Step> {
         "bench --profile dev --workspace --bench * -- --test",
     ));
     if choice.full {
+        steps.push(cargo(
+            "long tests",
+            "test --workspace --lib --bins --tests -- --ignored",
+        ));
         steps.push(Step {
             name: "sweep on Slurm".into(),
             check: Check::Slurm(choice.target.join("debug").join("ctl")),
@@ -229,7 +233,12 @@ mod tests {
             assert!(found.contains(&format!("cargo test -p {name}")));
         }
         assert!(found.contains(&"tests/slurm.sh '/some where/target/debug/ctl'".to_owned()));
-        assert_eq!(found.len(), commands(true, false).len() + 4);
+        assert!(
+            found
+                .iter()
+                .any(|command| command.ends_with("-- --ignored"))
+        );
+        assert_eq!(found.len(), commands(true, false).len() + 5);
     }
 
     #[test]
