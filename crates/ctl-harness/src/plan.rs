@@ -279,7 +279,7 @@ impl Planner<'_> {
                 }
             ));
         }
-        let ways: Vec<Way> = match sites[..] {
+        let mut ways: Vec<Way> = match sites[..] {
             [] => return Ok(()),
             [_] if column.is_some() => return Ok(()),
             [site] => {
@@ -292,6 +292,16 @@ impl Planner<'_> {
                 .flat_map(|&protocol| ways(protocol, task, &cohort, &sites))
                 .collect(),
         };
+        if !folders.only_targets.is_empty() {
+            ways.retain(|way| folders.only_targets.contains(&way.2));
+            if ways.is_empty() {
+                let task = task.as_str();
+                let targets = folders.only_targets.join(", ");
+                self.skip(format!(
+                    "{name}, {task}: none of its sites is a target: {targets}"
+                ));
+            }
+        }
         for way in ways {
             let shift = match way.0 {
                 Protocol::SecondObserver => Shift::Annotation,

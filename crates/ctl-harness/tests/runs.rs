@@ -204,6 +204,21 @@ tasks = ["classification"]
     assert_eq!(held_out(Protocol::SiteLabelMixture), 0);
     let said = |text: &String| text.contains("no source of site-label-mixture can be left out");
     assert!(plan.skipped.iter().any(said), "{:?}", plan.skipped);
+
+    // One site is named, or one that the cohort does not have.
+    let target = plan.runs[0].spec.target.clone();
+    let only = |name: &str| {
+        let key = format!("[folders]\nonly_targets = [{name:?}]");
+        let suite = Suite::parse(&text.replace("[folders]", &key), "mixed", &registry).unwrap();
+        ctl_harness::plan::plan(&suite, &registry, Some(&folder))
+    };
+    let one = only(&target).unwrap();
+    assert!(!one.runs.is_empty() && one.runs.iter().all(|r| r.spec.target == target));
+    let none = only("nowhere").unwrap_err().to_string();
+    assert!(
+        none.contains("none of its sites is a target: nowhere"),
+        "{none}"
+    );
 }
 
 /// By default the oracle's checkpoint is the best; runs of either rule are different runs, and the

@@ -101,6 +101,9 @@ pub struct FolderEntry {
     /// Shifts to keep, of those that protocols and columns make; all where the list is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_shifts: Vec<Shift>,
+    /// Sites that are targets; all that are large enough where the list is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_targets: Vec<String>,
     /// Columns besides `site` whose values are environments of their own where a manifest has
     /// them, such as the contrast of a sequence.
     #[serde(default)]
