@@ -5,8 +5,8 @@ use ctl_nets::{
     Linear, LinearHead, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec, Parameters,
 };
 
-use crate::representation::head_width;
 use crate::select::HeadWeights;
+use crate::wrapping::Sizes;
 use crate::{Batch, ObjectiveError, Result, Site, TargetKind};
 
 /// Names of the buffers of a [`Refitted`] network.
@@ -32,7 +32,9 @@ impl Refitted {
     /// When a size is out of range.
     pub(crate) fn new(spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Self> {
         let inner = spec.build(seed, run)?;
-        let width = head_width(inner.as_ref(), spec)?.unwrap_or(spec.outputs);
+        let width = Sizes::of(spec, inner.as_ref())?
+            .head
+            .unwrap_or(spec.outputs);
         let mut parameters = Parameters::new(seed, run);
         parameters.share(inner.parameters());
         Ok(Self {

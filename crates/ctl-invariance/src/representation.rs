@@ -1,33 +1,9 @@
 //! What the linear head of a network sees.
 
-use candle_core::{D, DType, Device, Tensor};
-use ctl_nets::{
-    Architecture, Linear, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec, Parameters,
-};
+use ctl_nets::{Linear, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec, Parameters};
 
 use crate::Result;
-
-/// Number of values that the linear head of a network takes; none where it has no such head.
-///
-/// # Errors
-/// When the network is not the one of the specification.
-pub(crate) fn head_width(network: &dyn Network, spec: &NetworkSpec) -> Result<Option<usize>> {
-    let shape = (1, spec.channels, spec.height, spec.width);
-    let image = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
-    let columns = match spec.architecture {
-        Architecture::FusionLate | Architecture::FusionIntermediate => 2 * spec.attributes,
-        Architecture::ReconUNet | Architecture::ReconUNetConsistent | Architecture::Unrolled => {
-            spec.width
-        }
-        _ => 0,
-    };
-    let context = (columns > 0)
-        .then(|| Tensor::ones((1, columns), DType::F32, &Device::Cpu))
-        .transpose()?;
-    let input = NetworkInput::new(&image, context.as_ref());
-    let head = network.forward(input, Mode::Evaluate)?.head;
-    Ok(head.map(|head| head.input.dim(D::Minus1)).transpose()?)
-}
+use crate::wrapping::Sizes;
 
 /// A network whose features are what its linear head takes, the mean over pixels where each pixel
 /// has an output; the features stay where the network has no such head.
@@ -43,7 +19,7 @@ impl HeadFeatures {
     /// When a size is out of range.
     pub(crate) fn new(spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Self> {
         let inner = spec.build(seed, run)?;
-        let width = head_width(inner.as_ref(), spec)?;
+        let width = Sizes::of(spec, inner.as_ref())?.head;
         Ok(Self {
             width: width.unwrap_or(inner.feature_width()),
             inner,
@@ -78,6 +54,9 @@ impl Network for HeadFeatures {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device, Tensor};
+    use ctl_nets::Architecture;
+
     use super::*;
 
     /// The features that are told are those that come, and a head on pixels gives the mean output

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deployed::{SourcesOnly, Together};
 use crate::empirical_bayes::{Adjustment, Moments, harmonise};
-use crate::representation::head_width;
+use crate::wrapping::Sizes;
 use crate::{
     Assumption, Batch, BuildContext, ConfigError, Family, MethodConfig, MethodInfo, MethodParts,
     Needs, NetworkAdaptation, Result, Role, Site, Status,
@@ -75,7 +75,9 @@ impl Harmonised {
     /// When a size is out of range.
     pub fn new(spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Self> {
         let inner = spec.build(seed, run)?;
-        let width = head_width(inner.as_ref(), spec)?.unwrap_or(spec.outputs);
+        let width = Sizes::of(spec, inner.as_ref())?
+            .head
+            .unwrap_or(spec.outputs);
         let mut parameters = Parameters::new(seed, run);
         parameters.share(inner.parameters());
         Ok(Self {

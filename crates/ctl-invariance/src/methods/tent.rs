@@ -1,7 +1,5 @@
 //! Normalisation layers that make predictions on the target confident.
 
-use candle_core::Tensor;
-use ctl_compute::ops::{log_softmax, softmax};
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_nets::Mode;
 use schemars::JsonSchema;
@@ -11,6 +9,7 @@ use crate::deployed::{RunningStatistics, SourcesOnly, Together, affine};
 use crate::{
     Assumption, BuildContext, ConfigError, Exception, Family, MethodConfig, MethodInfo,
     MethodParts, Needs, NetworkAdaptation, Result, Role, SearchDimension, Site, Status, in_range,
+    softmax_entropy,
 };
 
 /// Description of `tent`.
@@ -102,15 +101,6 @@ pub struct Tent {
     pub config: TentConfig,
 }
 
-/// Mean entropy of softmax distributions in nats, over samples and pixels.
-///
-/// # Arguments
-/// - `logits`: `[B, K]` or `[B, K, H, W]`
-fn entropy(logits: &Tensor) -> Result<Tensor> {
-    let terms = softmax(logits, 1)?.mul(&log_softmax(logits, 1)?)?;
-    Ok(terms.sum(1)?.neg()?.mean_all()?)
-}
-
 impl NetworkAdaptation for Tent {
     fn adapt(&self, site: &dyn Site) -> Result<Option<String>> {
         let network = site.network();
@@ -132,7 +122,7 @@ impl NetworkAdaptation for Tent {
         let mut adam = Adam::new(variables, adam)?;
         for batch in batches.iter().cycle().take(self.config.steps as usize) {
             let outputs = batch.forward(network, Mode::Train)?.outputs;
-            adam.step(&entropy(&outputs)?.backward()?)?;
+            adam.step(&softmax_entropy(&outputs)?.mean_all()?.backward()?)?;
         }
         let statistics = RunningStatistics::of(network.parameters());
         if !statistics.is_empty() {
@@ -144,35 +134,10 @@ impl NetworkAdaptation for Tent {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
     use ctl_nets::Architecture;
 
     use super::*;
     use crate::deployed::testing::{Place, place, snapshot};
-
-    /// (½, ½) has ln 2; (¾, ¼) has ln 4 − ¾ ln 3.
-    #[test]
-    fn entropy_by_hand_and_by_differences() {
-        let logits = Tensor::new(&[[0.0, 0.0], [3f64.ln(), 0.0]], &Device::Cpu).unwrap();
-        let found = entropy(&logits).unwrap().to_scalar::<f64>().unwrap();
-        let expected = (2f64.ln() + 4f64.ln() - 0.75 * 3f64.ln()) / 2.0;
-        assert!((found - expected).abs() < 1e-12);
-        // The same as an image of two pixels.
-        let image = logits.t().unwrap().reshape((1, 2, 2, 1)).unwrap();
-        let found = entropy(&image).unwrap().to_scalar::<f64>().unwrap();
-        assert!((found - expected).abs() < 1e-12);
-
-        let variable = Var::from_tensor(&logits).unwrap();
-        let gradients = entropy(&variable).unwrap().backward().unwrap();
-        let gradient = gradients.get(&variable).unwrap().to_vec2::<f64>().unwrap();
-        let at = |value: f64| {
-            let moved = Tensor::new(&[[0.0, 0.0], [value, 0.0]], &Device::Cpu).unwrap();
-            entropy(&moved).unwrap().to_scalar::<f64>().unwrap()
-        };
-        let step = 1e-5;
-        let slope = (at(3f64.ln() + step) - at(3f64.ln() - step)) / (2.0 * step);
-        assert!((gradient[1][0] - slope).abs() < 1e-9);
-    }
 
     /// Entropy on the target falls; only layers of normalisation are changed.
     #[test]
@@ -186,7 +151,14 @@ mod tests {
                     .forward(place.network(), Mode::Train)
                     .unwrap()
                     .outputs;
-                f64::from(entropy(&outputs).unwrap().to_scalar::<f32>().unwrap())
+                f64::from(
+                    softmax_entropy(&outputs)
+                        .unwrap()
+                        .mean_all()
+                        .unwrap()
+                        .to_scalar::<f32>()
+                        .unwrap(),
+                )
             };
             let (start, before) = (now(), snapshot(&place));
             let config = TentConfig {
