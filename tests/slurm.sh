@@ -143,21 +143,24 @@ there=("$ctl" benchmark --suite "$work/tiny.toml" --out "$work/cluster" --launch
     --chunk 2 --jobs 2 --partition main --time 10 --retries 3 --poll 1
     --sbatch-arg=--comment='a test; of $words')
 
-is_under_way() { [ -n "$(ls "$work"/cluster/runs/*/checkpoint.safetensors 2> /dev/null)" ]; }
+checkpoints() { find "$work/cluster/runs" -name checkpoint.safetensors 2> /dev/null | wc -l; }
+is_under_way() { [ "$(checkpoints)" -ge 1 ]; }
+both_are_under_way() { [ "$(checkpoints)" -ge 2 ]; }
 tasks() { pgrep -f "run-chunk $work/cluster" || true; }
 recorded() { find "$work/$1/runs" -name record.json | wc -l; }
 batches() { find "$work/cluster/slurm" -name 'batch-*.json' | wc -l; }
 expect() { [ "$2" -eq "$3" ] || fail "$1: expected $3, found $2"; }
 
-cat > "$work/tiny.toml" << 'END'
+suite() {
+    cat > "$work/tiny.toml" << END
 schema = 1
 name = "tiny"
 title = "Two methods, four seeds"
 methods = ["erm", "irm"]
-seeds = 4
+seeds = $1
 [training]
 size = 32
-steps = 1500
+steps = $2
 batch_size = 8
 evaluate_every = 100
 [[simulated]]
@@ -166,9 +169,22 @@ shifts = ["combined"]
 patients_per_site = 40
 source_sites = 2
 END
+}
+
+# Steps that take a run about 15 s beside another one: the sweep must outlast the interruptions.
+measured() {
+    local begun=${EPOCHREALTIME/[.,]/}
+    "$ctl" benchmark --suite "$work/tiny.toml" --out "$work/measured" --jobs 2 \
+        > "$work/measured.log" 2>&1 || fail "the first sweep"
+    local spent=$((${EPOCHREALTIME/[.,]/} - begun))
+    echo $(((15000000 * 400 / spent / 100 + 1) * 100))
+}
 runs=8
 
 echo "this machine"
+suite 1 400
+steps=$(measured)
+suite 4 "$steps"
 "${here[@]}" > "$work/local.log" 2>&1 || fail "the local launcher"
 expect "local records" "$(recorded local)" $runs
 
@@ -186,7 +202,7 @@ echo "a task is killed"
 "${there[@]}" > "$work/watch.log" 2>&1 &
 launcher=$!
 within 30 says watch "$runs runs are in the queue already" || fail "the jobs are not taken over"
-within 60 is_under_way || fail "no task begins"
+within 60 both_are_under_way || fail "no two tasks begin"
 kill -9 "$(tasks | head -n 1)"
 within 60 says watch "ended without a record" || fail "the killed task is not missed"
 within 30 says watch "^job [0-9]*: 2 runs in 1 array tasks" || fail "nothing is submitted again"
@@ -214,7 +230,7 @@ echo "resumed"
 says resume "report: " || fail "no report"
 expect "records" "$(recorded cluster)" $runs
 [ "$(batches)" -ge 2 ] || fail "nothing was submitted again"
-grep -h steps_taken_here "$work"/cluster/runs/*/env.json | grep -qv ": 1500," ||
+grep -h steps_taken_here "$work"/cluster/runs/*/env.json | grep -qv ": $steps," ||
     fail "no run was continued from its checkpoint"
 
 echo "compared"
