@@ -340,7 +340,7 @@ fn changed_by_a_kill(suite: &Suite, plan: &Plan, whole: &Layout) -> Vec<String> 
 fn a_task_is_excepted_by_few_methods_and_each_says_why() {
     let registry = Registry::standard();
     for task in TASKS.map(Task::as_str) {
-        let methods = registry.iter().map(|method| method.info());
+        let methods = registry.iter().map(ctl_invariance::Method::info);
         let excepted = methods.filter(|info| info.exceptions.iter().any(|e| e.task == task));
         let excepted: Vec<&str> = excepted.map(|info| info.id).collect();
         assert!(excepted.len() <= EXCEPTIONS, "{task}: {excepted:?}");

@@ -202,7 +202,7 @@ mod tests {
         );
     }
 
-    /// tests/golden/make_combat.py: neuroCombat's formulas, with the source as reference batch; its
+    /// `tests/golden/make_combat.py`: neuroCombat's formulas, with the source as reference batch; its
     /// Python package, version 0.2.12, agrees to its own convergence of 1e-4.
     #[test]
     fn agrees_with_another_implementation() {

@@ -65,10 +65,6 @@ pub enum Role {
 
 /// What a method asks of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "needs are independent of each other, and each is a word of a table"
-)]
 pub struct Needs {
     /// Fewest source environments at which the method differs from plain training.
     pub environments: usize,

@@ -1,9 +1,11 @@
 //! A last layer that is fitted in closed form once a network is trained.
 
 use candle_core::{D, DType, Device, Tensor, Var};
+use ctl_compute::random::{permutation, stream};
 use ctl_nets::{
     Linear, LinearHead, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec, Parameters,
 };
+use rand_chacha::ChaCha8Rng;
 
 use crate::select::HeadWeights;
 use crate::wrapping::Sizes;
@@ -146,23 +148,31 @@ impl Seen {
     /// Looks at the training images of every source.
     ///
     /// # Arguments
-    /// - `most`: rows of an environment, at least 1; of more, rows at equal distances are taken.
+    /// - `most`: about how many rows of an environment, at least 1; of more, some are drawn at
+    ///   random, the same ones every time.
     ///
     /// # Errors
     /// When images cannot be read or have no targets.
     pub(crate) fn of(site: &dyn Site, most: usize) -> Result<Self> {
         let mut seen = Self::default();
         for batches in site.sources()? {
-            let mut own = Self::default();
-            for batch in &batches {
-                own.add(site.network(), batch)?;
+            let images: usize = batches.iter().map(|b| b.images.dims()[0]).sum();
+            for (index, batch) in batches.iter().enumerate() {
+                let share = most as f64 * batch.images.dims()[0] as f64 / images as f64;
+                let key = format!("environment {} batch {index}", batch.environment);
+                let mut rng = stream(0, &key, "rows of a refitted layer");
+                seen.add(site.network(), batch, (share.ceil() as usize, &mut rng))?;
             }
-            seen.append(own.thinned(most));
         }
         Ok(seen)
     }
 
-    fn add(&mut self, network: &dyn Network, batch: &Batch) -> Result<()> {
+    fn add(
+        &mut self,
+        network: &dyn Network,
+        batch: &Batch,
+        (most, rng): (usize, &mut ChaCha8Rng),
+    ) -> Result<()> {
         let input = NetworkInput::new(&batch.images, batch.context.as_ref());
         let out = network.forward(input, Mode::Evaluate)?;
         let (features, base) = last_layer(&out)?;
@@ -174,70 +184,36 @@ impl Seen {
             expected: "labelled sources".into(),
             found: format!("environment {} without labels", batch.environment),
         })?;
+        let features = features.reshape(((), self.width))?;
+        let mut kept = permutation(rng, features.dim(0)?);
+        kept.truncate(most);
+        kept.sort_unstable();
+        let rows: Vec<u32> = kept.iter().map(|&row| row as u32).collect();
+        let rows = Tensor::new(rows, features.device())?;
         let double = |tensor: &Tensor| -> Result<Vec<f64>> {
-            Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+            let picked = tensor.index_select(&rows, 0)?.to_dtype(DType::F64)?;
+            Ok(picked.flatten_all()?.to_vec1()?)
         };
-        let features = double(&features)?;
-        let rows = features.len() / self.width;
-        self.features.extend(features);
+        self.features.extend(double(&features)?);
         self.environments
-            .extend(std::iter::repeat_n(batch.environment, rows));
+            .extend(std::iter::repeat_n(batch.environment, kept.len()));
         if batch.kind == TargetKind::Images {
             let target = match &base {
                 Some(base) => (target - base)?,
                 None => target.clone(),
             };
-            self.responses.extend(double(&channels_last(&target)?)?);
+            let target = channels_last(&target)?.reshape(((), self.outputs))?;
+            self.responses.extend(double(&target)?);
             return Ok(());
         }
-        let classes = target
-            .to_dtype(DType::U32)?
-            .flatten_all()?
-            .to_vec1::<u32>()?;
+        let classes = target.flatten_all()?.index_select(&rows, 0)?;
+        let classes = classes.to_dtype(DType::U32)?.to_vec1::<u32>()?;
         let indicators = classes.iter().flat_map(|&class| {
             (0..self.outputs as u32).map(move |k| f64::from(u8::from(k == class)))
         });
         self.responses.extend(indicators);
         self.classes.get_or_insert_default().extend(classes);
         Ok(())
-    }
-
-    fn rows(&self) -> usize {
-        self.environments.len()
-    }
-
-    /// At most so many rows, at equal distances.
-    fn thinned(self, most: usize) -> Self {
-        let rows = self.rows();
-        if rows <= most {
-            return self;
-        }
-        let kept: Vec<usize> = (0..most).map(|i| i * rows / most).collect();
-        let pick = |values: &[f64], width: usize| -> Vec<f64> {
-            let row = |&row: &usize| values[row * width..(row + 1) * width].iter().copied();
-            kept.iter().flat_map(row).collect()
-        };
-        Self {
-            features: pick(&self.features, self.width),
-            responses: pick(&self.responses, self.outputs),
-            environments: kept.iter().map(|&row| self.environments[row]).collect(),
-            classes: self
-                .classes
-                .as_ref()
-                .map(|all| kept.iter().map(|&row| all[row]).collect()),
-            ..self
-        }
-    }
-
-    fn append(&mut self, other: Self) {
-        self.width = other.width;
-        self.outputs = other.outputs;
-        self.features.extend(other.features);
-        self.environments.extend(other.environments);
-        self.responses.extend(other.responses);
-        if let Some(classes) = other.classes {
-            self.classes.get_or_insert_default().extend(classes);
-        }
     }
 
     /// The values of some features, `[n, chosen]`, row by row.
@@ -372,18 +348,20 @@ mod tests {
         assert!((fitted.weight[0] - 3f64.ln()).abs() < 1e-6, "{fitted:?}");
     }
 
+    /// Half of eight samples: two of each batch, with the labels that belong to them.
     #[test]
-    fn rows_are_taken_at_equal_distances() {
-        let seen = Seen {
-            features: (0..12).map(f64::from).collect(),
-            width: 2,
-            environments: vec![0; 6],
-            responses: (0..6).map(f64::from).collect(),
-            outputs: 1,
-            classes: None,
+    fn some_rows_are_drawn_the_same_ones_every_time() {
+        let site = place(Architecture::SmallCnn);
+        let all = Seen::of(&site, 100).unwrap();
+        let some = Seen::of(&site, 4).unwrap();
+        assert_eq!(some.environments, [0; 4]);
+        assert_eq!(some.features, Seen::of(&site, 4).unwrap().features);
+        let rows = |seen: &Seen| -> Vec<(Vec<f64>, u32)> {
+            let rows = seen.features.chunks_exact(seen.width).map(<[f64]>::to_vec);
+            rows.zip(seen.classes.clone().unwrap()).collect()
         };
-        let few = seen.thinned(3);
-        assert_eq!(few.responses, [0.0, 2.0, 4.0]);
-        assert_eq!(few.columns(&[1]), [1.0, 5.0, 9.0]);
+        let known = rows(&all);
+        assert!(rows(&some).iter().all(|row| known.contains(row)));
+        assert_eq!(all.columns(&[1])[0].to_bits(), all.features[1].to_bits());
     }
 }

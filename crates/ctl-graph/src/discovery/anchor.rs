@@ -227,7 +227,7 @@ mod tests {
         assert!((fit(&["a"]) - fit(&[])).abs() > 0.1);
     }
 
-    /// With γ = 1 and one predictor the slope is S_xy / (S_xx + ridge · S_xx).
+    /// With γ = 1 and one predictor the slope is `S_xy / (S_xx + ridge · S_xx)`.
     #[test]
     fn a_ridge_shrinks_and_lets_predictors_determine_each_other() {
         let table = table();

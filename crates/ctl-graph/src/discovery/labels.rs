@@ -242,11 +242,11 @@ impl Softmax {
                 let same = f64::from(u8::from(k == l));
                 let weights = own.iter().zip(other).map(|(p, q)| p * (same - q) / rows);
                 let weights: Vec<f64> = weights.collect();
-                for c in 0..size {
-                    let values = columns[c].iter().zip(&weights);
+                for (c, values) in columns.iter().enumerate() {
+                    let values = values.iter().zip(&weights);
                     let weighted: Vec<f64> = values.map(|(x, w)| x * w).collect();
-                    for d in 0..=c {
-                        let sum = linear::dot(&weighted, columns[d]);
+                    for (d, values) in columns[..=c].iter().enumerate() {
+                        let sum = linear::dot(&weighted, values);
                         for (row, column) in [(c, d), (d, c)] {
                             result[(k * size + row, l * size + column)] = sum;
                             result[(l * size + row, k * size + column)] = sum;

@@ -7,8 +7,8 @@ use super::environments::{Arrangement, Part, Parts, Role, assign};
 use crate::vocabulary::Protocol;
 use crate::{HarnessError, Result};
 
-/// Shares of the held-out source's patients, as of a target's: open to adaptation, and scored.
-const SHARES: ([f64; 2], [Role; 2]) = ([0.5, 0.5], [Role::Adaptation, Role::Scored]);
+/// What the held-out source's patients are for, as a target's.
+const ROLES: [Role; 2] = [Role::Adaptation, Role::Scored];
 
 /// Takes the held-out source out of training, validation and the in-distribution test, and puts it
 /// where the target was.
@@ -29,9 +29,11 @@ pub(super) fn leave_out(
     samples.extend(parts.validation.remove(at).samples);
     samples.sort_unstable();
     parts.in_distribution.remove(at);
-    let roles = assign(cohort, &samples, SHARES, arrangement.seed)?;
+    let open = arrangement.shares.open;
+    let shares = ([open, 1.0 - open], ROLES);
+    let roles = assign(cohort, &samples, shares, arrangement.seed)?;
     let patient = |s: &usize| cohort.samples[*s].patient.as_str();
-    [parts.adaptation, parts.target] = SHARES.1.map(|role| {
+    [parts.adaptation, parts.target] = ROLES.map(|role| {
         let own = samples
             .iter()
             .filter(|s| roles.get(patient(s)) == Some(&role));

@@ -169,19 +169,18 @@ impl Progress {
             arrays.insert(rest.to_owned(), values);
             return;
         }
-        match kind {
+        if kind == "moments" {
             // Names sort by index, so that pushing keeps the order.
-            "moments" => self.moments[usize::from(rest.starts_with('1'))].push(values),
-            _ => {
-                let parsed = rest
-                    .split_once('/')
-                    .map(|(s, name)| (Selector::parse(s), name));
-                if let Some((Ok(selector), name)) = parsed
-                    && let Some(best) = self.best.get_mut(&selector)
-                {
-                    best.weights.insert(name.to_owned(), values);
-                }
-            }
+            self.moments[usize::from(rest.starts_with('1'))].push(values);
+            return;
+        }
+        let parsed = rest
+            .split_once('/')
+            .map(|(s, name)| (Selector::parse(s), name));
+        if let Some((Ok(selector), name)) = parsed
+            && let Some(best) = self.best.get_mut(&selector)
+        {
+            best.weights.insert(name.to_owned(), values);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a network says of the parts of a run's data.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ctl_imaging::MaskRole;
@@ -12,6 +13,7 @@ use crate::Result;
 use crate::data::{CohortData, Part, Parts, View, thinned};
 use crate::spec::RunSpec;
 use crate::task::{How, Kit, Scored, Selected};
+use crate::vocabulary::Selector;
 
 /// A run's data and how it is looked at.
 #[derive(Clone)]
@@ -73,18 +75,22 @@ impl Ground<'_> {
 pub(crate) struct Deployed {
     pub(crate) in_distribution: Scored,
     pub(crate) target: Scored,
+    /// What draws are chosen by where the model that is deployed is not the one of the checkpoint:
+    /// its score on validation patients of the sources, and on those of the target that are open to
+    /// the oracle.
+    pub(crate) scores: BTreeMap<Selector, f64>,
     /// What a reader must know, such as why nothing was corrected.
     pub(crate) notes: Vec<String>,
     /// The network's weights where they are not those of the checkpoint, for every site.
     pub(crate) weights: Option<Arrays>,
 }
 
-/// Corrects the outputs of a trained network on the target.
+/// Corrects the outputs of a trained network on parts of the target.
 pub(super) fn correct(
     ground: &Ground<'_>,
     (kit, network): (&dyn Kit, &dyn Network),
     adaptation: &dyn Adaptation,
-    target: &mut Scored,
+    parts: [&mut Scored; 2],
 ) -> Result<Option<String>> {
     let validation = ground.validation(kit, network)?.rows;
     let unlabelled = ground.oracle(kit, network)?.rows;
@@ -95,7 +101,7 @@ pub(super) fn correct(
         labels: &labels,
         target: &flat(&unlabelled),
     })?;
-    for row in &mut target.rows {
+    for row in parts.into_iter().flat_map(|part| &mut part.rows) {
         row.outputs = correction.apply(&row.outputs);
     }
     Ok(correction.note)

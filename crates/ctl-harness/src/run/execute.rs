@@ -158,7 +158,12 @@ fn end(context: &RunContext<'_>, mut trainer: Trainer<'_>, status: Status) -> Re
         let deployed = &scored[&best.step];
         let selection = Selection {
             step: best.step,
-            score: best.score,
+            // Checkpoints are compared before an adaptation, draws as they are deployed.
+            score: deployed
+                .scores
+                .get(&selector)
+                .copied()
+                .unwrap_or(best.score),
             in_distribution: kit.metrics(&deployed.in_distribution)?,
             target: kit.metrics(&deployed.target)?,
         };
@@ -267,6 +272,17 @@ fn notes_of(method: &dyn Method, spec: &RunSpec, parts: &Parts) -> Vec<String> {
             info.needs.environments,
             parts.train.len()
         ));
+    }
+    for key in ["anneal_steps", "ib_anneal_steps", "burn_in_steps"] {
+        let from = spec.settings.get(key).and_then(serde_json::Value::as_u64);
+        let steps = spec.training.steps;
+        if let Some(from) = from.filter(|&from| from >= steps) {
+            notes.push(format!(
+                "{}: {key} = {from} lies beyond the {steps} steps of the run: what sets in then \
+                 never does",
+                info.id
+            ));
+        }
     }
     notes
 }

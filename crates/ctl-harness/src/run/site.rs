@@ -1,5 +1,6 @@
 //! What an adaptation of a trained network sees.
 
+use ctl_compute::random::{permutation, stream};
 use ctl_imaging::MaskRole;
 use ctl_invariance::{Batch, ObjectiveError, SampleLoss};
 use ctl_nets::Network;
@@ -19,7 +20,12 @@ pub(super) struct Site<'a> {
 
 impl Site<'_> {
     fn batches(&self, samples: &[usize], environment: usize) -> Result<Vec<Batch>> {
-        let size = self.ground.spec.training.batch_size;
+        // Manifests are often sorted by class: batches of one class would mislead what adapts.
+        let spec = self.ground.spec;
+        let purpose = format!("order of environment {environment} after training");
+        let mut rng = stream(spec.seed, &spec.data_key(), &purpose);
+        let order = permutation(&mut rng, samples.len());
+        let samples: Vec<usize> = order.into_iter().map(|place| samples[place]).collect();
         let batch = |chunk: &[usize]| -> Result<Batch> {
             let selected = self.ground.select(chunk, MaskRole::Annotation);
             let batch = self.kit.batch(&selected)?;
@@ -29,8 +35,22 @@ impl Site<'_> {
                 ..batch
             })
         };
-        samples.chunks(size.max(1)).map(batch).collect()
+        let mut begun = samples.as_slice();
+        let mut batches = Vec::new();
+        while !begun.is_empty() {
+            let (own, rest) = begun.split_at(batch_rows(begun.len(), spec.training.batch_size));
+            batches.push(batch(own)?);
+            begun = rest;
+        }
+        Ok(batches)
     }
+}
+
+/// Rows of the next batch of so many that are left: one image alone has no statistics, so that it
+/// joins the batch before it.
+fn batch_rows(left: usize, size: usize) -> usize {
+    let size = size.max(1);
+    if left <= size + 1 { left } else { size }
 }
 
 fn read(error: &crate::HarnessError) -> ObjectiveError {
@@ -68,5 +88,26 @@ impl ctl_invariance::Site for Site<'_> {
                 batches.map_err(|error| read(&error))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batch_rows;
+
+    #[test]
+    fn no_image_is_left_alone() {
+        let sizes = |mut left: usize, size| {
+            let mut sizes = Vec::new();
+            while left > 0 {
+                sizes.push(batch_rows(left, size));
+                left -= sizes[sizes.len() - 1];
+            }
+            sizes
+        };
+        assert_eq!(sizes(9, 4), [4, 5]);
+        assert_eq!(sizes(8, 4), [4, 4]);
+        assert_eq!(sizes(10, 4), [4, 4, 2]);
+        assert_eq!(sizes(1, 4), [1]);
     }
 }

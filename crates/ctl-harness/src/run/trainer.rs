@@ -64,7 +64,7 @@ impl<'a> Trainer<'a> {
         let unprepared = kit(spec, cohort, (parts, view), None)?;
         let sizes = network_spec(spec, cohort, unprepared.as_ref());
         let network = method.network(&spec.settings, &sizes, (spec.seed, &spec.data_key()))?;
-        let independences = independences(&ground);
+        let (independences, fault) = independences(&ground);
         let context = BuildContext {
             environments: parts.train.len() + usize::from(needs.target_images),
             features: network.feature_width(),
@@ -75,7 +75,8 @@ impl<'a> Trainer<'a> {
             run: &id,
         };
         let method = method.build(&spec.settings, &context)?;
-        let (weights, notes) = prepare(&mut ground, &method, needs.target_images)?;
+        let (weights, mut notes) = prepare(&mut ground, &method, needs.target_images)?;
+        notes.extend(fault);
         let kit = kit(spec, cohort, (parts, view), ground.transform.clone())?;
         let adam = AdamParams {
             learning_rate: spec.training.learning_rate,
@@ -179,6 +180,9 @@ impl<'a> Trainer<'a> {
             Some(own) => (&value.total + own)?,
             None => value.total,
         };
+        if !loss.to_scalar::<f32>()?.is_finite() {
+            return Err(self.diverged());
+        }
         let gradients = loss.backward()?;
         self.optimiser.step(&gradients)?;
         if let Some(own) = &mut self.auxiliary {
@@ -198,6 +202,9 @@ impl<'a> Trainer<'a> {
         let ruled = rule.update(&mut probe)?;
         probe.go_back()?;
         let variables = self.network.parameters().trained();
+        if !all_finite(&ruled.update)? {
+            return Err(self.diverged());
+        }
         match ruled.update {
             Update::Gradient(direction) => {
                 // A store of gradients begins with a backward pass.
@@ -378,22 +385,28 @@ impl<'a> Trainer<'a> {
         let changed = self.adapts_network(AdaptedFor::EverySite);
         let weights = changed.then(|| self.network.parameters().snapshot());
         let weights = weights.transpose()?;
+        let mut scores = BTreeMap::new();
+        if changed {
+            scores.insert(Selector::TrainingDomain, self.validation_score()?);
+        }
         let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
         let in_distribution = self.ground.in_distribution(kit, network)?;
         notes.extend(self.adapt(AdaptedFor::Target)?);
         let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
         let mut target = self.ground.target(kit, network)?;
-        if let Some(adaptation) = self.method.adaptation.as_deref() {
-            notes.extend(correct(
-                &self.ground,
-                (kit, network),
-                adaptation,
-                &mut target,
-            )?);
+        let correction = self.method.adaptation.as_deref();
+        if correction.is_some() || self.method.network_adaptation.is_some() {
+            let mut open = self.ground.oracle(kit, network)?;
+            if let Some(adaptation) = correction {
+                let parts = [&mut target, &mut open];
+                notes.extend(correct(&self.ground, (kit, network), adaptation, parts)?);
+            }
+            scores.insert(Selector::TargetOracle, kit.selection_score(&open, true)?);
         }
         Ok(Deployed {
             in_distribution,
             target,
+            scores,
             notes,
             weights,
         })
@@ -443,6 +456,18 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// Whether a rule's direction or weights are numbers.
+fn all_finite(update: &Update) -> Result<bool> {
+    let (Update::Gradient(tensors) | Update::Weights(tensors)) = update;
+    for tensor in tensors {
+        // A sum of squares is finite where all values are, short of overflow.
+        if !tensor.sqr()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The weights of the samples in each environment, and what a reader must know.
 type Preparations = (Option<Vec<BTreeMap<usize, f32>>>, Vec<String>);
 
@@ -469,16 +494,24 @@ fn prepare(
     Ok((weights, prepared.notes))
 }
 
-/// What the cohort's diagram asks of a representation; nothing where none is known, or where advice
-/// does not follow from it.
-fn independences(ground: &Ground<'_>) -> Vec<Independence> {
+/// What the cohort's diagram asks of a representation, nothing where none is known; and what a
+/// reader must know where no advice follows from it.
+fn independences(ground: &Ground<'_>) -> (Vec<Independence>, Option<String>) {
     let Some(diagram) = ground.cohort.diagram_for(ground.spec.task) else {
-        return Vec::new();
+        return (Vec::new(), None);
     };
-    let advice = advise(&diagram).ok();
-    let record = advice.and_then(|advice| serde_json::to_string(&advice).ok());
-    let found = record.and_then(|record| Independence::from_advice(&record).ok());
-    found.unwrap_or_default()
+    let record = advise(&diagram).map_err(|error| error.to_string());
+    let text =
+        record.and_then(|record| serde_json::to_string(&record).map_err(|error| error.to_string()));
+    let found =
+        text.and_then(|text| Independence::from_advice(&text).map_err(|error| error.to_string()));
+    match found {
+        Ok(found) => (found, None),
+        Err(fault) => (
+            Vec::new(),
+            Some(format!("the diagram gives no advice: {fault}")),
+        ),
+    }
 }
 
 /// The network that a specification asks for on a cohort.

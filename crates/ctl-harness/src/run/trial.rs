@@ -18,6 +18,8 @@ pub(super) struct Probe<'a> {
     /// All environments in one pass at the first weights, so that batch statistics are over all.
     outputs: Vec<EnvironmentOutputs>,
     start: Option<Vec<Tensor>>,
+    /// Running statistics after that pass, which passes at other weights must not move.
+    buffers: Vec<(Var, Tensor)>,
 }
 
 impl<'a> Probe<'a> {
@@ -36,13 +38,18 @@ impl<'a> Probe<'a> {
             number,
             learning_rate,
             start: None,
+            buffers: Vec::new(),
         })
     }
 
-    /// Puts the weights back to where the step began.
+    /// Puts the weights back to where the step began, and running statistics to where its first
+    /// pass left them.
     pub(super) fn go_back(&mut self) -> Result<()> {
         if let Some(start) = self.start.take() {
             set(&self.variables, &start)?;
+        }
+        for (buffer, value) in self.buffers.drain(..) {
+            buffer.set(&value)?;
         }
         Ok(())
     }
@@ -81,6 +88,10 @@ impl Trial for Probe<'_> {
     fn set_weights(&mut self, weights: &[Tensor]) -> ctl_invariance::Result<()> {
         if self.start.is_none() {
             self.start = Some(self.weights()?);
+            for (_, buffer) in self.network.parameters().buffers() {
+                let value = buffer.as_detached_tensor().copy()?;
+                self.buffers.push((buffer.clone(), value));
+            }
         }
         set(&self.variables, weights)
     }

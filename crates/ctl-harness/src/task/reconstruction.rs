@@ -123,7 +123,7 @@ impl<'a> Reconstruction<'a> {
     }
 
     /// Magnitudes as seen and as they are, each `[N, H, W]`.
-    fn magnitudes(&self, selected: &Selected<'_>) -> Result<[Vec<f32>; 2]> {
+    fn magnitudes(selected: &Selected<'_>) -> Result<[Vec<f32>; 2]> {
         let jitter = selected.jitter();
         Ok([
             selected.pixels(selected.view, &jitter)?,
@@ -184,7 +184,7 @@ impl<'a> Reconstruction<'a> {
         network: &dyn Network,
         selected: &Selected<'_>,
     ) -> Result<Vec<(Vec<f64>, Measured)>> {
-        let [seen, truth] = self.magnitudes(selected)?;
+        let [seen, truth] = Self::magnitudes(selected)?;
         let measured = self.sampled([&seen, &truth], selected)?;
         let (images, columns, _) = self.tensors(&measured)?;
         let input = NetworkInput::new(&images, Some(&columns));
@@ -306,7 +306,7 @@ impl Kit for Reconstruction<'_> {
     fn batch(&self, selected: &Selected<'_>) -> Result<Batch> {
         let [_, height, width] = self.cohort.images.shape();
         let shape = (selected.samples.len(), 1, height, width);
-        let [seen, truth] = self.magnitudes(selected)?;
+        let [seen, truth] = Self::magnitudes(selected)?;
         let images = Tensor::from_vec(seen, shape, &Device::Cpu)?;
         let mut batch = Batch::new(selected.environment(), images, TargetKind::Images);
         if selected.is_labelled() {

@@ -543,7 +543,9 @@ mod tests {
         let mut cirl = cirl();
         let weight = Var::from_tensor(&sample(&[2, WIDTH], "weight")).unwrap();
         let mut environments = environments(&weight, false);
-        environments.iter_mut().for_each(|e| e.head = None);
+        for environment in &mut environments {
+            environment.head = None;
+        }
         let value = evaluate(&mut cirl, &environments, 0);
         assert!(value.auxiliary.is_none());
         let parts = ["risk", "factorisation"].map(|name| value.term(name).unwrap().unwrap());

@@ -301,13 +301,12 @@ mod tests {
                 let moved = values.map(|(i, v)| scale[i % width] * v + shift[i % width]);
                 Tensor::from_vec(moved.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
             };
-            let expected = match &before.head {
-                Some(head) => head.outputs(&moved(head.input.clone())).unwrap(),
-                None => {
-                    let change =
-                        channels_last(&(&before.outputs - &batch.images).unwrap()).unwrap();
-                    (&batch.images + moved(change).permute((0, 3, 1, 2)).unwrap()).unwrap()
-                }
+            let expected = if let Some(head) = &before.head {
+                head.outputs(&moved(head.input.clone())).unwrap()
+            } else {
+                let change = (&before.outputs - &batch.images).unwrap();
+                let change = moved(channels_last(&change).unwrap());
+                (&batch.images + change.permute((0, 3, 1, 2)).unwrap()).unwrap()
             };
             for (found, expected) in flat(&after.outputs).iter().zip(flat(&expected)) {
                 assert!(

@@ -230,7 +230,7 @@ mod tests {
             .to_scalar::<f64>()
             .unwrap();
         let h = -(0.75 * 0.75f64.ln() + 0.25 * 0.25f64.ln()) / 2f64.ln();
-        let expected = (1.000_001f64.powi(2) + (h * h + 1e-6).powi(2)) / 2.0;
+        let expected = f64::midpoint(1.000_001f64.powi(2), (h * h + 1e-6).powi(2));
         assert!((found - expected).abs() < 1e-12, "{found} {expected}");
 
         let variable = Var::from_tensor(&logits).unwrap();

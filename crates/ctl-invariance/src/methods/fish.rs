@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use ctl_compute::random::{permutation, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,18 +67,25 @@ impl MethodConfig for FishConfig {
         vec![SearchDimension::choice("meta_rate", rates)]
     }
 
-    fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
-        Ok(MethodParts::rule(Fish { config: *self }))
+    fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
+        Ok(MethodParts::rule(Fish {
+            config: *self,
+            seed: context.seed,
+            run: context.run.to_owned(),
+        }))
     }
 }
 
 /// `θ ← θ + ε (θ̃ − θ)`, `θ̃` after one inner step on each environment, see [`fish`].
 ///
 /// # References
-/// Shi et al. 2022, algorithm 1. Deviation: the inner optimiser begins each pass anew, where
-/// `DomainBed` keeps its moments.
+/// Shi et al. 2022, algorithm 1, in a random order of the environments. Deviations: the inner
+/// optimiser begins each pass anew, where `DomainBed` keeps its moments; weight decay is not part
+/// of a pass.
 pub struct Fish {
     config: FishConfig,
+    seed: u64,
+    run: String,
 }
 
 impl GradientRule for Fish {
@@ -89,9 +97,11 @@ impl GradientRule for Fish {
             meta_rate: self.config.meta_rate,
         };
         let count = trial.environments();
+        let purpose = format!("order of environments at step {}", trial.number());
+        let order = permutation(&mut stream(self.seed, &self.run, &purpose), count);
         let trial = RefCell::new(trial);
         let risks: Vec<TrialRisk<'_, '_>> = TrialRisk::all(&trial, count);
-        let risks: Vec<&dyn EnvironmentRisk> = risks.iter().map(|r| r as _).collect();
+        let risks: Vec<&dyn EnvironmentRisk> = order.iter().map(|&e| &risks[e] as _).collect();
         let step = fish(&weights, &risks, &settings)?;
         let mut risk = 0.0;
         for environment in &step.risks {
@@ -117,7 +127,12 @@ mod tests {
             inner: InnerRule::Sgd,
             ..FishConfig::default()
         };
-        let ruled = Fish { config }.update(&mut lines).unwrap();
+        let mut rule = Fish {
+            config,
+            seed: 0,
+            run: "tests".into(),
+        };
+        let ruled = rule.update(&mut lines).unwrap();
         let Update::Weights(weights) = ruled.update else {
             panic!("weights");
         };

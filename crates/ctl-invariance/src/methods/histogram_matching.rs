@@ -157,7 +157,9 @@ impl ImageTransform for Matching {
                 let share = (first as f64 + equal.len() as f64 / 2.0) / old.len() as f64;
                 first += equal.len();
                 let value = quantile(quantiles, share) as f32;
-                equal.iter().for_each(|&pixel| plane[pixel] = value);
+                for &pixel in equal {
+                    plane[pixel] = value;
+                }
             }
         }
     }

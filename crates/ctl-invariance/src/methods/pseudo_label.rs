@@ -196,7 +196,7 @@ mod tests {
         let logits = [[3f64.ln(), 0.0], [0.0, 0.0], [0.0, 9f64.ln()]];
         let variable = Var::new(&logits, &Device::Cpu).unwrap();
         let loss = own_labels(&variable, 0.7).unwrap().unwrap();
-        let expected = -(0.75f64.ln() + 0.9f64.ln()) / 2.0;
+        let expected = -f64::midpoint(0.75f64.ln(), 0.9f64.ln());
         assert!((loss.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
         let gradients = loss.backward().unwrap();
         let gradient = gradients.get(&variable).unwrap().to_vec2::<f64>().unwrap();
@@ -216,7 +216,7 @@ mod tests {
             .unwrap()
             .to_scalar::<f64>()
             .unwrap();
-        assert!((same + (0.75f64.ln() + 0.9f64.ln()) / 2.0).abs() < 1e-12);
+        assert!((same + f64::midpoint(0.75f64.ln(), 0.9f64.ln())).abs() < 1e-12);
         assert!(own_labels(&image, 0.95).unwrap().is_none());
         // Without a threshold a tie goes to the first class.
         let all = own_labels(&variable, 0.0)

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::check_positive;
+use crate::deployed::SourcesOnly;
 use crate::weighting::with_mean_one;
 use crate::{
     Assumption, BuildContext, ConfigError, Family, MethodConfig, MethodInfo, MethodParts, Needs,
@@ -66,9 +67,11 @@ impl MethodConfig for TransportWeightingConfig {
     }
 
     fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
-        Ok(MethodParts::preparation(TransportWeighting {
-            config: *self,
-        }))
+        Ok(MethodParts {
+            // The target's attributes are all that is asked of it.
+            augmentations: vec![Box::new(SourcesOnly)],
+            ..MethodParts::preparation(TransportWeighting { config: *self })
+        })
     }
 }
 

@@ -108,7 +108,7 @@ mod tests {
     fn objective(head: &HeadWeights, gamma: f64) -> f64 {
         let outputs = head.outputs(Rows::new(&FEATURES, 2).unwrap()).unwrap();
         let residuals: Vec<f64> = RESPONSES.iter().zip(outputs).map(|(y, z)| y - z).collect();
-        let mean = |site: usize| (residuals[site] + residuals[site + 1]) / 2.0;
+        let mean = |site: usize| f64::midpoint(residuals[site], residuals[site + 1]);
         let value = |(row, r): (usize, &f64)| {
             let between = mean(row - row % 2);
             (r - between).powi(2) + gamma * between.powi(2)
