@@ -127,7 +127,11 @@ fn plain_training(situation: &Situation) -> Remedy {
         let formula = format!("P*({label} | {image}) = P({label} | {image})");
         Judgement::licensed(reason).provided(OVERLAP).by(formula)
     };
-    judgement.of("plain-training", Family::Baseline, &["erm"])
+    judgement.of(
+        "plain-training",
+        Family::Baseline,
+        &["erm", "erm-plus-plus", "swa", "swad"],
+    )
 }
 
 /// The rule differs in some source: plain training on the others may do.
@@ -168,7 +172,7 @@ fn density_ratio(situation: &Situation) -> Remedy {
     judgement.of(
         "density-ratio-weighting",
         Family::Correlation,
-        &["kliep", "kmm"],
+        &["importance-weighting"],
     )
 }
 
@@ -288,12 +292,23 @@ fn alignment(situation: &Situation) -> Judgement {
 }
 
 fn marginal_alignment(situation: &Situation) -> Remedy {
-    let methods = &["coral", "mmd", "dann", "coral-target", "dann-target"];
+    let methods = &[
+        "coral",
+        "mmd",
+        "dann",
+        "coral-target",
+        "mmd-target",
+        "dann-target",
+        "deep-coral",
+        "causirl-coral",
+        "causirl-mmd",
+        "mcd",
+    ];
     alignment(situation).of("marginal-alignment", Family::Correlation, methods)
 }
 
 fn test_time(situation: &Situation) -> Remedy {
-    let methods = &["adabn", "tent"];
+    let methods = &["adabn", "tent", "pseudo-label", "arm", "mtl"];
     alignment(situation).of("test-time-adaptation", Family::Correlation, methods)
 }
 
@@ -317,6 +332,6 @@ fn conditional_alignment(situation: &Situation) -> Remedy {
     judgement.of(
         "conditional-alignment",
         Family::Correlation,
-        &["cdann", "class-coral"],
+        &["cdann", "selfreg"],
     )
 }

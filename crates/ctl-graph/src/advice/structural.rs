@@ -36,7 +36,25 @@ pub(super) fn invariance(situation: &Situation) -> Remedy {
     judgement.of(
         "invariance",
         Family::Invariance,
-        &["irm", "v-rex", "mm-rex", "fishr", "group-dro"],
+        &[
+            "irm",
+            "v-rex",
+            "mm-rex",
+            "fishr",
+            "group-dro",
+            "ib-erm",
+            "ib-irm",
+            "iga",
+            "fish",
+            "and-mask",
+            "sand-mask",
+            "eqrm",
+            "rdm",
+            "trm",
+            "icp",
+            "anchor-regression",
+            "invariant-subset",
+        ],
     )
 }
 
@@ -75,7 +93,7 @@ fn exchange(situation: &Situation) -> Judgement {
 }
 
 pub(super) fn acquisition_exchange(situation: &Situation) -> Remedy {
-    let methods = &["gin-ipa", "fourier-augmentation", "style-mixing"];
+    let methods = &["gin-ipa", "augment", "fda", "fact", "cirl", "mixstyle"];
     exchange(situation).of("acquisition-randomisation", Family::Correlation, methods)
 }
 
@@ -93,7 +111,7 @@ pub(super) fn harmonisation(situation: &Situation) -> Remedy {
     judgement.of(
         "harmonisation",
         Family::Correlation,
-        &["combat", "histogram-matching"],
+        &["combat", "histogram-matching", "nyul"],
     )
 }
 
@@ -141,7 +159,7 @@ pub(super) fn independence_constraints(situation: &Situation) -> Remedy {
         Judgement::licensed("the diagram implies the independences that are listed below")
             .provided("a penalty enforces exactly those, and no others")
     };
-    let methods = &["hsic-marginal", "hsic-conditional", "cacm", "graph-penalty"];
+    let methods = &["counterfactual-invariance", "cacm", "graph-penalty"];
     judgement.of("independence-constraints", Family::Scm, methods)
 }
 

@@ -230,8 +230,8 @@ mod tests {
     use super::*;
     use crate::Registry;
 
-    /// Advice speaks of every settled method that competes, but for mixing and balancing classes,
-    /// which rest on no assumption about causes.
+    /// Advice speaks of every settled method that competes, but for mixing, balancing classes,
+    /// meta-learning and spectral decoupling, which rest on no assumption about causes.
     #[test]
     fn advice_knows_the_methods_that_compete() {
         let advice = advice_for(&PhantomSpec::default(), Task::Classification).unwrap();
@@ -242,7 +242,7 @@ mod tests {
             .map(|info| info.id)
             .filter(|id| advice.remedy_of(id).is_none())
             .collect();
-        assert_eq!(unknown, ["class-balanced", "mixup"]);
+        assert_eq!(unknown, ["class-balanced", "mixup", "mldg", "sd"]);
     }
 
     #[test]
