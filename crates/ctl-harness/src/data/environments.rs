@@ -14,6 +14,8 @@ use crate::vocabulary::{Protocol, Task};
 use crate::{HarnessError, Result};
 
 const SOURCE_ROLES: [Role; 3] = [Role::Train, Role::Validation, Role::Scored];
+/// Shares are told apart down to the inverse of this.
+const SHARE_STEPS: f64 = 1e9;
 const TARGET_ROLES: [Role; 2] = [Role::Adaptation, Role::Scored];
 /// Shares of a site that is source and target, in the order of [`SHARED_ROLES`]; what is scored on
 /// the target is the in-distribution test as well.
@@ -419,7 +421,8 @@ impl<'a> Division<'a> {
         let Shares {
             validation, test, ..
         } = self.shares;
-        let train = 1.0 - validation - test;
+        // 1 − 0.15 − 0.2 falls short of 0.65 by a rounding error, and with it a patient.
+        let train = ((1.0 - validation - test) * SHARE_STEPS).round() / SHARE_STEPS;
         let mut roles = if test > 0.0 {
             self.draw(site, [train, validation, test], SOURCE_ROLES)?
         } else {
