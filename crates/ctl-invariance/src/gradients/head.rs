@@ -86,13 +86,13 @@ fn misfit(input: &Tensor, output_gradient: &Tensor) -> ObjectiveError {
 /// use ctl_invariance::SquaredError;
 /// use ctl_invariance::gradients::{EnvironmentRisk, LinearHead};
 ///
-/// let tensor = |values: &[[f64; 1]]| Tensor::new(values, &Device::Cpu);
+/// let tensor = |values: &[f64]| Tensor::from_slice(values, (values.len(), 1), &Device::Cpu);
 /// let head = LinearHead {
-///     input: tensor(&[[2.0], [1.0]])?,
-///     target: tensor(&[[1.0], [0.0]])?,
+///     input: tensor(&[2.0, 1.0])?,
+///     target: tensor(&[1.0, 0.0])?,
 ///     loss: &SquaredError,
 /// };
-/// let weights = [tensor(&[[1.0]])?, Tensor::new(&[0f64], &Device::Cpu)?];
+/// let weights = [tensor(&[1.0])?, Tensor::new(&[0f64], &Device::Cpu)?];
 /// let found = head.at(&weights, 2)?;
 /// // Residuals 1 and 1: risk 1, gradients 2 (1·2 + 1·1) / 2 and 2 (1 + 1) / 2.
 /// assert_eq!(found.risk.to_scalar::<f64>()?, 1.0);
