@@ -92,6 +92,9 @@ fn needs(method: &dyn ctl_invariance::Method) -> String {
     if needs.class_probabilities {
         words.push("class probabilities".into());
     }
+    if needs.diagram {
+        words.push("a causal diagram".into());
+    }
     match needs.learns_from {
         LearnsFrom::Sources => {}
         LearnsFrom::Target => words.push("labelled target images".into()),

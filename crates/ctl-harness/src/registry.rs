@@ -68,7 +68,6 @@ impl Registry {
             of::<m::fishr::FishrConfig>(m::fishr::INFO),
             of::<m::front_door::FrontDoorConfig>(m::front_door::INFO),
             of::<m::gin_ipa::GinIpaConfig>(m::gin_ipa::INFO),
-            of::<m::graph_penalty::GraphPenaltyConfig>(m::graph_penalty::INFO),
             of::<m::group_dro::GroupDroConfig>(m::group_dro::INFO),
             of::<m::histogram_matching::HistogramMatchingConfig>(m::histogram_matching::INFO),
             of::<m::ib_erm::IbErmConfig>(m::ib_erm::INFO),
@@ -174,6 +173,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 68);
+        assert_eq!(registry.iter().count(), 67);
     }
 }

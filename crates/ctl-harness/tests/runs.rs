@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ctl_harness::Registry;
@@ -73,6 +73,32 @@ fn one_and_two_workers_leave_the_same_bytes() {
     for (name, bytes) in &one {
         assert!(*bytes == two[name], "{name} differs");
     }
+}
+
+/// Nothing of a run depends on the methods beside it, nor on their order.
+#[test]
+fn the_order_of_methods_changes_no_byte() {
+    let of = |methods: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let records = run(&tiny(methods, 4), out.path(), 2);
+        let mut files = BTreeMap::new();
+        for record in records {
+            let folder = Layout::new(out.path()).run(&record.spec.folder());
+            for file in ["record.json", "predictions.csv", "metrics.jsonl"] {
+                let key = (record.spec.method.clone(), file);
+                files.insert(key, std::fs::read(folder.join(file)).unwrap());
+            }
+        }
+        files
+    };
+    let methods = ["erm", "dann", "mixup", "fish", "mixstyle", "icp"];
+    let forwards = of(&methods);
+    let mut reversed = methods;
+    reversed.reverse();
+    assert_eq!(forwards.len(), 3 * methods.len());
+    assert!(forwards == of(&reversed));
+    let alone = of(&["mixstyle"]);
+    assert!(alone.iter().all(|(key, bytes)| forwards[key] == *bytes));
 }
 
 #[test]

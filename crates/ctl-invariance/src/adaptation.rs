@@ -1,6 +1,7 @@
 //! What is done to a trained network's outputs at deployment.
 
 use ctl_nets::Network;
+use serde::{Deserialize, Serialize};
 
 use crate::{Batch, Result, SampleLoss};
 
@@ -19,7 +20,8 @@ pub struct Deployment<'a> {
 }
 
 /// A correction of class probabilities: `p′_k ∝ w_k p_k^(1/T)`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OutputCorrection {
     /// Temperature T by which log probabilities are divided first, positive.
     pub temperature: f64,

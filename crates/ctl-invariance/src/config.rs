@@ -28,7 +28,8 @@ pub struct BuildContext<'a> {
     pub outputs: usize,
     /// Steps that the run will take.
     pub steps: u64,
-    /// Independences that the cohort's diagram asks of a representation; empty where none is known.
+    /// Independences that the cohort's diagram asks of a representation, for methods that ask for
+    /// them; empty where none is known.
     pub independences: &'a [Independence],
     /// Master seed.
     pub seed: u64,
@@ -287,6 +288,13 @@ pub trait MethodConfig: Serialize + DeserializeOwned + JsonSchema + Default + 's
     fn network(&self, spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Box<dyn Network>> {
         Ok(spec.build(seed, run)?)
     }
+
+    /// What a reader of the results must know of the method on a network, such as that there is
+    /// nothing on it that the method could change.
+    fn note_on(&self, spec: &NetworkSpec) -> Option<String> {
+        let _ = spec;
+        None
+    }
 }
 
 /// `Ok` when `ok`, else a [`ConfigError::Range`] for `key`.
@@ -381,6 +389,16 @@ pub trait Method: Send + Sync {
         spec: &NetworkSpec,
         seed: (u64, &str),
     ) -> std::result::Result<Box<dyn Network>, ConfigError>;
+
+    /// What a reader of the results must know, see [`MethodConfig::note_on`].
+    ///
+    /// # Errors
+    /// As [`Method::resolve`].
+    fn note_on(
+        &self,
+        settings: &Json,
+        spec: &NetworkSpec,
+    ) -> std::result::Result<Option<String>, ConfigError>;
 }
 
 /// The [`Method`] that a [`MethodConfig`] and its description make.
@@ -470,6 +488,14 @@ impl<C: MethodConfig> Method for Configured<C> {
         self.parse(settings)?
             .network(spec, seed)
             .map_err(|source| self.build_error(source))
+    }
+
+    fn note_on(
+        &self,
+        settings: &Json,
+        spec: &NetworkSpec,
+    ) -> std::result::Result<Option<String>, ConfigError> {
+        Ok(self.parse(settings)?.note_on(spec))
     }
 }
 

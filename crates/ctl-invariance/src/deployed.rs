@@ -173,10 +173,9 @@ pub(crate) mod testing {
         Batch::new(1, images, TargetKind::Classes)
     }
 
-    /// A network of two classes; two batches of the target, and a source of as many that is
-    /// labelled.
-    pub(crate) fn place(architecture: Architecture) -> Place {
-        let spec = NetworkSpec {
+    /// A network of two classes on images of 16 × 16 pixels.
+    pub(crate) fn spec(architecture: Architecture) -> NetworkSpec {
+        NetworkSpec {
             architecture,
             channels: 1,
             height: 16,
@@ -184,7 +183,13 @@ pub(crate) mod testing {
             outputs: 2,
             attributes: 0,
             hidden: None,
-        };
+        }
+    }
+
+    /// A network of two classes; two batches of the target, and a source of as many that is
+    /// labelled.
+    pub(crate) fn place(architecture: Architecture) -> Place {
+        let spec = spec(architecture);
         let labelled = |seed| Batch {
             targets: vec![WeightedTarget {
                 weight: 1.0,

@@ -65,6 +65,10 @@ pub enum Role {
 
 /// What a method asks of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "needs are independent of each other, and each is a word of a table"
+)]
 pub struct Needs {
     /// Fewest source environments at which the method differs from plain training.
     pub environments: usize,
@@ -74,6 +78,8 @@ pub struct Needs {
     pub oracle_view: bool,
     /// Class probabilities as outputs.
     pub class_probabilities: bool,
+    /// The independences that the cohort's causal diagram implies, where it has one.
+    pub diagram: bool,
     /// Whom the method learns from.
     pub learns_from: LearnsFrom,
 }
@@ -99,6 +105,7 @@ impl Needs {
         target_images: false,
         oracle_view: false,
         class_probabilities: false,
+        diagram: false,
         learns_from: LearnsFrom::Sources,
     };
     /// At least two source environments.

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::select::HeadWeights;
 use crate::wrapping::Sizes;
-use crate::{Batch, ObjectiveError, Result, Site, TargetKind};
+use crate::{Batch, ConfigError, ObjectiveError, Result, Site, TargetKind, in_range};
 
 /// Names of the buffers of a [`Refitted`] network.
 const WEIGHT: &str = "refit.weight";
@@ -124,6 +124,25 @@ pub(crate) fn install(network: &dyn Network, head: &HeadWeights) -> Result<()> {
         var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu)?)?;
     }
     Ok(())
+}
+
+/// Checks the settings of a search among features: the level of its test, the most features that
+/// are considered, the most in a set, the most rows of an environment.
+///
+/// # Errors
+/// Names the first setting outside its range.
+pub(crate) fn check_search(
+    method: &'static str,
+    alpha: f64,
+    [preselect, max_size, rows]: [usize; 3],
+) -> std::result::Result<(), ConfigError> {
+    let ok = alpha > 0.0 && alpha < 1.0;
+    in_range(method, "alpha", &alpha, "above 0 and below 1", ok)?;
+    let ok = (1..=20).contains(&preselect);
+    in_range(method, "preselect", &preselect, "from 1 to 20", ok)?;
+    let ok = max_size >= 1;
+    in_range(method, "max_size", &max_size, "at least 1", ok)?;
+    in_range(method, "rows", &rows, "at least 10", rows >= 10)
 }
 
 /// What the last layer of a trained network saw on the sources, and what it should have said, of
@@ -283,20 +302,12 @@ mod tests {
     use ctl_nets::Architecture;
 
     use super::*;
-    use crate::deployed::testing::place;
+    use crate::deployed::testing::{place, spec};
 
     #[test]
     fn a_fitted_layer_replaces_the_last_one() {
         let mut site = place(Architecture::SmallCnn);
-        let spec = NetworkSpec {
-            architecture: Architecture::SmallCnn,
-            channels: 1,
-            height: 16,
-            width: 16,
-            outputs: 2,
-            attributes: 0,
-            hidden: None,
-        };
+        let spec = spec(Architecture::SmallCnn);
         site.network = Box::new(Refitted::new(&spec, (0, "t")).unwrap());
         let seen = Seen::of(&site, 100).unwrap();
         assert_eq!((seen.width, seen.outputs), (64, 2));

@@ -289,8 +289,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}");
         }
-        for placeholder in ["{id}", "{title}", "{type}"] {
-            assert!(!text.contains(placeholder), "{placeholder}");
+        for blank in ["{id}", "{title}", "{type}"] {
+            assert!(!text.contains(blank), "{blank}");
         }
     }
 }

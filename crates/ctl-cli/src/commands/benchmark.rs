@@ -12,7 +12,7 @@ use ctl_harness::launch::{
     DryRun, LaunchOptions, Launcher as _, Local, Outcome, Sweep, sweep_info,
 };
 use ctl_harness::plan::{Plan, plan};
-use ctl_harness::report::{Format, write};
+use ctl_harness::report::{Format, unlicensed, write};
 use ctl_harness::suite::{Filter, Suite, shipped};
 use ctl_harness::sweep::{Layout, SweepInfo};
 use ctl_harness::table::Table;
@@ -164,6 +164,9 @@ fn announce(progress: &Progress, suite: &Suite, plan: &Plan, jobs: Option<usize>
     }
     for text in &plan.skipped {
         progress.say(&format!("left out: {text}"));
+    }
+    for text in unlicensed(plan) {
+        progress.say(&format!("warning: {text}"));
     }
 }
 

@@ -159,7 +159,7 @@ pub(super) fn independence_constraints(situation: &Situation) -> Remedy {
         Judgement::licensed("the diagram implies the independences that are listed below")
             .provided("a penalty enforces exactly those, and no others")
     };
-    let methods = &["counterfactual-invariance", "cacm", "graph-penalty"];
+    let methods = &["counterfactual-invariance", "cacm"];
     judgement.of("independence-constraints", Family::Scm, methods)
 }
 

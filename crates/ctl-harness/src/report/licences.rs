@@ -13,6 +13,8 @@ use super::contrast::{Contrast, Scores};
 use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
+use crate::plan::Plan;
+use crate::spec::RunSpec;
 use crate::table::Cell;
 use crate::vocabulary::{Selector, Task};
 
@@ -155,6 +157,41 @@ fn advice_for(spec: &PhantomSpec, task: Task) -> std::result::Result<Advice, Str
     advise(&diagram).map_err(|error| error.to_string())
 }
 
+/// What is said before a plan runs: the methods that the diagrams of its simulated cohorts do not
+/// license, with the number of cohorts and the reason at the first. They run all the same, and the
+/// report marks their cells.
+pub fn unlicensed(plan: &Plan) -> Vec<String> {
+    let mut methods: BTreeMap<(Task, &str), BTreeMap<&str, &RunSpec>> = BTreeMap::new();
+    for spec in plan.runs.iter().map(|run| &run.spec) {
+        let cohorts = methods.entry((spec.task, &spec.method)).or_default();
+        cohorts.entry(&spec.cohort).or_insert(spec);
+    }
+    let mut known: BTreeMap<(Task, &str), Option<Advice>> = BTreeMap::new();
+    let mut said = Vec::new();
+    for ((task, method), cohorts) in &methods {
+        let mut reasons = Vec::new();
+        for (cohort, spec) in cohorts {
+            let advice = known.entry((*task, cohort)).or_insert_with(|| {
+                let phantom = spec.data.phantom()?;
+                advice_for(phantom, *task).ok()
+            });
+            let remedy = advice.as_ref().and_then(|advice| advice.remedy_of(method));
+            let refused = remedy.filter(|remedy| remedy.verdict == Licence::NotLicensed);
+            reasons.extend(refused.map(|remedy| (*cohort, remedy.because.clone())));
+        }
+        if let Some((cohort, because)) = reasons.first() {
+            said.push(format!(
+                "{method} on {}: not licensed by the diagram in {} of {} cohorts, the first {cohort}: \
+                 {because}",
+                task.as_str(),
+                reasons.len(),
+                cohorts.len(),
+            ));
+        }
+    }
+    said
+}
+
 fn rows_of(
     sweep: &Sweep<'_>,
     scores: &Scores,
@@ -243,6 +280,30 @@ mod tests {
             .filter(|id| advice.remedy_of(id).is_none())
             .collect();
         assert_eq!(unknown, ["class-balanced", "mixup", "mldg", "sd"]);
+    }
+
+    /// Where only prevalence moves, aligning whole feature distributions is not licensed, and the
+    /// correction of prevalence is; the plan keeps both.
+    #[test]
+    fn what_a_diagram_does_not_license_is_said_and_planned() {
+        let text = r#"
+schema = 1
+name = "licences"
+title = "Licences"
+methods = ["erm", "em", "coral-target"]
+seeds = 2
+[[simulated]]
+tasks = ["classification"]
+shifts = ["prevalence"]
+"#;
+        let registry = Registry::standard();
+        let suite = crate::suite::Suite::parse(text, "licences", &registry).unwrap();
+        let plan = crate::plan::plan(&suite, &registry, None).unwrap();
+        assert_eq!(plan.runs.len(), 6);
+        let said = unlicensed(&plan);
+        assert_eq!(said.len(), 1, "{said:?}");
+        let start = "coral-target on classification: not licensed by the diagram in 1 of 1 cohorts";
+        assert!(said[0].starts_with(start), "{said:?}");
     }
 
     #[test]

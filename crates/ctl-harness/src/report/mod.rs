@@ -48,6 +48,7 @@ use crate::store::write_atomically;
 use crate::{HarnessError, Registry, Result};
 
 pub use ground::Ground;
+pub use licences::unlicensed;
 pub use overview::{Average, MethodSummary, terminal_rows};
 
 /// Folder of the figures that the Markdown page shows.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ctl_imaging::MaskRole;
-use ctl_invariance::{Adaptation, Deployment, ImageTransform};
+use ctl_invariance::{Adaptation, Deployment, ImageTransform, OutputCorrection};
 use ctl_nets::Network;
 
 use super::checkpoint::Arrays;
@@ -81,8 +81,11 @@ pub(crate) struct Deployed {
     pub(crate) scores: BTreeMap<Selector, f64>,
     /// What a reader must know, such as why nothing was corrected.
     pub(crate) notes: Vec<String>,
-    /// The network's weights where they are not those of the checkpoint, for every site.
+    /// The network's weights where they are not those of the checkpoint: those of the target, where
+    /// the method adapts to it.
     pub(crate) weights: Option<Arrays>,
+    /// What is done to the outputs on the target.
+    pub(crate) correction: Option<OutputCorrection>,
 }
 
 /// Corrects the outputs of a trained network on parts of the target.
@@ -91,7 +94,7 @@ pub(super) fn correct(
     (kit, network): (&dyn Kit, &dyn Network),
     adaptation: &dyn Adaptation,
     parts: [&mut Scored; 2],
-) -> Result<Option<String>> {
+) -> Result<OutputCorrection> {
     let validation = ground.validation(kit, network)?.rows;
     let unlabelled = ground.oracle(kit, network)?.rows;
     let labels: Vec<usize> = validation.iter().map(|row| row.target).collect();
@@ -104,7 +107,7 @@ pub(super) fn correct(
     for row in parts.into_iter().flat_map(|part| &mut part.rows) {
         row.outputs = correction.apply(&row.outputs);
     }
-    Ok(correction.note)
+    Ok(correction)
 }
 
 fn flat(rows: &[Prediction]) -> Vec<f64> {

@@ -146,9 +146,8 @@ fn end(context: &RunContext<'_>, mut trainer: Trainer<'_>, status: Status) -> Re
             }
         }
         if context.save_models {
-            let weights = scored[&best.step].weights.as_ref();
-            let weights = weights.unwrap_or(&best.weights);
-            write_model(context, &trainer, (selector, best.step, weights))?;
+            let deployed = &scored[&best.step];
+            write_model(context, &trainer, (selector, best, deployed))?;
         }
     }
     let kit = trainer.kit();

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ctl_imaging::{MaskRole, Raster};
-use ctl_invariance::{BuildContext, ImageTransform, ObjectiveState};
+use ctl_invariance::{BuildContext, ImageTransform, ObjectiveState, OutputCorrection};
 use ctl_nets::{Network, NetworkSpec};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Arrays;
+use super::checkpoint::Best;
+use super::evaluate::Deployed;
 use super::execute::RunContext;
 use super::trainer::Trainer;
 use crate::data::{Parts, View, load_unlabelled};
@@ -18,11 +19,9 @@ use crate::task::{AttributeScale, How, Selected, kit_of_model};
 use crate::vocabulary::{Selector, Task};
 use crate::{HarnessError, Registry, Result};
 
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 const CARD: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
-/// Images decoded and predicted at once.
-const CHUNK: usize = 16;
 
 /// The description beside a model's weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +45,11 @@ pub struct ModelCard {
     pub attributes: Option<AttributeScale>,
     /// What the method makes of every image first, as numbers by name.
     pub transform: Option<ObjectiveState>,
+    /// The site whose unlabelled images the model was adapted to after training; none where it is
+    /// as it was trained.
+    pub adapted_to: Option<String>,
+    /// What is done to class probabilities at that site.
+    pub correction: Option<OutputCorrection>,
 }
 
 /// A trained network, ready for new images.
@@ -82,7 +86,7 @@ pub struct Predicted {
 pub(crate) fn write_model(
     context: &RunContext<'_>,
     trainer: &Trainer<'_>,
-    (selector, step, weights): (Selector, u64, &Arrays),
+    (selector, best, deployed): (Selector, &Best, &Deployed),
 ) -> Result<()> {
     let ground = trainer.ground();
     let folder = context.folder.join(format!("model-{selector}"));
@@ -90,16 +94,21 @@ pub(crate) fn write_model(
         schema: SCHEMA,
         run: ground.spec.clone(),
         selector,
-        step,
+        step: best.step,
         network: trainer.network_spec(),
         classes: context.cohort.classes.clone(),
         mask_classes: context.cohort.mask_classes.clone(),
         attributes: trainer.kit().attribute_scale(),
         transform: ground.transform.as_ref().map(|transform| transform.state()),
+        adapted_to: trainer
+            .adapts_to_target()
+            .then(|| ground.spec.target.clone()),
+        correction: deployed.correction.clone(),
     };
     let built = context
         .method
         .network(&ground.spec.settings, &card.network, (0, "model"))?;
+    let weights = deployed.weights.as_ref().unwrap_or(&best.weights);
     built.parameters().restore(weights)?;
     let bytes = built.parameters().to_safetensors(&BTreeMap::new())?;
     write_atomically(&folder.join(WEIGHTS), &bytes)?;
@@ -188,6 +197,7 @@ fn most_probable(classes: &[String], values: &[f64]) -> String {
 impl Model {
     /// Applies a model to every image of a cohort, in manifest order.
     ///
+    /// A model that was adapted to a site ([`ModelCard::adapted_to`]) says what it would say there.
     /// A reconstruction model is given images: it measures them in some columns of k-space, as in its
     /// training, and says how well it restores them.
     ///
@@ -208,26 +218,31 @@ impl Model {
         let labels = matches!(spec.task, Task::Classification | Task::Multimodal);
         let [_, height, width] = cohort.images.shape();
         let all: Vec<usize> = (0..cohort.samples.len()).collect();
+        let selected = Selected {
+            spec,
+            cohort: &cohort,
+            view: View::Plain,
+            samples: &all,
+            how: How::Evaluate,
+            observer: MaskRole::Annotation,
+            transform: self.transform.as_deref(),
+        };
+        let raster = |pixels: Vec<f32>| {
+            let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
+            Raster::new(1, height, width, pixels)
+        };
         let mut images = Vec::with_capacity(all.len());
-        for chunk in all.chunks(CHUNK) {
-            let selected = Selected {
-                spec,
-                cohort: &cohort,
-                view: View::Plain,
-                samples: chunk,
-                how: How::Evaluate,
-                observer: MaskRole::Annotation,
-                transform: self.transform.as_deref(),
-            };
-            for (&sample, said) in chunk.iter().zip(kit.describe(network, &selected)?) {
-                let raster = |pixels: Vec<f32>| {
-                    let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
-                    Raster::new(1, height, width, pixels)
+        for chunk in selected.chunks(kit.at_once()) {
+            let said = kit.describe(network, &selected.with(chunk))?;
+            for (&sample, said) in chunk.iter().zip(said) {
+                let values = match &card.correction {
+                    Some(correction) => correction.apply(&said.values),
+                    None => said.values,
                 };
                 images.push(Predicted {
                     path: cohort.samples[sample].id.clone(),
-                    predicted: labels.then(|| most_probable(&card.classes, &said.values)),
-                    values: said.values,
+                    predicted: labels.then(|| most_probable(&card.classes, &values)),
+                    values,
                     picture: said.picture.map(raster).transpose()?,
                 });
             }

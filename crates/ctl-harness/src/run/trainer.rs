@@ -64,7 +64,12 @@ impl<'a> Trainer<'a> {
         let unprepared = kit(spec, cohort, (parts, view), None)?;
         let sizes = network_spec(spec, cohort, unprepared.as_ref());
         let network = method.network(&spec.settings, &sizes, (spec.seed, &spec.data_key()))?;
-        let (independences, fault) = independences(&ground);
+        let note = method.note_on(&spec.settings, &sizes)?;
+        let (independences, fault) = if needs.diagram {
+            independences(&ground)
+        } else {
+            Default::default()
+        };
         let context = BuildContext {
             environments: parts.train.len() + usize::from(needs.target_images),
             features: network.feature_width(),
@@ -77,6 +82,7 @@ impl<'a> Trainer<'a> {
         let method = method.build(&spec.settings, &context)?;
         let (weights, mut notes) = prepare(&mut ground, &method, needs.target_images)?;
         notes.extend(fault);
+        notes.extend(note);
         let kit = kit(spec, cohort, (parts, view), ground.transform.clone())?;
         let adam = AdamParams {
             learning_rate: spec.training.learning_rate,
@@ -382,11 +388,8 @@ impl<'a> Trainer<'a> {
     pub(crate) fn deploy(&mut self) -> Result<Deployed> {
         let mut notes = Vec::new();
         notes.extend(self.adapt(AdaptedFor::EverySite)?);
-        let changed = self.adapts_network(AdaptedFor::EverySite);
-        let weights = changed.then(|| self.network.parameters().snapshot());
-        let weights = weights.transpose()?;
         let mut scores = BTreeMap::new();
-        if changed {
+        if self.adapts_network(AdaptedFor::EverySite) {
             scores.insert(Selector::TrainingDomain, self.validation_score()?);
         }
         let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
@@ -394,27 +397,37 @@ impl<'a> Trainer<'a> {
         notes.extend(self.adapt(AdaptedFor::Target)?);
         let (kit, network) = (self.kit.as_ref(), self.network.as_ref());
         let mut target = self.ground.target(kit, network)?;
-        let correction = self.method.adaptation.as_deref();
-        if correction.is_some() || self.method.network_adaptation.is_some() {
+        let (adaptation, mut correction) = (self.method.adaptation.as_deref(), None);
+        if adaptation.is_some() || self.method.network_adaptation.is_some() {
             let mut open = self.ground.oracle(kit, network)?;
-            if let Some(adaptation) = correction {
+            if let Some(adaptation) = adaptation {
                 let parts = [&mut target, &mut open];
-                notes.extend(correct(&self.ground, (kit, network), adaptation, parts)?);
+                let found = correct(&self.ground, (kit, network), adaptation, parts)?;
+                notes.extend(found.note.clone());
+                correction = Some(found);
             }
             scores.insert(Selector::TargetOracle, kit.selection_score(&open, true)?);
         }
+        let changed = self.method.network_adaptation.is_some();
+        let weights = changed.then(|| self.network.parameters().snapshot());
         Ok(Deployed {
             in_distribution,
             target,
             scores,
             notes,
-            weights,
+            weights: weights.transpose()?,
+            correction,
         })
     }
 
     fn adapts_network(&self, whom: AdaptedFor) -> bool {
         let adaptation = self.method.network_adaptation.as_deref();
         adaptation.is_some_and(|adaptation| adaptation.adapted_for() == whom)
+    }
+
+    /// Whether what is deployed depends on the target's images beyond training.
+    pub(crate) fn adapts_to_target(&self) -> bool {
+        self.method.adaptation.is_some() || self.adapts_network(AdaptedFor::Target)
     }
 
     /// Adapts the network in use where the method does so for these sites.

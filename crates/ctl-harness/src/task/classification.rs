@@ -94,7 +94,7 @@ impl<'a> Classification<'a> {
         hidden: bool,
     ) -> Result<Vec<Prediction>> {
         let mut rows = Vec::with_capacity(selected.samples.len());
-        for chunk in selected.samples.chunks(CHUNK) {
+        for chunk in selected.chunks(CHUNK) {
             let part = selected.with(chunk);
             let (images, context) = (self.images(&part)?, self.context(&part, hidden)?);
             let input = NetworkInput::new(&images, context.as_ref());
@@ -110,6 +110,10 @@ impl<'a> Classification<'a> {
 }
 
 impl Kit for Classification<'_> {
+    fn at_once(&self) -> usize {
+        CHUNK
+    }
+
     fn loss(&self) -> &dyn SampleLoss {
         &SoftmaxCrossEntropy
     }

@@ -62,6 +62,14 @@ impl Selected<'_> {
         Selected { samples, ..*self }
     }
 
+    /// The samples in their order, so many at once and of one site: some networks look at the images
+    /// that are predicted together as those of one place.
+    pub(crate) fn chunks(&self, most: usize) -> impl Iterator<Item = &[usize]> {
+        let site = |sample: usize| self.cohort.samples[sample].site;
+        let runs = self.samples.chunk_by(move |&a, &b| site(a) == site(b));
+        runs.flat_map(move |run| run.chunks(most))
+    }
+
     /// The pixels, changed at random in training.
     pub(crate) fn pixels(&self, view: View, jitter: &Jitter) -> Result<Vec<f32>> {
         let mut pixels = self.cohort.images.gather(self.samples, view)?;

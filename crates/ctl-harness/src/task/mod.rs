@@ -57,6 +57,9 @@ pub(crate) struct Described {
 /// It knows cohort and settings, and owns whatever it fits to them, such as the scale of
 /// attributes.
 pub(crate) trait Kit {
+    /// Images of one site that are predicted together.
+    fn at_once(&self) -> usize;
+
     /// The loss.
     fn loss(&self) -> &dyn SampleLoss;
 

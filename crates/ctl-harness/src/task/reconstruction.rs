@@ -295,6 +295,10 @@ fn undersample(seen: &[f32], truth: &[f32], phase: &[f64], columns: &[bool]) -> 
 }
 
 impl Kit for Reconstruction<'_> {
+    fn at_once(&self) -> usize {
+        CHUNK
+    }
+
     fn loss(&self) -> &dyn SampleLoss {
         &SquaredError
     }
@@ -340,11 +344,11 @@ impl Kit for Reconstruction<'_> {
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {
         let mut rows = Vec::with_capacity(selected.samples.len());
-        let ranges = self.ranges(selected.samples)?;
-        for (chunk, ranges) in selected.samples.chunks(CHUNK).zip(ranges.chunks(CHUNK)) {
+        for chunk in selected.chunks(CHUNK) {
+            let ranges = self.ranges(chunk)?;
             let found = self.reconstruct(network, &selected.with(chunk))?;
             let images = found.iter().zip(ranges);
-            for (&sample, ((image, measured), &range)) in chunk.iter().zip(images) {
+            for (&sample, ((image, measured), range)) in chunk.iter().zip(images) {
                 let figures = self.figures(image, measured, range)?;
                 rows.push(Prediction::of(self.cohort, sample, figures));
             }

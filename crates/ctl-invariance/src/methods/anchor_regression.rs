@@ -116,21 +116,13 @@ mod tests {
     use ctl_nets::{Architecture, Mode};
 
     use super::*;
-    use crate::deployed::testing::place;
+    use crate::deployed::testing::{place, spec};
 
     /// With γ = 1 the fitted layer separates the training images of one source by least squares.
     #[test]
     fn the_layer_is_replaced_by_one_that_fits_the_sources() {
         let mut site = place(Architecture::SmallCnn);
-        let spec = NetworkSpec {
-            architecture: Architecture::SmallCnn,
-            channels: 1,
-            height: 16,
-            width: 16,
-            outputs: 2,
-            attributes: 0,
-            hidden: None,
-        };
+        let spec = spec(Architecture::SmallCnn);
         let config = AnchorRegressionConfig {
             gamma: 1.0,
             ridge: 1e-9,

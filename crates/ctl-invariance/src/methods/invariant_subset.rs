@@ -6,13 +6,13 @@ use ctl_nets::{Network, NetworkSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::refit::{Refitted, Seen, install};
+use crate::refit::{Refitted, Seen, check_search, install};
 use crate::select::{
     FeatureSelection, HeadWeights, Response, Rows, Samples, SubsetOptions, invariant_features,
 };
 use crate::{
     AdaptedFor, Assumption, BuildContext, ConfigError, Family, MethodConfig, MethodInfo,
-    MethodParts, Needs, NetworkAdaptation, Result, Role, SearchDimension, Site, Status, in_range,
+    MethodParts, Needs, NetworkAdaptation, Result, Role, SearchDimension, Site, Status,
 };
 
 /// Description of `invariant-subset`.
@@ -60,19 +60,8 @@ impl Default for InvariantSubsetConfig {
 
 impl MethodConfig for InvariantSubsetConfig {
     fn validate(&self, method: &'static str) -> std::result::Result<(), ConfigError> {
-        let alpha = self.alpha > 0.0 && self.alpha < 1.0;
-        in_range(method, "alpha", &self.alpha, "above 0 and below 1", alpha)?;
-        let preselect = (1..=20).contains(&self.preselect);
-        in_range(
-            method,
-            "preselect",
-            &self.preselect,
-            "from 1 to 20",
-            preselect,
-        )?;
-        let size = self.max_size >= 1;
-        in_range(method, "max_size", &self.max_size, "at least 1", size)?;
-        in_range(method, "rows", &self.rows, "at least 10", self.rows >= 10)
+        let sizes = [self.preselect, self.max_size, self.rows];
+        check_search(method, self.alpha, sizes)
     }
 
     fn search_space() -> Vec<SearchDimension> {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 use ctl_compute::random::{permutation, stream};
 use ctl_nets::{
-    Linear, MapHook, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec, Origin, Parameters,
+    Architecture, Linear, MapHook, Mode, Network, NetworkInput, NetworkOutput, NetworkSpec, Origin,
+    Parameters,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -84,6 +85,13 @@ impl MethodConfig for MixStyleConfig {
 
     fn build(&self, _context: &BuildContext<'_>) -> Result<MethodParts> {
         Ok(MethodParts::objective(Erm::default()))
+    }
+
+    fn note_on(&self, spec: &NetworkSpec) -> Option<String> {
+        let nothing = matches!(spec.architecture, Architecture::Mlp);
+        nothing.then(|| {
+            "mixstyle: an MLP has no maps whose style could be mixed: plain training".into()
+        })
     }
 
     fn network(&self, spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Box<dyn Network>> {

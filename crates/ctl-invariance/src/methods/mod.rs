@@ -29,7 +29,6 @@ pub mod fish;
 pub mod fishr;
 pub mod front_door;
 pub mod gin_ipa;
-pub mod graph_penalty;
 pub mod group_dro;
 pub mod histogram_matching;
 pub mod ib_erm;

@@ -72,6 +72,14 @@ impl MethodConfig for RscConfig {
         Ok(MethodParts::objective(Rsc { config: *self }))
     }
 
+    fn note_on(&self, spec: &NetworkSpec) -> Option<String> {
+        let nothing = matches!(
+            spec.architecture,
+            Architecture::Unrolled | Architecture::ReconUNetConsistent
+        );
+        nothing.then(|| "rsc: the network does not end with a linear layer whose input could be muted: plain training".into())
+    }
+
     fn network(&self, spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Box<dyn Network>> {
         let inner = spec.build(seed, run)?;
         let config = *self;

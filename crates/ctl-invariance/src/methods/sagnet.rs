@@ -107,6 +107,11 @@ impl MethodConfig for SagNetConfig {
         Ok(MethodParts::objective(objective))
     }
 
+    fn note_on(&self, spec: &NetworkSpec) -> Option<String> {
+        let nothing = matches!(spec.architecture, Architecture::Mlp);
+        nothing.then(|| "sagnet: the style of an MLP is that of its image, which no weight makes: nothing is adversarial".into())
+    }
+
     fn network(&self, spec: &NetworkSpec, (seed, run): (u64, &str)) -> Result<Box<dyn Network>> {
         let inner = spec.build(seed, run)?;
         let on_images = spec.architecture == Architecture::Mlp;

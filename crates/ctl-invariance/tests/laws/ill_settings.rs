@@ -181,7 +181,6 @@ pub(crate) const ILL: &[(&str, &str, &str, &str, &str)] = &[
         "[]",
         "at least one positive",
     ),
-    ("cacm", "constraints", "[]", "[]", "at least one"),
     (
         "cacm",
         "constraints",
