@@ -75,9 +75,9 @@ const EARLY: [(&str, &str); 5] = [
 ];
 
 /// Every method on every task, on two tiny sites and a target.
-fn table(registry: &Registry, tasks: &[Task]) -> Suite {
+fn table(registry: &Registry) -> Suite {
     let ids: Vec<&str> = registry.iter().map(|method| method.info().id).collect();
-    let tasks: Vec<&str> = tasks.iter().map(|task| task.as_str()).collect();
+    let tasks = TASKS.map(Task::as_str);
     let mut text = format!(
         r#"
 schema = 1
@@ -110,22 +110,11 @@ source_sites = 2
 }
 
 #[test]
-#[ignore = "minutes on two cores: `cargo xtask ci --full` runs it"]
 fn every_method_does_every_task_that_it_is_defined_for() {
-    assert_does(&TASKS);
-}
-
-#[test]
-#[ignore = "two minutes on two cores: `cargo xtask ci --full` runs it"]
-fn every_method_labels_and_draws_masks_where_it_is_defined() {
-    assert_does(&[Task::Classification, Task::Segmentation]);
-}
-
-fn assert_does(tasks: &[Task]) {
     let registry = Registry::standard();
-    let suite = table(&registry, tasks);
+    let suite = table(&registry);
     let plan = plan(&suite, &registry, None).unwrap();
-    let mut faults = planned_or_left_out(&registry, tasks, &plan);
+    let mut faults = planned_or_left_out(&registry, &plan);
 
     let whole = tempfile::tempdir().unwrap();
     let records = run_plan(&suite, &plan, whole.path(), JOBS);
@@ -148,11 +137,11 @@ fn assert_does(tasks: &[Task]) {
 
 /// A method runs on a task once, or is left out for the reason that it gives; an upper reference
 /// may be left out for want of what it is given.
-fn planned_or_left_out(registry: &Registry, tasks: &[Task], plan: &Plan) -> Vec<String> {
+fn planned_or_left_out(registry: &Registry, plan: &Plan) -> Vec<String> {
     let mut faults = Vec::new();
     for method in registry.iter() {
         let info = method.info();
-        for &task in tasks {
+        for task in TASKS {
             let of = |method: &str, other: Task| method == info.id && other == task;
             let runs = plan.runs.iter().map(|run| &run.spec);
             let runs = runs.filter(|spec| of(&spec.method, spec.task)).count();

@@ -295,6 +295,7 @@ seeds = 2
 [[simulated]]
 tasks = ["classification"]
 shifts = ["prevalence"]
+patients_per_site = 20
 "#;
         let registry = Registry::standard();
         let suite = crate::suite::Suite::parse(text, "licences", &registry).unwrap();
