@@ -230,6 +230,9 @@ pub(crate) enum Data {
     Make(Make),
     /// Write coloured, rotated or morphed digits as a cohort, from the files of MNIST.
     Digits(Digits),
+    /// Make a cohort of files in another layout.
+    #[command(subcommand)]
+    Import(Import),
     /// Reconstruct the raw data of several receiver coils, and compare with a reference.
     Kspace(Kspace),
 }
@@ -251,6 +254,19 @@ pub(crate) struct Digits {
     /// Master seed.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Import {
+    /// Archives in the layout of `MedMNIST`, each of which becomes a site.
+    Medmnist {
+        /// New folder.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// NPZ files with {train,val,test}_{images,labels}.
+        #[arg(value_name = "FILE", required = true)]
+        archives: Vec<PathBuf>,
+    },
 }
 
 #[derive(Args)]

@@ -46,7 +46,7 @@ pub(crate) fn summary(table: &Table) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let metrics = table.tasks().into_iter().map(|task| {
-        let metric = ctl_harness::task::main_metric(task);
+        let metric = table.main_metric(task);
         format!("{metric} in {}", task.as_str())
     });
     format!(

@@ -4,6 +4,7 @@ use ctl_nets::Architecture;
 use ctl_phantom::PhantomSpec;
 use serde::{Deserialize, Serialize};
 
+use crate::task::{chance, main_metric};
 use crate::vocabulary::{OracleCheckpoint, Protocol, Selector, Shift, Task};
 
 /// Version of the layout of `spec.json`.
@@ -25,6 +26,9 @@ pub enum CohortSpec {
         /// The column whose values are the environments, where it is not `site`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment: Option<String>,
+        /// The content of `diagram.toml`, where the folder has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        diagram: Option<String>,
     },
 }
 
@@ -62,6 +66,13 @@ pub struct Training {
     pub weight_decay: f64,
     /// Steps between evaluations, at least 1; every one is a checkpoint.
     pub evaluate_every: u64,
+    /// Step of the first evaluation, from 1 to `evaluate_every`, which it is where it is not said;
+    /// the others follow at that distance, and the last step is always evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_evaluation: Option<u64>,
+    /// What checkpoints are chosen by and methods are compared by.
+    #[serde(skip_serializing_if = "MainMetric::is_of_task")]
+    pub metric: MainMetric,
     /// Mirror training images left to right at random.
     pub flip: bool,
     /// Largest shift of training images in pixels, random in both directions.
@@ -82,6 +93,50 @@ pub struct Training {
     /// Most images of a site that are scored in any part, at least 1; all where it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_at_most: Option<usize>,
+}
+
+impl Training {
+    /// Whether a checkpoint is evaluated after a step, counted from 1.
+    pub fn evaluates_at(&self, step: u64) -> bool {
+        let first = self.first_evaluation.unwrap_or(self.evaluate_every);
+        let regular = step >= first && (step - first).is_multiple_of(self.evaluate_every);
+        regular || step == self.steps
+    }
+}
+
+/// What checkpoints are chosen by and methods are compared by; higher is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MainMetric {
+    /// The task's own: AUROC, Dice or SSIM.
+    #[default]
+    OfTask,
+    /// The share of right answers, mean over sites where checkpoints are chosen; of tasks with
+    /// labels only.
+    Accuracy,
+}
+
+impl MainMetric {
+    /// Whether it is the usual one.
+    pub fn is_of_task(&self) -> bool {
+        *self == Self::OfTask
+    }
+
+    /// Its name among the metrics of a task.
+    pub fn name(self, task: Task) -> &'static str {
+        match self {
+            Self::OfTask => main_metric(task),
+            Self::Accuracy => "accuracy",
+        }
+    }
+
+    /// What a predictor without information scores where there are so many classes.
+    pub fn chance(self, task: Task, classes: usize) -> f64 {
+        match self {
+            Self::OfTask => chance(task),
+            Self::Accuracy => 1.0 / classes.max(1) as f64,
+        }
+    }
 }
 
 /// How the patients of a site are divided where one target is held out.
@@ -162,6 +217,8 @@ impl Default for Training {
             learning_rate: 1e-3,
             weight_decay: 0.0,
             evaluate_every: 60,
+            first_evaluation: None,
+            metric: MainMetric::OfTask,
             flip: false,
             translate: 0,
             undersampling: Undersampling::default(),

@@ -58,6 +58,8 @@ pub struct Cell {
     pub sources: Vec<String>,
     /// Target site.
     pub target: String,
+    /// The metric that methods are compared by.
+    pub metric: &'static str,
 }
 
 /// One method in one cell under one selector.
@@ -84,7 +86,7 @@ pub struct Line {
     /// Of these, how many diverged.
     pub diverged: usize,
     /// Seeds without any checkpoint because every draw diverged before its first evaluation; each
-    /// enters the main metric as [`crate::task::chance`], since leaving it out would flatter the method. Other
+    /// enters the main metric as chance ([`crate::spec::MainMetric::chance`]), since leaving it out would flatter the method. Other
     /// metrics lack these seeds.
     pub at_chance: usize,
     /// Some seed scores fewer than [`LEAST_PER_CLASS`] target samples of a class, or fewer than
@@ -107,7 +109,7 @@ pub struct Line {
 impl Line {
     /// The metric that the line is compared by.
     pub fn main_metric(&self) -> &'static str {
-        main_metric(self.cell.task)
+        self.cell.metric
     }
 }
 
@@ -159,7 +161,7 @@ impl Table {
                 let mut line = line_of(cell, group, &seeds, selector);
                 line.family = entry.info().family;
                 line.role = entry.info().role;
-                let metric = main_metric(cell.task);
+                let metric = cell.metric;
                 line.regret = regret(metric, &oracle, &seeds);
                 let gap = |method: &str| {
                     reference(method, selector).and_then(|best| regret(metric, &best, &seeds))
@@ -186,6 +188,12 @@ impl Table {
         cells
     }
 
+    /// The metric that the lines of a task are compared by.
+    pub fn main_metric(&self, task: Task) -> &'static str {
+        let line = self.lines.iter().find(|line| line.cell.task == task);
+        line.map_or_else(|| main_metric(task), |line| line.cell.metric)
+    }
+
     /// Whether a cell has too few samples to enter means, tests and ranks.
     pub fn has_few_samples(&self, cell: &Cell) -> bool {
         let mut lines = self.lines.iter();
@@ -210,6 +218,7 @@ pub(crate) fn cell_of(record: &Record) -> Cell {
         protocol: spec.protocol,
         sources: spec.sources.clone(),
         target: spec.target.clone(),
+        metric: spec.training.metric.name(spec.task),
     }
 }
 
@@ -248,7 +257,7 @@ fn line_of(cell: &Cell, group: &Group<'_>, seeds: &Chosen<'_>, selector: Selecto
     let diverged = seen().filter(|r| r.status == Status::Diverged).count();
     let by_seed = seeds
         .values()
-        .filter_map(|s| s.target.get(main_metric(cell.task)).copied());
+        .filter_map(|s| s.target.get(cell.metric).copied());
     Line {
         cell: cell.clone(),
         method: records[0].spec.method.clone(),

@@ -13,7 +13,7 @@ use ctl_harness::Registry;
 use ctl_harness::data::{Arrangement, load_phantom, split};
 use ctl_harness::plan::plan;
 use ctl_harness::record::{Record, Status};
-use ctl_harness::spec::Shares;
+use ctl_harness::spec::{MainMetric, Shares};
 use ctl_harness::suite::Suite;
 use ctl_harness::sweep::Layout;
 use ctl_harness::table::Table;
@@ -281,6 +281,39 @@ fn the_oracle_may_be_bound_to_the_last_checkpoint() {
         "{:?}",
         steps.collect::<Vec<_>>()
     );
+}
+
+/// A first evaluation of its own, and accuracy in the AUROC's place, where checkpoints are chosen and
+/// in the tables.
+#[test]
+fn accuracy_chooses_and_the_first_step_is_evaluated() {
+    let mut suite = tiny(&["erm"], 12);
+    suite.training.metric = MainMetric::Accuracy;
+    suite.training.evaluate_every = 5;
+    suite.training.first_evaluation = Some(1);
+    let out = tempfile::tempdir().unwrap();
+    let records = run(&suite, out.path(), 2);
+    for record in &records {
+        let steps: Vec<u64> = record.evaluations.iter().map(|e| e.step).collect();
+        assert_eq!(steps, [1, 6, 11, 12]);
+        let chosen = &record.selections[&Selector::TrainingDomain];
+        let scores = record.evaluations.iter().map(|e| e.validation);
+        assert!((chosen.score - scores.fold(f64::MIN, f64::max)).abs() < 1e-12);
+        // Both sources have as many patients who validate: the score is a share of them.
+        let right = chosen.score * record.counts.validation as f64;
+        assert!((right - right.round()).abs() < 1e-9, "{right}");
+    }
+    let table = Table::of(&records, &Registry::standard());
+    assert!(
+        table
+            .lines
+            .iter()
+            .all(|line| line.main_metric() == "accuracy")
+    );
+    let of_seeds = table.lines[0].target["accuracy"].mean;
+    let by_seed = &table.lines[0].target_by_seed;
+    let mean = by_seed.iter().sum::<f64>() / by_seed.len() as f64;
+    assert!((of_seeds - mean).abs() < 1e-12);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use ctl_compute::runtime::on_every_core;
 use ctl_harness::HarnessError;
-use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
+use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, import_medmnist, verify};
 use ctl_phantom::digits::{DigitCohort, DigitSpec, ImageCount};
 use ctl_phantom::{Anatomy, CausalDirection, Dials, PhantomSpec, simulate};
 use serde::Serialize;
 
-use crate::arguments::{Data, Digits, Make};
+use crate::arguments::{Data, Digits, Import, Make};
 use crate::exit;
 use crate::output::{note, print_json, print_line};
 
@@ -27,6 +27,11 @@ pub(crate) fn run(action: &Data) -> anyhow::Result<ExitCode> {
         } => check(folder, *decode, *json),
         Data::Make(options) => make(options),
         Data::Digits(options) => digits(options),
+        Data::Import(Import::Medmnist { folder, archives }) => {
+            import_medmnist(folder, archives)?;
+            print_line(format_args!("cohort: {}", folder.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Data::Kspace(options) => super::kspace::run(options),
     }
 }

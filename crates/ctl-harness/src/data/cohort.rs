@@ -1,5 +1,6 @@
 //! Loading cohorts.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use ctl_imaging::{
 use ctl_phantom::{PhantomSpec, SiteRole, simulate};
 use rayon::prelude::*;
 
+use super::environments::Divisions;
 use super::images::ImageBank;
 use crate::spec::{CohortSpec, Training};
 use crate::vocabulary::Task;
@@ -19,6 +21,9 @@ use crate::{HarnessError, Result};
 
 /// Decoded or rendered images up to this size stay in memory.
 const CACHE_BYTES: usize = 1 << 30;
+
+/// What a folder's causal diagram is called.
+const DIAGRAM: &str = "diagram.toml";
 
 /// One image.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +62,8 @@ pub struct CohortData {
     pub samples: Vec<Sample>,
     /// Their pixels.
     pub images: ImageBank,
+    /// How it was divided for runs that are alike in that.
+    pub(super) divisions: Divisions,
 }
 
 impl CohortData {
@@ -148,6 +155,7 @@ pub fn load_phantom(spec: &PhantomSpec, task: Task) -> Result<CohortData> {
         diagram: Some(cohort.diagram().clone()),
         samples: samples.collect(),
         images: ImageBank::of_phantom(cohort, CACHE_BYTES),
+        divisions: Divisions::default(),
     })
 }
 
@@ -183,6 +191,7 @@ pub fn load_folder(
     }
     let classes = classes_for(task, &cohort);
     check(folder, task, &classes, samples.len())?;
+    let diagram = diagram_of(folder)?;
     let request = ImageRequest {
         height: training.size,
         width: training.size,
@@ -196,20 +205,38 @@ pub fn load_folder(
         spec: CohortSpec::Folder {
             hash: on_every_core(|| data_hash(&cohort, HashDepth::Contents))??,
             environment: environment.map(str::to_owned),
+            diagram: diagram.as_ref().map(|(text, _)| text.clone()),
         },
         roles: vec![SiteRole::Source; environments.names.len()],
         sites: environments.names,
         classes,
         mask_classes: cohort.mask().map(|m| m.classes.clone()).unwrap_or_default(),
         attributes: columns.names,
-        diagram: None,
+        diagram: diagram.map(|(_, file)| file),
         samples,
         images: ImageBank::Store {
             store: Box::new(ImageStore::new(cohort, request, CACHE_BYTES)),
             records,
             channel: training.channel,
         },
+        divisions: Divisions::default(),
     })
+}
+
+/// What a folder's `diagram.toml` says of causes, as text and read; `None` where there is none.
+fn diagram_of(folder: &Path) -> Result<Option<(String, DiagramFile)>> {
+    let path = folder.join(DIAGRAM);
+    let fault = |message: String| HarnessError::Data {
+        path: path.clone(),
+        message,
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fault(error.to_string())),
+    };
+    let file = DiagramFile::parse(&text).map_err(|error| fault(error.to_string()))?;
+    Ok(Some((text, file)))
 }
 
 /// Opens a cohort whose labels and masks nobody needs: every image, in manifest order, in class 0;

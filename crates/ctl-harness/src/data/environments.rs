@@ -1,6 +1,7 @@
 //! Sources, target and their parts, by patient.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ctl_compute::random::{permutation, stream};
 use ctl_imaging::{MaskRole, Split, split_patients};
@@ -97,6 +98,40 @@ pub struct Parts {
     pub target_observer: MaskRole,
     /// What a reader of the results should know of the division.
     pub notes: Vec<String>,
+}
+
+/// Most divisions of a cohort that are remembered.
+const REMEMBERED: usize = 32;
+
+/// The divisions of a cohort that were asked for last: methods and draws of a cell share theirs, and
+/// dividing many thousand patients takes longer than some runs' steps.
+#[derive(Default)]
+pub(super) struct Divisions {
+    made: Mutex<VecDeque<(String, Arc<Parts>)>>,
+}
+
+impl CohortData {
+    /// As [`split`], which is asked only for arrangements that were not met lately.
+    ///
+    /// # Errors
+    /// Those of [`split`].
+    pub(crate) fn divided(&self, arrangement: &Arrangement<'_>) -> Result<Arc<Parts>> {
+        let key = format!("{arrangement:?}");
+        let made = || {
+            let lock = self.divisions.made.lock();
+            lock.unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((_, parts)) = made().iter().find(|(of, _)| *of == key) {
+            return Ok(Arc::clone(parts));
+        }
+        let parts = Arc::new(split(self, arrangement)?);
+        let mut made = made();
+        if made.len() == REMEMBERED {
+            made.pop_front();
+        }
+        made.push_back((key, Arc::clone(&parts)));
+        Ok(parts)
+    }
 }
 
 /// Divides a cohort for one run.

@@ -138,11 +138,15 @@ impl ImageBank {
     /// # Errors
     /// When an image cannot be decoded, or the view does not exist.
     pub fn gather(&self, samples: &[usize], view: View) -> Result<Vec<f32>> {
+        let image = self.shape().iter().product::<usize>();
         match self {
-            Self::Phantom(rendered) => Ok(samples
-                .iter()
-                .flat_map(|&sample| rendered.image(sample, view).to_vec())
-                .collect()),
+            Self::Phantom(rendered) => {
+                let mut pixels = Vec::with_capacity(samples.len() * image);
+                for &sample in samples {
+                    pixels.extend_from_slice(&rendered.image(sample, view));
+                }
+                Ok(pixels)
+            }
             Self::Store {
                 store,
                 records,
@@ -153,11 +157,12 @@ impl ImageBank {
                 }
                 let wanted: Vec<usize> = samples.iter().map(|&s| records[s]).collect();
                 let rasters: Vec<Arc<Raster>> = store.load(&wanted)?;
-                let used = |raster: &Arc<Raster>| -> Vec<f32> {
+                let mut pixels = Vec::with_capacity(samples.len() * image);
+                for raster in &rasters {
                     let one = channel.and_then(|channel| raster.channel(channel));
-                    one.unwrap_or(raster.samples()).to_vec()
-                };
-                Ok(rasters.iter().flat_map(used).collect())
+                    pixels.extend_from_slice(one.unwrap_or(raster.samples()));
+                }
+                Ok(pixels)
             }
         }
     }

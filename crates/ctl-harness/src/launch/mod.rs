@@ -174,7 +174,7 @@ fn summary_of(record: &Record) -> String {
     if record.status == Status::Diverged {
         return "diverged".into();
     }
-    let metric = crate::task::main_metric(record.spec.task);
+    let metric = record.spec.training.metric.name(record.spec.task);
     let chosen = record.selections.get(&Selector::TrainingDomain);
     let shown = |value: Option<&f64>| value.map_or("undefined".into(), |v| format!("{v:.3}"));
     let inside = shown(chosen.and_then(|s| s.in_distribution.get(metric)));

@@ -312,6 +312,7 @@ mod tests {
             protocol,
             sources: vec![source.into()],
             target: target.into(),
+            metric: "auroc",
         }
     }
 

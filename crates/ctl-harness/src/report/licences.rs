@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ctl_graph::DiagramFile;
 use ctl_graph::advice::{Advice, Verdict as Licence, advise};
 use ctl_invariance::Role;
 use ctl_metrics::rank::holm;
@@ -14,7 +15,7 @@ use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
 use crate::plan::Plan;
-use crate::spec::RunSpec;
+use crate::spec::{CohortSpec, RunSpec};
 use crate::table::Cell;
 use crate::vocabulary::{Selector, Task};
 
@@ -91,8 +92,8 @@ impl Licences {
     pub(crate) fn of(sweep: &Sweep<'_>, scores: &Scores) -> Result<Self> {
         let mut rows = Vec::new();
         let mut notes = Vec::new();
-        for (cell, phantom) in cells(sweep) {
-            match advice_for(&phantom, sweep.task) {
+        for (cell, data) in cells(sweep) {
+            match advice_for(&data, sweep.task) {
                 Ok(advice) => rows.extend(rows_of(sweep, scores, cell, &advice)?),
                 Err(why) => notes.push(format!("{}: {why}", text::cell(cell))),
             }
@@ -119,14 +120,21 @@ impl Licences {
     }
 }
 
-/// The simulated cells, with the settings of a seed.
-fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, PhantomSpec)> {
+/// The cells whose diagram is known, with the cohort of a seed.
+fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, CohortSpec)> {
     let mut found = Vec::new();
     for cell in sweep.table.cells() {
         let mut records = sweep.records.iter().filter(|record| {
             record.spec.cohort == cell.cohort && record.spec.target == cell.target
         });
-        let spec = records.find_map(|record| record.spec.data.phantom().cloned());
+        let known = |data: &CohortSpec| match data {
+            CohortSpec::Phantom { .. } => true,
+            CohortSpec::Folder { diagram, .. } => diagram.is_some(),
+        };
+        let spec = records.find_map(|record| {
+            let data = &record.spec.data;
+            known(data).then(|| data.clone())
+        });
         found.extend(spec.map(|spec| (cell, spec)));
     }
     found
@@ -135,7 +143,7 @@ fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, PhantomSpec)> {
 /// Advice on what a task predicts.
 ///
 /// It depends on mechanisms, not on patients: one of each site is enough to have the diagram.
-fn advice_for(spec: &PhantomSpec, task: Task) -> std::result::Result<Advice, String> {
+fn advice_for(data: &CohortSpec, task: Task) -> std::result::Result<Advice, String> {
     match task {
         Task::Reconstruction => {
             return Err("the image itself is predicted, and advice is about a label".into());
@@ -145,6 +153,17 @@ fn advice_for(spec: &PhantomSpec, task: Task) -> std::result::Result<Advice, Str
         }
         _ => {}
     }
+    let spec = match data {
+        CohortSpec::Phantom { spec } => spec,
+        CohortSpec::Folder { diagram, .. } => {
+            if task == Task::Segmentation {
+                return Err("the folder's diagram is about its label, not about masks".into());
+            }
+            let text = diagram.as_deref().ok_or("the folder has no diagram.toml")?;
+            let file = DiagramFile::parse(text).map_err(|error| error.to_string())?;
+            return advise(&file).map_err(|error| error.to_string());
+        }
+    };
     let small = PhantomSpec {
         patients_per_site: 1,
         ..spec.clone()
@@ -157,7 +176,7 @@ fn advice_for(spec: &PhantomSpec, task: Task) -> std::result::Result<Advice, Str
     advise(&diagram).map_err(|error| error.to_string())
 }
 
-/// What is said before a plan runs: the methods that the diagrams of its simulated cohorts do not
+/// What is said before a plan runs: the methods that the diagrams of its cohorts do not
 /// license, with the number of cohorts and the reason at the first. They run all the same, and the
 /// report marks their cells.
 pub fn unlicensed(plan: &Plan) -> Vec<String> {
@@ -171,10 +190,9 @@ pub fn unlicensed(plan: &Plan) -> Vec<String> {
     for ((task, method), cohorts) in &methods {
         let mut reasons = Vec::new();
         for (cohort, spec) in cohorts {
-            let advice = known.entry((*task, cohort)).or_insert_with(|| {
-                let phantom = spec.data.phantom()?;
-                advice_for(phantom, *task).ok()
-            });
+            let advice = known
+                .entry((*task, cohort))
+                .or_insert_with(|| advice_for(&spec.data, *task).ok());
             let remedy = advice.as_ref().and_then(|advice| advice.remedy_of(method));
             let refused = remedy.filter(|remedy| remedy.verdict == Licence::NotLicensed);
             reasons.extend(refused.map(|remedy| (*cohort, remedy.because.clone())));
@@ -267,11 +285,38 @@ mod tests {
     use super::*;
     use crate::Registry;
 
+    fn simulated(spec: PhantomSpec) -> CohortSpec {
+        CohortSpec::Phantom { spec }
+    }
+
+    /// A folder that brings a diagram is advised on as the simulation that wrote it, but for masks,
+    /// which the file does not speak of.
+    #[test]
+    fn a_folders_diagram_gives_the_same_advice() {
+        let spec = PhantomSpec {
+            patients_per_site: 1,
+            ..PhantomSpec::default()
+        };
+        let text = simulate(&spec).unwrap().diagram().to_toml();
+        let folder = |diagram| CohortSpec::Folder {
+            hash: String::new(),
+            environment: None,
+            diagram,
+        };
+        let of = |data: &CohortSpec, task| advice_for(data, task).map(|advice| advice.to_string());
+        let (folder, bare) = (folder(Some(text)), folder(None));
+        let task = Task::Classification;
+        assert_eq!(of(&folder, task), of(&simulated(spec), task));
+        assert!(of(&folder, task).is_ok());
+        assert!(of(&folder, Task::Segmentation).is_err() && of(&bare, task).is_err());
+    }
+
     /// Advice speaks of every settled method that competes, but for mixing, balancing classes,
     /// meta-learning and spectral decoupling, which rest on no assumption about causes.
     #[test]
     fn advice_knows_the_methods_that_compete() {
-        let advice = advice_for(&PhantomSpec::default(), Task::Classification).unwrap();
+        let data = simulated(PhantomSpec::default());
+        let advice = advice_for(&data, Task::Classification).unwrap();
         let registry = Registry::standard();
         let competing = registry.iter().map(Method::info);
         let unknown: Vec<&str> = competing
@@ -309,8 +354,8 @@ patients_per_site = 20
 
     #[test]
     fn advice_is_about_what_a_task_predicts() {
-        let spec = PhantomSpec::default();
-        let of = |task| advice_for(&spec, task).map(|advice| advice.to_string());
+        let data = simulated(PhantomSpec::default());
+        let of = |task| advice_for(&data, task).map(|advice| advice.to_string());
         let (label, mask) = (of(Task::Classification), of(Task::Segmentation));
         assert_ne!(label, mask);
         assert!(mask.unwrap().contains("mask"));

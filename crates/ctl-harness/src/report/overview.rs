@@ -8,7 +8,6 @@ use super::svg::{DotPlot, DotRow, file_name};
 use super::sweep::Sweep;
 use super::text;
 use crate::table::{Cell, Estimate, LEAST_IMAGES, LEAST_PER_CLASS, Line, Table};
-use crate::task::{chance, main_metric};
 use crate::vocabulary::{Selector, TASKS, Task};
 
 /// A mean over cells.
@@ -67,7 +66,7 @@ pub fn terminal_rows(table: &Table) -> Vec<MethodSummary> {
     let of_ground = |(task, ground): (Task, Ground)| {
         let here = |line: &&Line| line.cell.task == task && ground.has(&line.cell);
         let lines: Vec<&Line> = table.lines.iter().filter(here).collect();
-        summaries(&lines, main_metric(task), Include::EnoughSamples)
+        summaries(&lines, table.main_metric(task), Include::EnoughSamples)
     };
     let pairs = TASKS
         .into_iter()
@@ -271,7 +270,7 @@ pub(crate) fn figure(sweep: &Sweep<'_>, summaries: &[MethodSummary], label: &str
     DotPlot {
         label: label.to_owned(),
         metric: text::metric(sweep.metric()),
-        chance: (sweep.metric() == "auroc").then_some(chance(sweep.task)),
+        chance: matches!(sweep.metric(), "auroc" | "accuracy").then(|| sweep.chance()),
         rows: rows.collect(),
     }
     .draw()
@@ -303,7 +302,7 @@ fn view(sweep: &Sweep<'_>, row: &MethodSummary) -> OverviewRow {
 pub(crate) fn diverged(sweep: &Sweep<'_>, runs: usize, at_chance: usize) -> String {
     match at_chance {
         0 => runs.to_string(),
-        n => format!("{runs} ({n} scored as {})", chance(sweep.task)),
+        n => format!("{runs} ({n} scored as {})", sweep.chance()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::record::{Record, Status};
 use crate::sweep::{Layout, SweepInfo};
 use crate::table::{Cell, Table};
-use crate::task::main_metric;
+use crate::task::chance;
 use crate::vocabulary::{Selector, TASKS, Task};
 use crate::{Registry, Result};
 
@@ -60,7 +60,13 @@ impl<'a> Sweep<'a> {
 
     /// The metric that methods are compared by.
     pub(crate) fn metric(&self) -> &'static str {
-        main_metric(self.task)
+        self.table.main_metric(self.task)
+    }
+
+    /// What a predictor without information scores by it.
+    pub(crate) fn chance(&self) -> f64 {
+        let record = self.all_records().next();
+        record.map_or_else(|| chance(self.task), Record::chance)
     }
 
     /// A method's name as its paper writes it.

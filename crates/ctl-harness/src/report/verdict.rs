@@ -12,7 +12,6 @@ use super::sweep::{REFERENCE, Sweep};
 use super::text;
 use crate::Result;
 use crate::table::Cell;
-use crate::task::chance;
 use crate::vocabulary::Selector;
 
 /// Drops smaller than this are called small.
@@ -109,7 +108,7 @@ fn at_chance(sweep: &Sweep<'_>, summaries: &[MethodSummary]) -> Option<String> {
         format!(
             "Scored as chance ({}), because every run of a seed diverged before its first \
              evaluation: {}.",
-            chance(sweep.task),
+            sweep.chance(),
             text::list(&named)
         )
     })
@@ -242,7 +241,7 @@ impl Evidence<'_> {
         if drops.len() < 2 || home - away <= SMALL_DROP {
             return None;
         }
-        let guessing = if metric == "auroc" && away < chance(self.sweep.task) {
+        let guessing = if matches!(metric, "auroc" | "accuracy") && away < self.sweep.chance() {
             ", worse than guessing"
         } else {
             ""

@@ -16,7 +16,7 @@ use super::predictions::{Block, IN_DISTRIBUTION, TARGET, write_predictions};
 use super::trainer::{Trainer, view_of};
 use super::truth::true_factors;
 use crate::claim::remove;
-use crate::data::{Arrangement, CohortData, Part, Parts, split};
+use crate::data::{Arrangement, CohortData, Part, Parts};
 use crate::record::{Counts, Evaluation, RECORD_SCHEMA, Record, Selection, Status};
 use crate::spec::RunSpec;
 use crate::store::{write_atomically, write_json_atomically};
@@ -70,7 +70,7 @@ pub fn execute(spec: &RunSpec, context: &RunContext<'_>) -> Result<Record> {
     let folder = context.folder;
     write_json_atomically(&folder.join("spec.json"), spec)?;
     let learns_from = context.method.info().needs.learns_from;
-    let parts = split(context.cohort, &arrangement_of(spec, learns_from))?;
+    let parts = context.cohort.divided(&arrangement_of(spec, learns_from))?;
     let ground = Ground {
         spec,
         cohort: context.cohort,
@@ -218,7 +218,7 @@ fn one_step(
     trainer.step()?;
     let step = trainer.progress.step;
     let last = step == spec.training.steps;
-    if step.is_multiple_of(spec.training.evaluate_every) || last {
+    if spec.training.evaluates_at(step) {
         trainer.evaluate()?;
         write_metrics(context.folder, &trainer.progress)?;
         if !last {

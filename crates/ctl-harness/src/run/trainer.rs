@@ -12,7 +12,7 @@ use ctl_invariance::{
 };
 use ctl_nets::{Network, NetworkSpec};
 
-use super::batches::rows_at;
+use super::batches::Orders;
 use super::checkpoint::{Arrays, Best, Progress};
 use super::evaluate::{Deployed, Ground, correct};
 use super::forward::forward;
@@ -32,6 +32,7 @@ pub(crate) struct Trainer<'a> {
     kit: Box<dyn Kit + 'a>,
     adapts: bool,
     batch_size: usize,
+    orders: Orders,
     /// Weight of each of the cohort's samples in each environment, where a preparation gave them.
     weights: Option<Vec<BTreeMap<usize, f32>>>,
     network: Box<dyn Network>,
@@ -102,6 +103,7 @@ impl<'a> Trainer<'a> {
             kit,
             adapts: needs.target_images,
             batch_size: spec.training.batch_size * share,
+            orders: Orders::default(),
             network,
             method,
             optimiser,
@@ -280,7 +282,7 @@ impl<'a> Trainer<'a> {
         let mut batches = Vec::new();
         for (index, (part, labelled)) in sources.chain(target).enumerate() {
             let size = (index, self.batch_size);
-            let samples = rows_at(part, self.ground.spec, size, number);
+            let samples = self.orders.rows_at(part, self.ground.spec, size, number);
             let selected = self.selected(&samples, (index, labelled), number);
             let mut batch = self.kit.batch(&selected)?;
             batch.weights = self.weights_of(index, &samples)?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::Check;
 use crate::Result;
-use crate::spec::{AnomalyScore, Shares, Training, Undersampling};
+use crate::spec::{AnomalyScore, MainMetric, Shares, Training, Undersampling};
 use crate::task::architectures;
 use crate::vocabulary::Task;
 
@@ -47,6 +47,12 @@ pub struct TaskTraining {
     /// See [`Training::evaluate_every`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<u64>,
+    /// See [`Training::first_evaluation`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_evaluation: Option<u64>,
+    /// See [`Training::metric`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MainMetric>,
     /// See [`Training::flip`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flip: Option<bool>,
@@ -105,6 +111,8 @@ impl TaskTraining {
             learning_rate: self.learning_rate.unwrap_or(b.learning_rate),
             weight_decay: self.weight_decay.unwrap_or(b.weight_decay),
             evaluate_every: self.evaluate_every.unwrap_or(b.evaluate_every),
+            first_evaluation: self.first_evaluation.or(b.first_evaluation),
+            metric: self.metric.unwrap_or(b.metric),
             flip: self.flip.unwrap_or(b.flip),
             translate: self.translate.unwrap_or(b.translate),
             undersampling: self.undersampling.unwrap_or(b.undersampling),
@@ -141,6 +149,13 @@ pub(super) fn validate(key: &str, t: &Training, check: &Check<'_>) -> Result<()>
         t.evaluate_every.to_string(),
         "at least 1",
         every,
+    )?;
+    let first = t.first_evaluation;
+    check(
+        &key("first_evaluation"),
+        first.unwrap_or(0).to_string(),
+        "from 1 to evaluate_every",
+        first.is_none_or(|f| f > 0 && f <= t.evaluate_every),
     )?;
     let rate = t.learning_rate.is_finite() && t.learning_rate > 0.0;
     check(
@@ -253,5 +268,39 @@ mod tests {
         };
         let base = Training::default();
         assert_eq!(own.over(Task::Segmentation, &base).network, UNet);
+    }
+
+    #[test]
+    fn accuracy_is_of_labels_and_the_first_evaluation_is_no_later_than_usual() {
+        use crate::spec::MainMetric;
+        use crate::task::check_training;
+        let training = Training {
+            metric: MainMetric::Accuracy,
+            network: SmallUNet,
+            size: 48,
+            ..Training::default()
+        };
+        let error = check_training(Task::Segmentation, &training).unwrap_err();
+        assert!(error.to_string().contains("tasks with labels"), "{error}");
+        let of_labels = Training {
+            network: SmallCnn,
+            ..training
+        };
+        assert!(check_training(Task::Classification, &of_labels).is_ok());
+
+        let check = |key: &str, found: String, _: &str, fits: bool| {
+            fits.then_some(()).ok_or(crate::HarnessError::Config {
+                origin: "test".into(),
+                key: key.into(),
+                message: found,
+            })
+        };
+        for (first, fits) in [(1, true), (60, true), (0, false), (61, false)] {
+            let training = Training {
+                first_evaluation: Some(first),
+                ..Training::default()
+            };
+            assert_eq!(validate("t", &training, &check).is_ok(), fits, "{first}");
+        }
     }
 }

@@ -2,12 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use super::{Cell, Estimate, cell_of};
 use crate::record::{Metrics, Record, Selection, Status};
-use crate::task::{chance, main_metric};
-use crate::vocabulary::{Selector, TASKS, Task};
+use crate::vocabulary::Selector;
 
 type Key = (Cell, String);
 
@@ -18,6 +16,8 @@ pub(super) struct Group<'a> {
     pub(super) whole: Vec<&'a Record>,
     /// Trained without one of the sources.
     held_out: Vec<&'a Record>,
+    /// What stands for a run that left no checkpoint.
+    without_checkpoint: Option<Selection>,
 }
 
 /// Records by cell and method, where any was trained on all sources.
@@ -27,7 +27,11 @@ pub(super) fn groups(records: &[Record]) -> BTreeMap<Key, Group<'_>> {
         let key = (cell_of(record), record.spec.method.clone());
         let group = groups.entry(key).or_default();
         match record.spec.held_out {
-            None => group.whole.push(record),
+            None => {
+                let at_chance = || without_checkpoint(record);
+                group.without_checkpoint.get_or_insert_with(at_chance);
+                group.whole.push(record);
+            }
             Some(_) => group.held_out.push(record),
         }
     }
@@ -54,6 +58,14 @@ impl Group<'_> {
         self.whole.iter().chain(held_out).copied()
     }
 
+    /// A record's selection; chance where the run diverged before its first evaluation.
+    fn selection_of<'a>(&'a self, record: &'a Record, selector: Selector) -> Option<&'a Selection> {
+        let diverged = record.status == Status::Diverged && record.selections.is_empty();
+        let kept = record.selections.get(&selector);
+        let without = || self.without_checkpoint.as_ref();
+        kept.or_else(|| diverged.then(without).flatten())
+    }
+
     /// By seed and draw, the mean over the sources of what the run without a source scores on it
     /// (Gulrajani & Lopez-Paz 2021, section 3, leave-one-domain-out cross-validation); only of
     /// draws that have the runs without every source. Its checkpoint is chosen by the other
@@ -61,8 +73,8 @@ impl Group<'_> {
     fn left_out_scores(&self) -> BTreeMap<(u64, u64), f64> {
         let mut values: BTreeMap<(u64, u64), Vec<Option<f64>>> = BTreeMap::new();
         for record in &self.held_out {
-            let selection = selection_of(record, Selector::TrainingDomain);
-            let metric = main_metric(record.spec.task);
+            let selection = self.selection_of(record, Selector::TrainingDomain);
+            let metric = record.spec.training.metric.name(record.spec.task);
             let value = selection.and_then(|s| s.target.get(metric)).copied();
             let draw = (record.spec.seed, record.spec.draw);
             values.entry(draw).or_default().push(value);
@@ -80,40 +92,31 @@ impl Group<'_> {
     }
 }
 
-/// What stands for a run that left no checkpoint, by task.
-static WITHOUT_CHECKPOINT: LazyLock<BTreeMap<Task, Selection>> = LazyLock::new(|| {
-    let without = |task: Task| {
-        let at_chance = || Metrics::from([(main_metric(task).to_owned(), chance(task))]);
-        Selection {
-            step: 0,
-            score: f64::NEG_INFINITY,
-            in_distribution: at_chance(),
-            target: at_chance(),
-        }
-    };
-    TASKS.map(|task| (task, without(task))).into()
-});
-
-/// A record's selection; chance where the run diverged before its first evaluation.
-fn selection_of(record: &Record, selector: Selector) -> Option<&Selection> {
-    let diverged = record.status == Status::Diverged && record.selections.is_empty();
-    let kept = record.selections.get(&selector);
-    let without = || WITHOUT_CHECKPOINT.get(&record.spec.task);
-    kept.or_else(|| diverged.then(without).flatten())
+/// What stands for a run that left no checkpoint: it scores chance and is preferred to none.
+fn without_checkpoint(record: &Record) -> Selection {
+    let spec = &record.spec;
+    let metric = spec.training.metric.name(spec.task);
+    let at_chance = || Metrics::from([(metric.to_owned(), record.chance())]);
+    Selection {
+        step: 0,
+        score: f64::NEG_INFINITY,
+        in_distribution: at_chance(),
+        target: at_chance(),
+    }
 }
 
 /// By seed, the selection of the draw that the selector prefers; the first draw wins a tie.
-pub(super) fn chosen<'a>(group: &Group<'a>, selector: Selector) -> Chosen<'a> {
+pub(super) fn chosen<'a>(group: &'a Group<'_>, selector: Selector) -> Chosen<'a> {
     let left_out = match selector {
         Selector::LeaveOneDomainOut => Some(group.left_out_scores()),
         _ => None,
     };
     let preference = |record: &'a Record| {
         let Some(scores) = &left_out else {
-            let selection = selection_of(record, selector)?;
+            let selection = group.selection_of(record, selector)?;
             return Some((selection, selection.score));
         };
-        let selection = selection_of(record, Selector::TrainingDomain)?;
+        let selection = group.selection_of(record, Selector::TrainingDomain)?;
         let draw = (record.spec.seed, record.spec.draw);
         Some((selection, *scores.get(&draw)?))
     };

@@ -6,13 +6,15 @@ use ctl_invariance::{Batch, SampleLoss, SoftmaxCrossEntropy, TargetKind, Weighte
 use ctl_nets::{Mode, Network, NetworkInput};
 
 use super::attributes::AttributeScale;
-use super::figures::{auroc_of, classification_metrics, classification_score, probabilities};
+use super::figures::{
+    accuracy_score, auroc_of, classification_metrics, classification_score, probabilities,
+};
 use super::inputs::{How, Selected, network_images};
 use super::{Described, Kit, Scored};
 use crate::data::{CohortData, Parts};
 use crate::record::Metrics;
 use crate::run::Prediction;
-use crate::spec::RunSpec;
+use crate::spec::{MainMetric, RunSpec};
 use crate::{HarnessError, Result};
 
 /// Images per forward pass in evaluation.
@@ -22,13 +24,15 @@ const CHUNK: usize = 64;
 pub(crate) struct Classification<'a> {
     cohort: &'a CohortData,
     attributes: Option<AttributeScale>,
+    metric: MainMetric,
 }
 
 impl<'a> Classification<'a> {
-    pub(crate) fn new(cohort: &'a CohortData) -> Self {
+    pub(crate) fn new(spec: &RunSpec, cohort: &'a CohortData) -> Self {
         Self {
             cohort,
             attributes: None,
+            metric: spec.training.metric,
         }
     }
 
@@ -40,15 +44,21 @@ impl<'a> Classification<'a> {
         Ok(Self {
             cohort,
             attributes: Some(AttributeScale::of(spec, cohort, parts)?),
+            metric: spec.training.metric,
         })
     }
 
     /// A trained model on another cohort, whose attributes must be those of its training.
-    pub(crate) fn with_scale(cohort: &'a CohortData, scale: AttributeScale) -> Result<Self> {
+    pub(crate) fn with_scale(
+        spec: &RunSpec,
+        cohort: &'a CohortData,
+        scale: AttributeScale,
+    ) -> Result<Self> {
         if cohort.attributes == scale.names() {
             return Ok(Self {
                 cohort,
                 attributes: Some(scale),
+                metric: spec.training.metric,
             });
         }
         Err(HarnessError::Config {
@@ -160,7 +170,10 @@ impl Kit for Classification<'_> {
     }
 
     fn selection_score(&self, scored: &Scored, _labelled: bool) -> Result<f64> {
-        classification_score(&scored.rows)
+        match self.metric {
+            MainMetric::OfTask => classification_score(&scored.rows),
+            MainMetric::Accuracy => accuracy_score(&scored.rows),
+        }
     }
 
     fn described(&self) -> Vec<String> {

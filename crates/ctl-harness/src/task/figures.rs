@@ -1,5 +1,7 @@
 //! Metrics of classification.
 
+use std::collections::BTreeMap;
+
 use ctl_metrics::calibration::{Binning, ReliabilityTable, top_predictions};
 use ctl_metrics::discrimination::{ConfusionMatrix, auroc, auroc_ovr_macro, predicted_classes};
 use ctl_metrics::groups::GroupTable;
@@ -137,7 +139,7 @@ pub(super) fn auroc_of(predictions: &[Prediction]) -> Result<Option<f64>> {
 
 /// The mean over sites of the mean of a column, over the rows that have a finite value in it.
 pub(super) fn site_mean(rows: &[Prediction], value: impl Fn(&Prediction) -> f64) -> Option<f64> {
-    let mut sites: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
+    let mut sites: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for row in rows {
         let value = value(row);
         if value.is_finite() {
@@ -156,6 +158,24 @@ pub(super) fn finite_mean(rows: &[Prediction], value: impl Fn(&Prediction) -> f6
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// What a checkpoint is selected by where accuracy is asked for: the mean over sites of the share of
+/// right answers.
+pub(super) fn accuracy_score(predictions: &[Prediction]) -> Result<f64> {
+    let mut sites: BTreeMap<&str, Vec<Prediction>> = BTreeMap::new();
+    for row in predictions {
+        sites.entry(&row.site).or_default().push(row.clone());
+    }
+    let mut shares = Vec::new();
+    for rows in sites.values() {
+        shares.extend(classification_metrics(rows)?.get("accuracy").copied());
+    }
+    Ok(if shares.is_empty() {
+        0.0
+    } else {
+        mean(&shares)
+    })
 }
 
 /// What a checkpoint is selected by: the mean over sites of the AUROC; where no site has both

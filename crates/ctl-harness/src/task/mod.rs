@@ -23,7 +23,7 @@ pub(crate) use inputs::{How, Selected};
 use crate::data::{CohortData, Parts, View};
 use crate::record::Metrics;
 use crate::run::Prediction;
-use crate::spec::{AnomalyScore, RunSpec, Training};
+use crate::spec::{AnomalyScore, MainMetric, RunSpec, Training};
 use crate::vocabulary::Task;
 use crate::{HarnessError, Result};
 
@@ -135,7 +135,7 @@ pub(crate) fn kit<'a>(
 ) -> Result<Box<dyn Kit + 'a>> {
     check_training(spec.task, &spec.training)?;
     Ok(match spec.task {
-        Task::Classification => Box::new(classification::Classification::new(cohort)),
+        Task::Classification => Box::new(classification::Classification::new(spec, cohort)),
         Task::Multimodal => Box::new(classification::Classification::multimodal(
             spec, cohort, parts,
         )?),
@@ -177,7 +177,7 @@ pub(crate) fn kit_of_model<'a>(
     }
     match (spec.task, attributes) {
         (Task::Multimodal, Some(scale)) => Ok(Box::new(
-            classification::Classification::with_scale(cohort, scale.clone())?,
+            classification::Classification::with_scale(spec, cohort, scale.clone())?,
         )),
         _ => kit(spec, cohort, (parts, View::Plain), None),
     }
@@ -209,6 +209,18 @@ pub fn architectures(task: Task) -> &'static [Architecture] {
 /// # Errors
 /// Names the network and those that serve the task, or the setting and what it must be.
 pub fn check_training(task: Task, training: &Training) -> Result<()> {
+    let labels = matches!(task, Task::Classification | Task::Multimodal);
+    if training.metric == MainMetric::Accuracy && !labels {
+        return Err(HarnessError::Config {
+            origin: format!("training for {}", task.as_str()),
+            key: "metric".into(),
+            message: format!(
+                "accuracy is of tasks with labels; set `metric = \"of-task\"` for this task in \
+                 [tasks.{}]",
+                task.as_str()
+            ),
+        });
+    }
     let allowed = architectures(task);
     let granularity = training.network.granularity();
     if allowed.contains(&training.network) {

@@ -504,6 +504,7 @@ mod tests {
             data: CohortSpec::Folder {
                 hash: String::new(),
                 environment: None,
+                diagram: None,
             },
             shift: Shift::Combined,
             protocol: Protocol::SingleSite,

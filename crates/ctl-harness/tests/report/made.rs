@@ -195,6 +195,7 @@ pub(crate) fn spec(method: &str, cohort: &str, target: &str, seed: u64) -> RunSp
         data: CohortSpec::Folder {
             hash: "0".repeat(64),
             environment: None,
+            diagram: None,
         },
         shift: if cohort == "films" {
             Shift::Acquisition
