@@ -132,10 +132,11 @@ pub(crate) struct Reproduce {
     /// All experiments.
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
-    /// Folder with the data of the experiments.
+    /// Folder with the data of the experiments, in it or in folders of it.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Restarts of every row, each with its own weights and colours.
+    /// Restarts of every row of a recipe, each with its own weights and colours; sweeps have the
+    /// seeds of their suite.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) restarts: u64,
     /// Restarts at once [default: one per core].
@@ -144,6 +145,9 @@ pub(crate) struct Reproduce {
     /// Where finished restarts are kept.
     #[arg(long, value_name = "DIR", default_value = "out/reproduce")]
     pub(crate) out: PathBuf,
+    /// Write all tables into this Markdown file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: Option<PathBuf>,
     /// Print the comparison as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -93,30 +93,67 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
     let mut grid = Grid::new();
     grid.load_style(UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    grid.set_header([
-        "row",
-        "accuracy",
-        "published",
-        "ours",
-        "tolerance",
-        "within",
-    ]);
+    grid.set_header(["row", "figure", "published", "ours", "tolerance", "within"]);
+    let spread = |s: Option<f64>| s.map_or(String::new(), |s| format!(" ± {s:.1}"));
     for c in &table.comparisons {
-        let spread = |s: Option<f64>| s.map_or(String::new(), |s| format!(" ± {s:.1}"));
+        let place = [
+            c.figure.selector.map(|s| s.to_string()),
+            c.figure.target.clone(),
+        ];
+        let place = place.into_iter().flatten().map(|word| format!(", {word}"));
+        let published = c
+            .figure
+            .value
+            .map(|v| format!("{v:.1}{}", spread(c.figure.spread)));
+        let missing = || "–".to_owned();
         grid.add_row([
             c.figure.row.clone(),
-            c.figure.quantity.clone(),
-            format!("{:.1}{}", c.figure.value, spread(c.figure.spread)),
-            format!("{:.1}{}", c.mean, spread(c.standard_deviation)),
-            format!("± {:.1}", c.tolerance),
-            if c.passed { "yes" } else { "NO" }.to_owned(),
+            format!("{}{}", c.figure.quantity, place.collect::<String>()),
+            published.unwrap_or_else(missing),
+            format!("{:.1}{}", c.mean, spread(c.spread)),
+            c.tolerance.map_or_else(missing, |t| format!("± {t:.1}")),
+            c.passed
+                .map_or_else(missing, |p| if p { "yes" } else { "NO" }.to_owned()),
         ]);
     }
+    let claims = table.claims.iter().map(|shown| {
+        let c = &shown.claim;
+        format!(
+            "\n{} above {} on {}, {}: {:+.1}{}, {}",
+            c.higher,
+            c.lower,
+            c.target,
+            c.selector,
+            shown.difference,
+            spread(shown.standard_error),
+            if shown.holds {
+                "beyond noise"
+            } else {
+                "NOT beyond noise"
+            }
+        )
+    });
+    let claims: String = claims.collect();
     let e = &table.experiment;
+    let ours = match &e.sweep {
+        None => format!("mean ± standard deviation over {} restarts", table.restarts),
+        Some(sweep) => format!(
+            "mean ± standard error over {} trials of {} draws; {}",
+            table.restarts, table.draws, sweep.budget
+        ),
+    };
+    let report = table
+        .report
+        .as_ref()
+        .map(|path| format!("\nreport: {}", path.display()));
     format!(
-        "{}: {}\nsource: {}\nprotocol: {}\nselector: {}\n{grid}\nours: mean ± standard deviation \
-         over {} restarts",
-        e.id, e.title, e.source, e.protocol, e.selector, table.restarts
+        "{}: {}\nsource: {}\nprotocol: {}\nselector: {}\n{grid}\nours: {ours}{claims}{}",
+        e.id,
+        e.title,
+        e.source,
+        e.protocol,
+        e.selector,
+        report.unwrap_or_default()
     )
 }
 

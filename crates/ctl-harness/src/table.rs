@@ -79,8 +79,9 @@ pub struct Line {
     pub in_distribution: BTreeMap<String, Estimate>,
     /// Metrics on the target's scored patients.
     pub target: BTreeMap<String, Estimate>,
-    /// Target figures of the single seeds, in seed order, by the task's main metric.
-    pub target_by_seed: Vec<f64>,
+    /// Target figures of the single seeds, in seed order, by metric; a seed without a checkpoint has
+    /// only the main metric.
+    pub target_by_seed: BTreeMap<String, Vec<f64>>,
     /// Runs that the selector looked at, over all seeds and draws.
     pub runs: usize,
     /// Of these, how many diverged.
@@ -255,9 +256,10 @@ fn line_of(cell: &Cell, group: &Group<'_>, seeds: &Chosen<'_>, selector: Selecto
     notes.dedup();
     let seen = || group.seen_by(selector);
     let diverged = seen().filter(|r| r.status == Status::Diverged).count();
-    let by_seed = seeds
-        .values()
-        .filter_map(|s| s.target.get(cell.metric).copied());
+    let mut by_seed: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (name, value) in seeds.values().flat_map(|s| &s.target) {
+        by_seed.entry(name.clone()).or_default().push(*value);
+    }
     Line {
         cell: cell.clone(),
         method: records[0].spec.method.clone(),
@@ -266,7 +268,7 @@ fn line_of(cell: &Cell, group: &Group<'_>, seeds: &Chosen<'_>, selector: Selecto
         selector,
         in_distribution: estimates(seeds.values().map(|s| &s.in_distribution)),
         target: estimates(seeds.values().map(|s| &s.target)),
-        target_by_seed: by_seed.collect(),
+        target_by_seed: by_seed,
         runs: seen().count(),
         diverged,
         at_chance: seeds

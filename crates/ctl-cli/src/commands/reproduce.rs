@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ctl_harness::reproduce::{
-    Ledger, ReproduceOptions, Reproduction, estimate_operations, reproduce, to_markdown,
+    Extent, Ledger, ReproduceOptions, Reproduction, document, extent, reproduce, to_markdown,
 };
 use ctl_harness::store::{write_atomically, write_json_atomically};
 
@@ -26,10 +26,15 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
         restarts: options.restarts,
         jobs,
         out: options.out.clone(),
+        provenance: super::benchmark::provenance(),
     };
     let mut tables = Vec::new();
     for id in &experiments(options)? {
         tables.push(one(id, &settings)?);
+    }
+    if let Some(path) = &options.document {
+        write_atomically(path, document(&tables).as_bytes())?;
+        note(format_args!("written: {}", path.display()));
     }
     if options.json {
         print_json(&tables)?;
@@ -58,16 +63,25 @@ fn experiments(options: &Reproduce) -> anyhow::Result<Vec<String>> {
 }
 
 fn one(id: &str, settings: &ReproduceOptions) -> anyhow::Result<Reproduction> {
-    let operations = estimate_operations(id, settings)?;
+    let extent = extent(id, settings)?;
     let progress = Progress::new();
-    let seconds = operations / OPERATIONS_PER_SECOND / settings.jobs as f64;
-    progress.say(&format!(
-        "{id}: {:.0} TFLOP to compute, about {} with {} jobs; finished restarts are kept in {}",
-        operations / 1e12,
-        minutes(std::time::Duration::from_secs_f64(seconds)),
-        settings.jobs,
-        settings.out.display()
-    ));
+    let kept = settings.out.display();
+    progress.say(&match extent {
+        Extent::Operations(operations) => {
+            let seconds = operations / OPERATIONS_PER_SECOND / settings.jobs as f64;
+            format!(
+                "{id}: {:.0} TFLOP to compute, about {} with {} jobs; finished restarts are kept in \
+                 {kept}",
+                operations / 1e12,
+                minutes(std::time::Duration::from_secs_f64(seconds)),
+                settings.jobs,
+            )
+        }
+        Extent::Sweep { runs, steps } => format!(
+            "{id}: {runs} runs, {steps} training steps, {} at once; finished runs are kept in {kept}",
+            settings.jobs
+        ),
+    });
     let table = reproduce(id, settings, &progress)?;
     progress.finish();
     write_json_atomically(&settings.out.join(format!("{id}.json")), &table)?;

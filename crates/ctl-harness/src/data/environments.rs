@@ -142,7 +142,8 @@ impl CohortData {
 /// Where no patient is left to validate, which happens to cohorts of a few, a fifth of the training
 /// images validates, and a note says so.
 /// Where the manifest prescribes a split it is kept for source sites (`test` is scored in
-/// distribution); a part that it lacks is cut out of `train`. A target site, and the sites of a
+/// distribution); a part that it lacks is cut out of `train`. It is kept for a single site as well
+/// where it gives every patient a part and no part is empty. A target site, and the sites of a
 /// mixture, are divided by the seed alone.
 ///
 /// # Errors
@@ -360,6 +361,25 @@ impl<'a> Division<'a> {
     /// One site is the source and, with other patients, the target.
     fn single_site(mut self, target: &str) -> Result<Parts> {
         let site = self.cohort.site(target)?;
+        let prescribed = self.prescribed(site);
+        let in_all_parts = SOURCE_ROLES
+            .iter()
+            .all(|role| prescribed.values().any(|of| of == role));
+        if in_all_parts && prescribed.len() == self.cohort.patients(site) {
+            self.settle(&prescribed);
+            let [train, validation, scored] = self.parts_of(site, SOURCE_ROLES, |_| true);
+            self.notes
+                .push("as the manifest splits it; the oracle chooses by its validation".into());
+            let parts = Parts {
+                train: vec![train],
+                adaptation: validation.clone(),
+                validation: vec![validation],
+                in_distribution: vec![scored.clone()],
+                target: scored,
+                ..Parts::empty()
+            };
+            return Ok(self.finish(parts));
+        }
         let drawn = self.draw(site, SHARED_SHARES, SHARED_ROLES)?;
         self.settle(&drawn);
         let [train, validation, adaptation, scored] = self.parts_of(site, SHARED_ROLES, |_| true);

@@ -2,10 +2,12 @@
 
 mod colored_mnist;
 mod ledger;
+mod markdown;
 mod restarts;
+mod sweep;
 
 pub use colored_mnist::{Accuracies, ColoredMnist, Recipe, recipes, train};
-pub use ledger::{Experiment, Figure, Ledger};
-pub use restarts::{
-    Comparison, ReproduceOptions, Reproduction, estimate_operations, reproduce, to_markdown,
-};
+pub use ledger::{Claim, CohortOf, DataSet, Experiment, Figure, Ledger, SweepOf};
+pub use markdown::{document, to_markdown};
+pub use restarts::{Comparison, Extent, ReproduceOptions, Reproduction, extent, reproduce};
+pub use sweep::ClaimShown;

@@ -1,6 +1,6 @@
 //! Restarts of the published recipes: run what is missing, compare, tabulate.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,11 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::colored_mnist::{Accuracies, ColoredMnist, REVISION, Recipe, data_hash, recipes, train};
-use super::ledger::{Experiment, Figure, Ledger};
+use super::ledger::{DataSet, Experiment, Figure, Ledger};
+use super::sweep::{ClaimShown, Prepared};
 use crate::store::{read_json, write_json_atomically};
 use crate::{Event, Observer, Result};
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
+/// Version of what is kept of a restart.
+const STORED_SCHEMA: u32 = 1;
 /// With this many restarts the tighter tolerance of the ledger applies.
 const MANY_RESTARTS: usize = 10;
 
@@ -27,6 +30,8 @@ pub struct ReproduceOptions {
     pub jobs: usize,
     /// Where finished restarts are kept; they are not repeated.
     pub out: PathBuf,
+    /// What else `env.json` of a run says, such as the revision of the sources and the host.
+    pub provenance: BTreeMap<String, String>,
 }
 
 /// One published figure beside ours.
@@ -36,14 +41,15 @@ pub struct Comparison {
     pub figure: Figure,
     /// Mean over restarts, per cent.
     pub mean: f64,
-    /// Standard deviation over restarts (n − 1), absent for a single one.
-    pub standard_deviation: Option<f64>,
+    /// Over restarts the standard deviation (n − 1), over trials of a sweep the standard error
+    /// (ddof 0, as `DomainBed` prints it); absent for a single one.
+    pub spread: Option<f64>,
     /// Every restart.
     pub values: Vec<f64>,
-    /// The tolerance that applied.
-    pub tolerance: f64,
+    /// The tolerance that applied, where there is one.
+    pub tolerance: Option<f64>,
     /// Whether the mean lies within it.
-    pub passed: bool,
+    pub passed: Option<bool>,
 }
 
 /// The whole table of an experiment.
@@ -53,16 +59,43 @@ pub struct Reproduction {
     pub schema: u32,
     /// The experiment.
     pub experiment: Experiment,
-    /// Number of restarts of each row.
+    /// Number of restarts of each row, or of trials of a sweep.
     pub restarts: u64,
+    /// Draws of settings in a trial of a sweep; 1 of recipes.
+    pub draws: u64,
     /// Its figures.
     pub comparisons: Vec<Comparison>,
+    /// Its claims.
+    pub claims: Vec<ClaimShown>,
+    /// The report of its sweep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<PathBuf>,
+}
+
+impl Comparison {
+    pub(super) fn new(
+        figure: &Figure,
+        (mean, spread): (f64, Option<f64>),
+        values: Vec<f64>,
+        tolerance: Option<f64>,
+    ) -> Self {
+        let within = tolerance.zip(figure.value);
+        Self {
+            figure: figure.clone(),
+            mean,
+            spread,
+            values,
+            tolerance,
+            passed: within.map(|(within, value)| (mean - value).abs() <= within),
+        }
+    }
 }
 
 impl Reproduction {
-    /// Whether every figure lies within its tolerance.
+    /// Whether every figure that has a tolerance lies within it, and every claim holds.
     pub fn passed(&self) -> bool {
-        self.comparisons.iter().all(|c| c.passed)
+        let within = self.comparisons.iter().all(|c| c.passed != Some(false));
+        within && self.claims.iter().all(|shown| shown.holds)
     }
 }
 
@@ -79,29 +112,93 @@ struct Job<'a> {
     path: PathBuf,
 }
 
-/// Floating-point operations that are still to be done.
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Extent {
+    /// Floating-point operations that are still to be done.
+    Operations(f64),
+    /// Runs and training steps of a sweep, finished ones included.
+    Sweep {
+        /// Runs.
+        runs: usize,
+        /// Steps of all runs.
+        steps: u64,
+    },
+}
+
+/// How much an experiment is; the cohort of a sweep is made where it is missing.
 ///
 /// # Errors
 /// When the experiment is unknown or its data cannot be read.
-pub fn estimate_operations(id: &str, options: &ReproduceOptions) -> Result<f64> {
+pub fn extent(id: &str, options: &ReproduceOptions) -> Result<Extent> {
     let experiment = Ledger::shipped()?.experiment(id)?.clone();
+    if let Some(sweep) = &experiment.sweep {
+        let (runs, steps) = Prepared::new(&experiment, sweep, options)?.size();
+        return Ok(Extent::Sweep { runs, steps });
+    }
     let jobs = open_jobs(&Shelf::new(&experiment, options)?, options);
     let operations = jobs.iter().map(|job| job.recipe.operations());
     // An empty sum of floats is −0.
-    Ok(operations.fold(0.0, |total, one| total + one))
+    Ok(Extent::Operations(
+        operations.fold(0.0, |total, one| total + one),
+    ))
 }
 
-/// Runs the missing restarts of an experiment and compares all of them with its figures.
+impl DataSet {
+    /// The file that its folder is known by.
+    fn landmark(self) -> &'static str {
+        match self {
+            Self::Mnist => "train-images-idx3-ubyte",
+            Self::Pneumoniamnist => "pneumoniamnist.npz",
+        }
+    }
+
+    /// The folder itself, or the first folder in it that holds the data where it does not.
+    pub(super) fn folder(self, given: &Path) -> PathBuf {
+        let holds = |folder: &Path| {
+            let name = self.landmark();
+            let zipped = format!("{name}.gz");
+            [name, zipped.as_str()]
+                .iter()
+                .any(|file| folder.join(file).is_file())
+        };
+        if holds(given) {
+            return given.to_path_buf();
+        }
+        let entries = std::fs::read_dir(given).into_iter().flatten().flatten();
+        let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        below.sort();
+        let found = below.into_iter().find(|folder| holds(folder));
+        // Where nothing is found, whoever reads the files says which one is missing.
+        found.unwrap_or_else(|| given.to_path_buf())
+    }
+}
+
+/// Runs the missing restarts of an experiment, or the missing runs of its sweep, and compares all of
+/// them with its figures.
 ///
 /// # Errors
 /// When the experiment is unknown, the data cannot be read, a restart fails or a result cannot be
-/// written. Finished restarts stay.
+/// written. What is finished stays.
 pub fn reproduce(
     id: &str,
     options: &ReproduceOptions,
     observer: &dyn Observer,
 ) -> Result<Reproduction> {
     let experiment = Ledger::shipped()?.experiment(id)?.clone();
+    if let Some(sweep) = &experiment.sweep {
+        let prepared = Prepared::new(&experiment, sweep, options)?;
+        let measured = prepared.run(&experiment, options, observer)?;
+        return Ok(Reproduction {
+            schema: SCHEMA,
+            experiment,
+            restarts: measured.trials,
+            draws: measured.draws,
+            comparisons: measured.comparisons,
+            claims: measured.claims,
+            report: Some(measured.report),
+        });
+    }
     let shelf = Shelf::new(&experiment, options)?;
     run_jobs(&open_jobs(&shelf, options), options, observer)?;
     let mut comparisons = Vec::new();
@@ -112,7 +209,10 @@ pub fn reproduce(
         schema: SCHEMA,
         experiment,
         restarts: options.restarts,
+        draws: 1,
         comparisons,
+        claims: Vec::new(),
+        report: None,
     })
 }
 
@@ -129,7 +229,7 @@ impl<'a> Shelf<'a> {
         Ok(Self {
             experiment,
             out: &options.out,
-            data: data_hash(&options.data)?,
+            data: data_hash(&experiment.data.folder(&options.data))?,
         })
     }
 
@@ -194,7 +294,7 @@ fn run_jobs(jobs: &[Job<'_>], options: &ReproduceOptions, observer: &dyn Observe
 fn run_job(job: &Job<'_>, options: &ReproduceOptions, observer: &dyn Observer) -> Result<()> {
     let name = format!("{} restart {}", job.recipe.row, job.restart);
     observer.event(&Event::Started { name: &name });
-    let data = ColoredMnist::load(&options.data, job.restart)?;
+    let data = ColoredMnist::load(&DataSet::Mnist.folder(&options.data), job.restart)?;
     let done = job.recipe.operations() / job.recipe.steps as f64;
     let on_step = |_: u64| {
         observer.event(&Event::Advanced {
@@ -204,7 +304,7 @@ fn run_job(job: &Job<'_>, options: &ReproduceOptions, observer: &dyn Observer) -
     };
     let accuracies = train(&data, job.recipe, job.restart, &on_step)?;
     let stored = Stored {
-        schema: SCHEMA,
+        schema: STORED_SCHEMA,
         accuracies,
     };
     write_json_atomically(&job.path, &stored)?;
@@ -241,51 +341,6 @@ fn compare(shelf: &Shelf<'_>, figure: &Figure, options: &ReproduceOptions) -> Re
     } else {
         figure.tolerance_few
     };
-    Ok(Comparison {
-        figure: figure.clone(),
-        mean,
-        standard_deviation: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
-        values,
-        tolerance,
-        passed: (mean - figure.value).abs() <= tolerance,
-    })
-}
-
-/// The table as Markdown.
-pub fn to_markdown(table: &Reproduction) -> String {
-    let e = &table.experiment;
-    let mut text = format!(
-        "### `{}`: {}\n\nSource: {}.\nProtocol: {}.\nSelector: {}.\nOurs: mean ± standard \
-         deviation over {} restart{}; published spread: {}.\n\n",
-        e.id,
-        e.title,
-        e.source,
-        e.protocol,
-        e.selector,
-        table.restarts,
-        if table.restarts == 1 { "" } else { "s" },
-        e.spread,
-    );
-    text.push_str(
-        "| row | accuracy | published | ours | tolerance | within |\n|---|---|---|---|---|---|\n",
-    );
-    for c in &table.comparisons {
-        let published = with_spread(c.figure.value, c.figure.spread);
-        let ours = with_spread(c.mean, c.standard_deviation);
-        let within = if c.passed { "yes" } else { "**no**" };
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "| {} | {} | {published} | {ours} | ± {:.1} | {within} |",
-            c.figure.row, c.figure.quantity, c.tolerance
-        );
-    }
-    text
-}
-
-fn with_spread(value: f64, spread: Option<f64>) -> String {
-    match spread {
-        Some(spread) => format!("{value:.1} ± {spread:.1}"),
-        None => format!("{value:.1}"),
-    }
+    let spread = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
+    Ok(Comparison::new(figure, (mean, spread), values, tolerance))
 }

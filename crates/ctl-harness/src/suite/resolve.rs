@@ -10,6 +10,30 @@ const SHIPPED: [(&str, &str); 5] = [
     ("survey-full", include_str!("../../suites/survey-full.toml")),
     ("dial", include_str!("../../suites/dial.toml")),
     ("real", include_str!("../../suites/real.toml")),
+    (
+        "colored-mnist-mlp",
+        include_str!("../../suites/published/colored-mnist-mlp.toml"),
+    ),
+    (
+        "colored-mnist-cnn",
+        include_str!("../../suites/published/colored-mnist-cnn.toml"),
+    ),
+    (
+        "rotated-mnist",
+        include_str!("../../suites/published/rotated-mnist.toml"),
+    ),
+    (
+        "pneumonia",
+        include_str!("../../suites/published/pneumonia.toml"),
+    ),
+    (
+        "domainbed-colored-mnist",
+        include_str!("../../suites/published/domainbed-colored-mnist.toml"),
+    ),
+    (
+        "domainbed-rotated-mnist",
+        include_str!("../../suites/published/domainbed-rotated-mnist.toml"),
+    ),
 ];
 
 /// The suites that the crate ships.

@@ -1,0 +1,199 @@
+//! Tables of `reproduce` as Markdown.
+
+use std::fmt::Write as _;
+
+use super::restarts::{Comparison, Reproduction};
+use super::sweep::ClaimShown;
+use crate::vocabulary::Selector;
+
+/// All tables, with how to make them again.
+pub fn document(tables: &[Reproduction]) -> String {
+    let mut text = String::from(
+        "# Published figures, measured again\n\nAll figures are per cent.\nNo tolerance was changed \
+         after a run.\n\n```sh\ncargo xtask reproduce --all --data DIR\n```\n\nDIR holds the IDX \
+         files of MNIST and `pneumoniamnist.npz`, itself or in folders of it.\n",
+    );
+    for table in tables {
+        text.push('\n');
+        text.push_str(&to_markdown(table));
+    }
+    text
+}
+
+/// The table as Markdown.
+pub fn to_markdown(table: &Reproduction) -> String {
+    let e = &table.experiment;
+    let mut text = format!(
+        "## `{}`: {}\n\nSource: {}.\nProtocol: {}.\nSelector: {}.\n",
+        e.id, e.title, e.source, e.protocol, e.selector,
+    );
+    // Writing to a string cannot fail.
+    let _ = match &e.sweep {
+        None => write!(
+            text,
+            "Ours: mean ± standard deviation over {}; published spread: {}.\n\n",
+            counted(table.restarts, "restart"),
+            e.spread
+        ),
+        Some(sweep) => write!(
+            text,
+            "Budget: {}.\nOurs: mean ± standard error over {} of {}, in brackets as published ± {}.\n\n",
+            sweep.budget,
+            counted(table.restarts, "trial"),
+            counted(table.draws, "draw"),
+            e.spread
+        ),
+    };
+    if e.sweep.is_none() {
+        rows(&mut text, &table.comparisons);
+        return text;
+    }
+    for selector in Selector::ALL {
+        by_target(&mut text, *selector, &table.comparisons);
+    }
+    checks(&mut text, &table.comparisons);
+    claims(&mut text, &table.claims);
+    text
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
+fn rows(text: &mut String, comparisons: &[Comparison]) {
+    text.push_str(
+        "| row | accuracy | published | ours | tolerance | within |\n|---|---|---|---|---|---|\n",
+    );
+    for c in comparisons {
+        let published = published(c);
+        let ours = with_spread(c.mean, c.spread);
+        let (tolerance, within) = verdict(c);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {published} | {ours} | {tolerance} | {within} |",
+            c.figure.row, c.figure.quantity
+        );
+    }
+}
+
+fn verdict(c: &Comparison) -> (String, &'static str) {
+    let tolerance = c.tolerance.map(|t| format!("± {t:.1}"));
+    let within = match c.passed {
+        Some(true) => "yes",
+        Some(false) => "**no**",
+        None => "not asked",
+    };
+    (tolerance.unwrap_or_else(|| "–".into()), within)
+}
+
+/// One table: methods by targets.
+fn by_target(text: &mut String, selector: Selector, comparisons: &[Comparison]) {
+    let here: Vec<&Comparison> = comparisons
+        .iter()
+        .filter(|c| c.figure.selector == Some(selector))
+        .collect();
+    let place = |c: &Comparison| {
+        let target = c.figure.target.clone().unwrap_or_default();
+        (target, c.figure.quantity.clone())
+    };
+    let mut columns: Vec<(String, String)> = Vec::new();
+    let mut methods: Vec<&str> = Vec::new();
+    for c in &here {
+        if !columns.contains(&place(c)) {
+            columns.push(place(c));
+        }
+        if !methods.contains(&c.figure.row.as_str()) {
+            methods.push(&c.figure.row);
+        }
+    }
+    if here.is_empty() {
+        return;
+    }
+    let heads: Vec<String> = columns.iter().map(|(t, q)| format!("{t}, {q}")).collect();
+    let _ = write!(
+        text,
+        "| {selector} | {} |\n|---|{}\n",
+        heads.join(" | "),
+        "---:|".repeat(columns.len())
+    );
+    for method in methods {
+        let cell = |column: &(String, String)| {
+            let mut of_method = here.iter().filter(|c| c.figure.row == method);
+            let found = of_method.find(|c| place(c) == *column);
+            found.map_or_else(
+                || "–".to_owned(),
+                |c| {
+                    let ours = with_spread(c.mean, c.spread);
+                    format!("{ours} ({})", published(c))
+                },
+            )
+        };
+        let cells: Vec<String> = columns.iter().map(cell).collect();
+        let _ = writeln!(text, "| {method} | {} |", cells.join(" | "));
+    }
+    text.push('\n');
+}
+
+/// The figures that are held to a tolerance.
+fn checks(text: &mut String, comparisons: &[Comparison]) {
+    let asked: Vec<&Comparison> = comparisons.iter().filter(|c| c.passed.is_some()).collect();
+    if asked.is_empty() {
+        return;
+    }
+    text.push_str("| figure | published | ours | tolerance | within |\n|---|---:|---:|---:|---|\n");
+    for c in asked {
+        let (tolerance, within) = verdict(c);
+        let selector = c
+            .figure
+            .selector
+            .map_or(String::new(), |s| format!(", {s}"));
+        let target = c.figure.target.clone().unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "| {}, {} on {target}{selector} | {} | {} | {tolerance} | {within} |",
+            c.figure.row,
+            c.figure.quantity,
+            published(c),
+            with_spread(c.mean, c.spread),
+        );
+    }
+    text.push('\n');
+}
+
+fn claims(text: &mut String, claims: &[ClaimShown]) {
+    if claims.is_empty() {
+        return;
+    }
+    text.push_str("| claim | difference | p, paired t-test | holds |\n|---|---:|---:|---|\n");
+    for shown in claims {
+        let c = &shown.claim;
+        let holds = if shown.holds { "yes" } else { "**no**" };
+        let p = shown.p.map_or_else(|| "–".into(), |p| format!("{p:.3}"));
+        let _ = writeln!(
+            text,
+            "| {} above {}, {} on {}, {} | {} | {p} | {holds} |",
+            c.higher,
+            c.lower,
+            c.quantity,
+            c.target,
+            c.selector,
+            with_spread(shown.difference, shown.standard_error),
+        );
+    }
+}
+
+fn published(c: &Comparison) -> String {
+    let value = c
+        .figure
+        .value
+        .map(|value| with_spread(value, c.figure.spread));
+    value.unwrap_or_else(|| "–".into())
+}
+
+fn with_spread(value: f64, spread: Option<f64>) -> String {
+    match spread {
+        Some(spread) => format!("{value:.1} ± {spread:.1}"),
+        None => format!("{value:.1}"),
+    }
+}
