@@ -1,6 +1,8 @@
 //! Trains rows of the `ColoredMNIST` tables: `colored_mnist EXPERIMENT MNIST_DIR RESTARTS JOBS OUT`.
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
+use std::collections::BTreeMap;
+
 use ctl_compute::allocator::CachingAllocator;
 use ctl_harness::reproduce::{ReproduceOptions, reproduce, to_markdown};
 use ctl_harness::{Event, Observer};
@@ -35,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         restarts: restarts.parse()?,
         jobs: jobs.parse()?,
         out: out.into(),
+        provenance: BTreeMap::new(),
     };
     println!("{}", to_markdown(&reproduce(experiment, &options, &Lines)?));
     Ok(())

@@ -181,7 +181,9 @@ fn advice_for(data: &CohortSpec, task: Task) -> std::result::Result<Advice, Stri
 /// report marks their cells.
 pub fn unlicensed(plan: &Plan) -> Vec<String> {
     let mut methods: BTreeMap<(Task, &str), BTreeMap<&str, &RunSpec>> = BTreeMap::new();
-    for spec in plan.runs.iter().map(|run| &run.spec) {
+    // Plain training is what the others are compared with, licensed or not.
+    let competing = plan.runs.iter().map(|run| &run.spec);
+    for spec in competing.filter(|spec| spec.method != REFERENCE) {
         let cohorts = methods.entry((spec.task, &spec.method)).or_default();
         cohorts.entry(&spec.cohort).or_insert(spec);
     }

@@ -63,8 +63,7 @@ impl Prepared {
         sweep: &SweepOf,
         options: &ReproduceOptions,
     ) -> Result<Self> {
-        let registry = Registry::standard();
-        let suites = shipped(&registry)?;
+        let suites = shipped(&Registry::standard())?;
         let named = suites.iter().find(|suite| suite.name == sweep.suite);
         let suite = named.cloned().ok_or_else(|| HarnessError::Unknown {
             what: "suite",
@@ -74,12 +73,17 @@ impl Prepared {
         let out = options.out.join(&experiment.id);
         let data = experiment.data.folder(&options.data);
         let cohort = cohort(sweep.cohort, &data, &out)?;
-        let plan = plan(&suite, &registry, Some(&cohort))?;
+        Self::of(suite, &cohort, out.join("sweep"))
+    }
+
+    fn of(suite: Suite, cohort: &Path, out: PathBuf) -> Result<Self> {
+        let registry = Registry::standard();
+        let plan = plan(&suite, &registry, Some(cohort))?;
         Ok(Self {
             suite,
             plan,
             registry,
-            out: out.join("sweep"),
+            out,
         })
     }
 
@@ -243,4 +247,141 @@ fn shown(table: &Table, claim: &Claim) -> Result<ClaimShown> {
         p,
         holds: difference > 0.0 && p.is_some_and(|p| p < LEVEL),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ctl_phantom::{PhantomSpec, simulate};
+
+    use super::super::ledger::Ledger;
+    use super::*;
+    use crate::Silent;
+    use crate::reproduce::{Reproduction, document};
+
+    const SUITE: &str = r#"
+schema = 1
+name = "tiny"
+title = "Tiny"
+methods = ["erm", "irm"]
+seeds = 2
+[training]
+size = 20
+steps = 4
+batch_size = 4
+evaluate_every = 2
+[folders]
+protocols = ["leave-one-site-out"]
+tasks = ["classification"]
+shift = "combined"
+min_per_class = 2
+"#;
+
+    const LEDGER: &str = r#"
+schema = 2
+[[experiment]]
+id = "tiny"
+title = "Tiny"
+source = "nobody"
+protocol = "none"
+selector = "training-domain"
+spread = "standard error"
+data = "mnist"
+figure = [
+    { row = "erm", quantity = "auroc", selector = "training-domain", target = "source-1", value = 50.0, tolerance = 100.0 },
+    { row = "irm", quantity = "auroc", selector = "training-domain", target = "source-1", value = 500.0, tolerance = 1.0 },
+    { row = "erm", quantity = "accuracy", selector = "training-domain", target = "average" },
+]
+[experiment.sweep]
+suite = "tiny"
+cohort = "rotated"
+budget = "none"
+[[experiment.claim]]
+higher = "erm"
+lower = "erm"
+quantity = "auroc"
+selector = "training-domain"
+target = "source-1"
+"#;
+
+    /// A sweep over a small cohort fills the table with the means of its records, and what lies
+    /// outside its tolerance or is not beyond noise fails.
+    #[test]
+    fn a_sweep_fills_its_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let cohort = folder.path().join("cohort");
+        let spec = PhantomSpec {
+            size: 20,
+            patients_per_site: 40,
+            ..PhantomSpec::default()
+        };
+        simulate(&spec).unwrap().write(&cohort).unwrap();
+        let registry = Registry::standard();
+        let suite = Suite::parse(SUITE, "tiny", &registry).unwrap();
+        let out = folder.path().join("sweep");
+        let prepared = Prepared::of(suite, &cohort, out.clone()).unwrap();
+        let targets: Vec<String> = (prepared.plan.runs.iter())
+            .map(|run| run.spec.target.clone())
+            .collect();
+        let text = LEDGER.replace("source-1", &targets[0]);
+        let experiment = Ledger::parse(&text).unwrap().experiments.remove(0);
+        let options = ReproduceOptions {
+            data: folder.path().to_path_buf(),
+            restarts: 1,
+            jobs: 2,
+            out: folder.path().to_path_buf(),
+            provenance: BTreeMap::new(),
+        };
+        let (runs, steps) = prepared.size();
+        assert_eq!(steps, 4 * runs as u64);
+        let measured = prepared.run(&experiment, &options, &Silent).unwrap();
+
+        let info = Layout::new(&out).read_info().unwrap();
+        let records = Layout::new(&out).read_records(&info).unwrap();
+        let areas: Vec<f64> = records
+            .iter()
+            .filter(|r| r.spec.method == "erm" && r.spec.target == targets[0])
+            .map(|r| 100.0 * r.selections[&Selector::TrainingDomain].target["auroc"])
+            .collect();
+        assert_eq!(areas.len(), 2);
+        let [within, outside, average] = &measured.comparisons[..] else {
+            panic!("three figures");
+        };
+        assert!((within.mean - f64::midpoint(areas[0], areas[1])).abs() < 1e-9);
+        let half = (areas[0] - areas[1]).abs() / 2.0;
+        assert!((within.spread.unwrap() - half / 2.0_f64.sqrt()).abs() < 1e-9);
+        assert_eq!((within.passed, outside.passed), (Some(true), Some(false)));
+        assert_eq!((average.passed, average.values.len()), (None, 2));
+        assert!(!measured.claims[0].holds && measured.claims[0].difference == 0.0);
+
+        let table = Reproduction {
+            schema: 2,
+            experiment,
+            restarts: measured.trials,
+            draws: measured.draws,
+            comparisons: measured.comparisons,
+            claims: measured.claims,
+            report: Some(measured.report),
+        };
+        assert!(!table.passed());
+        let text = document(&[table]);
+        for part in [
+            "## `tiny`",
+            "2 trials of 1 draw",
+            "| irm |",
+            "**no**",
+            "(–)",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_suite_does_not_measure_is_an_error() {
+        let table = Table { lines: Vec::new() };
+        let place = (Selector::TrainingDomain, "nowhere");
+        let error = values(&table, ("erm", "auroc"), place).unwrap_err();
+        assert!(error.to_string().contains("nowhere"), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use super::{SimulatedEntry, Suite, exists};
 use crate::vocabulary::{Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 11] = [
     ("quick", include_str!("../../suites/quick.toml")),
     ("survey", include_str!("../../suites/survey.toml")),
     ("survey-full", include_str!("../../suites/survey-full.toml")),

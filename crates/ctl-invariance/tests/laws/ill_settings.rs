@@ -188,6 +188,7 @@ pub(crate) const ILL: &[(&str, &str, &str, &str, &str)] = &[
         "Marginal",
         "each once",
     ),
+    ("cacm", "environment", "[\"\"]", "[\"\"]", "a list of names"),
     ("cacm", "constraints", "[\"loud\"]", "loud", "same-rule"),
     ("cacm", "penalty_weight", "-2", "-2", "not negative"),
     (

@@ -1,0 +1,83 @@
+//! Published figures that sweeps measure: the ledger fits the suites, and a sweep fills its table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use ctl_harness::reproduce::{DataSet, Ledger, ReproduceOptions, extent, reproduce};
+use ctl_harness::suite::shipped;
+use ctl_harness::vocabulary::Selector;
+use ctl_harness::{Registry, Silent};
+
+/// Every figure and claim of a sweep names a method of its suite, and a selector that it has runs
+/// for.
+#[test]
+fn figures_are_of_methods_and_selectors_of_their_suites() {
+    let registry = Registry::standard();
+    let suites = shipped(&registry).unwrap();
+    let ledger = Ledger::shipped().unwrap();
+    let mut sweeps = 0;
+    for experiment in &ledger.experiments {
+        let Some(sweep) = &experiment.sweep else {
+            let plain = |f: &ctl_harness::reproduce::Figure| f.selector.is_none();
+            assert!(experiment.figures.iter().all(plain), "{}", experiment.id);
+            continue;
+        };
+        sweeps += 1;
+        let suite = suites.iter().find(|s| s.name == sweep.suite).unwrap();
+        let has = |method: &str| suite.methods.iter().any(|m| m == method);
+        let left_out = suite.selectors.contains(&Selector::LeaveOneDomainOut);
+        for figure in &experiment.figures {
+            assert!(has(&figure.row), "{}: {}", experiment.id, figure.row);
+            let selector = figure.selector.unwrap();
+            assert!(left_out || selector != Selector::LeaveOneDomainOut);
+            assert!(figure.target.is_some() && figure.tolerance.is_none_or(|t| t > 0.0));
+            assert!(figure.tolerance.is_none() || figure.value.is_some());
+        }
+        for claim in &experiment.claims {
+            assert!(has(&claim.higher) && has(&claim.lower));
+            assert!(suite.seeds >= 3, "a claim is tested over trials");
+        }
+    }
+    assert!(sweeps >= 4);
+}
+
+#[test]
+fn ids_are_unique_and_an_unknown_one_names_all() {
+    let ledger = Ledger::shipped().unwrap();
+    let ids: BTreeSet<&str> = ledger.experiments.iter().map(|e| e.id.as_str()).collect();
+    assert_eq!(ids.len(), ledger.experiments.len());
+    let text = ledger.experiment("no-such").unwrap_err().to_string();
+    assert!(ids.iter().all(|id| text.contains(id)), "{text}");
+}
+
+fn options(data: &Path, out: &Path) -> ReproduceOptions {
+    ReproduceOptions {
+        data: data.to_path_buf(),
+        restarts: 1,
+        jobs: 1,
+        out: out.to_path_buf(),
+        provenance: BTreeMap::new(),
+    }
+}
+
+/// Without its data an experiment says which file is missing, and leaves no cohort.
+#[test]
+fn missing_data_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for experiment in &Ledger::shipped().unwrap().experiments {
+        let file = match experiment.data {
+            DataSet::Mnist => "train-images-idx3-ubyte",
+            DataSet::Pneumoniamnist => "pneumoniamnist.npz",
+        };
+        let options = options(folder.path(), &out);
+        for error in [
+            extent(&experiment.id, &options).unwrap_err(),
+            reproduce(&experiment.id, &options, &Silent).unwrap_err(),
+        ] {
+            let text = format!("{error}: {:?}", std::error::Error::source(&error));
+            assert!(text.contains(file), "{}: {text}", experiment.id);
+        }
+        assert!(!out.join(&experiment.id).join("cohort").exists());
+    }
+}
