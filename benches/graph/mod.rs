@@ -212,6 +212,7 @@ mod tests {
     const ABSENT: &str = "/nowhere";
 
     #[test]
+    #[ignore = "does every workload at its full size, as the benches do"]
     fn every_workload_can_be_drawn_and_done() {
         for workload in Workload::ALL {
             let work = GraphWork::new(workload, Path::new(ABSENT)).unwrap();

@@ -45,7 +45,7 @@ Each side draws its own, from much the same distributions, but the batch stays 6
 - `ratio` is theirs over ours, above 1 where we are faster.
 - Runs of ours whose loss is not finite end early; they are counted as `diverged`.
 
-Not timed: MNIST's files unpacked for theirs, and the cohort of images that `ctl data digits` makes
+Not timed: one short run of each side at first, after which files are in memory; MNIST's files unpacked for theirs, and the cohort of images that `ctl data digits` makes
 of them once for ours (`cohort_seconds`).  With `--cohort` a folder keeps it for the next time.
 
 The script prints one JSON object, and its progress on stderr.  A method that cannot be measured has
@@ -367,6 +367,16 @@ def failures(out, runs):
 # The two measurements.
 
 
+def warm_up(sides, options):
+    """A run of each side: what is read first from a disk is not to count."""
+    for name, side in sides.items():
+        note(f"warming up, {name}")
+        try:
+            side.steps(options.methods[0], 2)
+        except Failed as reason:
+            note(f"{name}: {reason}")
+
+
 def rounds_of(method, sides, options):
     """Times with few and with many steps of every round, by side."""
     times = {name: [] for name in sides}
@@ -565,6 +575,7 @@ def main():
         found = software(options)
         found["workers"] = "DomainBed's own" if options.workers is None else options.workers
         found["cohort_seconds"] = sides["ours"].cohort_seconds
+        warm_up(sides, options)
         if options.part != "sweep":
             found["steps"] = measure_steps(sides, options)
         if options.part != "steps":
