@@ -45,8 +45,9 @@ Each side draws its own, from much the same distributions, but the batch stays 6
 - `ratio` is theirs over ours, above 1 where we are faster.
 - Runs of ours whose loss is not finite end early; they are counted as `diverged`.
 
-Not timed: one short run of each side at first, after which files are in memory; MNIST's files unpacked for theirs, and the cohort of images that `ctl data digits` makes
-of them once for ours (`cohort_seconds`).  With `--cohort` a folder keeps it for the next time.
+Not timed: a short run of each side at the beginning, after which files are in memory; MNIST's files
+unpacked for theirs; and the cohort of images that `ctl data digits` makes of them once for ours
+(`cohort_seconds`), which `--cohort` keeps in a folder for the next time.
 
 The script prints one JSON object, and its progress on stderr.  A method that cannot be measured has
 the reason as `failed` in place of its rates.

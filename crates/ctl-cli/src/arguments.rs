@@ -136,9 +136,9 @@ pub(crate) struct Reproduce {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
     /// Restarts of every row of a recipe, each with its own weights and colours; sweeps have the
-    /// seeds of their suite.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub(crate) restarts: u64,
+    /// seeds of their suite [default: 3, with --all 10].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) restarts: Option<u64>,
     /// Restarts at once [default: one per core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) jobs: Option<u64>,

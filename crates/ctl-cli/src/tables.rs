@@ -94,65 +94,55 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
     grid.load_style(UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic);
     grid.set_header(["row", "figure", "published", "ours", "tolerance", "within"]);
-    let spread = |s: Option<f64>| s.map_or(String::new(), |s| format!(" ± {s:.1}"));
     for c in &table.comparisons {
-        let place = [
-            c.figure.selector.map(|s| s.to_string()),
-            c.figure.target.clone(),
-        ];
-        let place = place.into_iter().flatten().map(|word| format!(", {word}"));
-        let published = c
-            .figure
-            .value
-            .map(|v| format!("{v:.1}{}", spread(c.figure.spread)));
-        let missing = || "–".to_owned();
+        let selector = c.figure.selector.map(|selector| selector.to_string());
+        let quantity = Some(c.figure.quantity.clone());
+        let place = [quantity, selector, c.figure.target.clone()]
+            .into_iter()
+            .flatten();
+        let place: Vec<String> = place.collect();
+        let verdict = c.passed.map(|passed| if passed { "yes" } else { "NO" });
         grid.add_row([
             c.figure.row.clone(),
-            format!("{}{}", c.figure.quantity, place.collect::<String>()),
-            published.unwrap_or_else(missing),
-            format!("{:.1}{}", c.mean, spread(c.spread)),
-            c.tolerance.map_or_else(missing, |t| format!("± {t:.1}")),
-            c.passed
-                .map_or_else(missing, |p| if p { "yes" } else { "NO" }.to_owned()),
+            place.join(", "),
+            c.published(),
+            c.ours(),
+            c.within(),
+            verdict.unwrap_or("–").to_owned(),
         ]);
     }
     let claims = table.claims.iter().map(|shown| {
         let c = &shown.claim;
+        let error = shown.standard_error.map(|error| format!(" ± {error:.1}"));
+        let holds = if shown.holds {
+            "beyond noise"
+        } else {
+            "NOT beyond noise"
+        };
         format!(
-            "\n{} above {} on {}, {}: {:+.1}{}, {}",
+            "\n{} above {} on {}, {}: {:+.1}{}, {holds}",
             c.higher,
             c.lower,
             c.target,
             c.selector,
             shown.difference,
-            spread(shown.standard_error),
-            if shown.holds {
-                "beyond noise"
-            } else {
-                "NOT beyond noise"
-            }
+            error.unwrap_or_default(),
         )
     });
     let claims: String = claims.collect();
     let e = &table.experiment;
-    let ours = match &e.sweep {
-        None => format!("mean ± standard deviation over {} restarts", table.restarts),
-        Some(sweep) => format!(
-            "mean ± standard error over {} trials of {} draws; {}",
-            table.restarts, table.draws, sweep.budget
-        ),
-    };
-    let report = table
-        .report
-        .as_ref()
-        .map(|path| format!("\nreport: {}", path.display()));
+    let budget = e.sweep.as_ref().map(|sweep| format!("; {}", sweep.budget));
+    let report = table.report.as_ref();
+    let report = report.map(|path| format!("\nreport: {}", path.display()));
     format!(
-        "{}: {}\nsource: {}\nprotocol: {}\nselector: {}\n{grid}\nours: {ours}{claims}{}",
+        "{}: {}\nsource: {}\nprotocol: {}\nselector: {}\n{grid}\nours: {}{}{claims}{}",
         e.id,
         e.title,
         e.source,
         e.protocol,
         e.selector,
+        table.ours(),
+        budget.unwrap_or_default(),
         report.unwrap_or_default()
     )
 }

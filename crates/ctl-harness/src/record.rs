@@ -178,7 +178,7 @@ pub struct Record {
 impl Record {
     /// What a predictor without information scores by the metric that the run is compared by.
     pub fn chance(&self) -> f64 {
-        let classes = self.counts.target_by_class.len();
+        let classes = &self.counts.target_by_class;
         self.spec.training.metric.chance(self.spec.task, classes)
     }
 

@@ -8,7 +8,7 @@ use crate::task::{chance, main_metric};
 use crate::vocabulary::{OracleCheckpoint, Protocol, Selector, Shift, Task};
 
 /// Version of the layout of `spec.json`.
-pub const SPEC_SCHEMA: u32 = 2;
+pub const SPEC_SCHEMA: u32 = 3;
 
 /// Where the images come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,11 +130,14 @@ impl MainMetric {
         }
     }
 
-    /// What a predictor without information scores where there are so many classes.
-    pub fn chance(self, task: Task, classes: usize) -> f64 {
+    /// What a predictor that knows how frequent classes are, and nothing else, scores; `classes` are
+    /// the numbers of images.
+    pub fn chance(self, task: Task, classes: &[usize]) -> f64 {
+        let all: usize = classes.iter().sum();
+        let most = classes.iter().max().copied().unwrap_or(0);
         match self {
             Self::OfTask => chance(task),
-            Self::Accuracy => 1.0 / classes.max(1) as f64,
+            Self::Accuracy => most as f64 / all.max(1) as f64,
         }
     }
 }
@@ -276,6 +279,26 @@ impl RunSpec {
         // Numbers, names and nested settings: it always serialises.
         let text = serde_json::to_string(self).unwrap_or_default();
         blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// Whether a diagram of the cohort is about this run.
+    ///
+    /// # Errors
+    /// Why not: a folder's diagram speaks of its sites, so that other environments, or sources that
+    /// are mixed otherwise than the sites, are not in it.
+    pub fn diagram_speaks_of(&self) -> std::result::Result<(), &'static str> {
+        match (&self.data, self.protocol) {
+            (CohortSpec::Phantom { .. }, _)
+            | (
+                CohortSpec::Folder {
+                    environment: None, ..
+                },
+                Protocol::NamedTarget | Protocol::LeaveOneSiteOut,
+            ) => Ok(()),
+            (CohortSpec::Folder { .. }, _) => {
+                Err("the folder's diagram speaks of its sites, each as it is")
+            }
+        }
     }
 
     /// Name of the run's folder: the first characters of its id.

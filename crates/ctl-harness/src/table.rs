@@ -79,9 +79,9 @@ pub struct Line {
     pub in_distribution: BTreeMap<String, Estimate>,
     /// Metrics on the target's scored patients.
     pub target: BTreeMap<String, Estimate>,
-    /// Target figures of the single seeds, in seed order, by metric; a seed without a checkpoint has
-    /// only the main metric.
-    pub target_by_seed: BTreeMap<String, Vec<f64>>,
+    /// Target figures of the single seeds, by metric and seed; a seed without a checkpoint has only
+    /// the main metric.
+    pub target_by_seed: BTreeMap<String, BTreeMap<u64, f64>>,
     /// Runs that the selector looked at, over all seeds and draws.
     pub runs: usize,
     /// Of these, how many diverged.
@@ -256,9 +256,12 @@ fn line_of(cell: &Cell, group: &Group<'_>, seeds: &Chosen<'_>, selector: Selecto
     notes.dedup();
     let seen = || group.seen_by(selector);
     let diverged = seen().filter(|r| r.status == Status::Diverged).count();
-    let mut by_seed: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (name, value) in seeds.values().flat_map(|s| &s.target) {
-        by_seed.entry(name.clone()).or_default().push(*value);
+    let mut by_seed: BTreeMap<String, BTreeMap<u64, f64>> = BTreeMap::new();
+    for (&seed, selection) in seeds {
+        for (name, value) in &selection.target {
+            let of_metric = by_seed.entry(name.clone()).or_default();
+            of_metric.insert(seed, *value);
+        }
     }
     Line {
         cell: cell.clone(),

@@ -312,7 +312,7 @@ fn accuracy_chooses_and_the_first_step_is_evaluated() {
     );
     let of_seeds = table.lines[0].target["accuracy"].mean;
     let by_seed = &table.lines[0].target_by_seed["accuracy"];
-    let mean = by_seed.iter().sum::<f64>() / by_seed.len() as f64;
+    let mean = by_seed.values().sum::<f64>() / by_seed.len() as f64;
     assert!((of_seeds - mean).abs() < 1e-12);
 }
 

@@ -57,6 +57,12 @@ pub enum ImagingError {
         #[source]
         source: Box<ImagingError>,
     },
+    /// The folder that is to be written holds something already.
+    #[error("{} exists and is not empty", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A caller's argument is out of range.
     #[error("{subject}: expected {expected}, found {found}")]
     Argument {

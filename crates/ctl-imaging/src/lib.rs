@@ -49,6 +49,7 @@ mod bounded;
 mod cohort;
 mod decode;
 mod error;
+mod folder;
 mod hash;
 mod header;
 mod mask;
@@ -69,6 +70,7 @@ pub use cohort::{
 };
 pub use decode::{decode_raster, read_raster};
 pub use error::ImagingError;
+pub use folder::write_folder;
 pub use hash::{HashDepth, data_hash};
 pub use header::{RasterSize, raster_size};
 pub use mask::MaskRole;

@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::error::ImagingError;
-use crate::npy::NpyArray;
 use crate::npz;
+use crate::{Cohort, write_folder};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -12,26 +12,32 @@ use std::path::{Path, PathBuf};
 /// Parts of an archive, by names that manifests take for splits.
 const PARTS: [&str; 3] = ["train", "val", "test"];
 
+/// Columns that a model may be given.
+const INPUTS: [&str; 2] = ["age", "sex"];
+
 /// Writes a cohort whose sites are archives in `MedMNIST`'s layout (Yang et al. 2023, `MedMNIST`
 /// v2).
 ///
 /// An archive holds `train_images`, `train_labels` and the same of `val` and `test`; a part may be
-/// missing, and any further array with one number an image, such as `train_age`, becomes a column.
+/// missing. A further array with one number an image, such as `train_age`, becomes a column of the
+/// manifest; `train_patient` names patients, and where it is missing every image stands for one, as
+/// `MedMNIST` does not name them. Of the columns only `age` and `sex` are inputs of models, since a
+/// column may be derived from the label; others are added to `cohort.toml` by hand.
 /// The folder holds `manifest.csv`, `cohort.toml` and copies of the archives, which the manifest's
-/// paths point into. The site of an image is its archive's name, its split the archive's; as
-/// `MedMNIST` does not name patients, every image stands for one. All is written beside the folder
-/// first and then renamed, so that no half-written cohort is left behind.
+/// paths point into. The site of an image is its archive's name, its split the archive's. See
+/// [`write_folder`] for how it is written.
 ///
 /// # Arguments
-/// * `folder`: a folder that does not exist yet.
+/// * `folder`: a folder that does not exist yet or is empty.
 /// * `archives`: NPZ files with different names, at least one.
 ///
 /// # Errors
-/// [`ImagingError::Argument`] when there is no archive, two have one name, a name holds characters
-/// that a manifest or a path within an archive gives a meaning, or the folder exists;
-/// [`ImagingError::Content`] when an archive lacks images or labels, its arrays differ in length,
-/// a label is no class (several labels an image, as in `ChestMNIST`, are not read);
-/// [`ImagingError::Io`] and [`ImagingError::Decode`] as [`npz::read_npz`].
+/// [`ImagingError::Argument`] when there is no archive, two have one name, or a name holds
+/// characters that a manifest or a path within an archive gives a meaning;
+/// [`ImagingError::Content`] when an archive has images without labels or labels without images,
+/// its arrays differ in length, a number is infinite, or a label is no class (several labels an
+/// image, as in `ChestMNIST`, are not read); those of [`write_folder`], [`npz::read_npz`] and
+/// [`Cohort::open`], the last for columns that a cohort cannot have, such as an age of −1.
 ///
 /// # Examples
 /// ```no_run
@@ -43,24 +49,15 @@ const PARTS: [&str; 3] = ["train", "val", "test"];
 /// # Ok::<(), ctl_imaging::ImagingError>(())
 /// ```
 pub fn import_medmnist(folder: &Path, archives: &[PathBuf]) -> Result<()> {
-    if folder.symlink_metadata().is_ok() {
-        let found = format!("{}, which exists", folder.display());
-        return Err(ImagingError::argument("folder", "a new folder", found));
-    }
     let names = names(archives)?;
     let mut manifest = Manifest::default();
     for (path, name) in archives.iter().zip(&names) {
         manifest.add(path, name)?;
     }
-    let partial = partial_name(folder)?;
-    let written = write(&partial, &manifest, archives.iter().zip(&names)).and_then(|()| {
-        fs::rename(&partial, folder).map_err(|e| ImagingError::io(folder, "create", e))
-    });
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_dir_all(&partial);
-    }
-    written
+    write_folder(folder, |partial| {
+        write(partial, &manifest, archives.iter().zip(&names))?;
+        Cohort::open(partial).map(|_| ())
+    })
 }
 
 /// The names of archives, which become sites and files.
@@ -84,21 +81,11 @@ fn names(archives: &[PathBuf]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The folder that is written first.
-fn partial_name(folder: &Path) -> Result<PathBuf> {
-    let name = folder.file_name().ok_or_else(|| {
-        ImagingError::argument("folder", "a folder's name", folder.display().to_string())
-    })?;
-    let hidden = format!(".{}.{}.partial", name.to_string_lossy(), std::process::id());
-    Ok(folder.with_file_name(hidden))
-}
-
 fn write<'a>(
     partial: &Path,
     manifest: &Manifest,
     archives: impl Iterator<Item = (&'a PathBuf, &'a String)>,
 ) -> Result<()> {
-    fs::create_dir_all(partial).map_err(|e| ImagingError::io(partial, "create", e))?;
     for (path, name) in archives {
         let copy = partial.join(format!("{name}.npz"));
         fs::copy(path, &copy).map_err(|e| ImagingError::io(&copy, "write", e))?;
@@ -118,7 +105,7 @@ struct Row {
     path: String,
     label: usize,
     site: String,
-    id: String,
+    patient: String,
     split: &'static str,
     /// By column.
     others: Vec<(String, f64)>,
@@ -136,14 +123,30 @@ impl Manifest {
         let arrays = npz::npz_names(path)?;
         let before = self.rows.len();
         for part in PARTS {
-            let images = format!("{part}_images");
-            if !arrays.contains(&images) {
-                continue;
+            let [images, labels_of] = ["images", "labels"].map(|of| format!("{part}_{of}"));
+            match [&images, &labels_of].map(|name| arrays.contains(name)) {
+                [false, false] => continue,
+                [true, true] => {}
+                [has_images, _] => {
+                    let (found, missing) = if has_images {
+                        (images, labels_of)
+                    } else {
+                        (labels_of, images)
+                    };
+                    let found = format!("{found} alone");
+                    return Err(ImagingError::content(
+                        path,
+                        format!("{missing} beside it"),
+                        found,
+                    ));
+                }
             }
             let count = npz::npz_shape(path, &images)?.first().copied();
             let count = count.unwrap_or_default();
-            let labels = labels(path, &format!("{part}_labels"), count)?;
-            let others = others(path, &arrays, part, count)?;
+            let labels = labels(path, &labels_of, count)?;
+            let mut others = others(path, &arrays, part, count)?;
+            let patients = others.iter().position(|(name, _)| name == "patient");
+            let patients = patients.map(|place| others.remove(place).1);
             self.columns.extend(others.iter().map(|(n, _)| n.clone()));
             for (index, label) in labels.into_iter().enumerate() {
                 self.classes = self.classes.max(label + 1);
@@ -151,7 +154,10 @@ impl Manifest {
                     path: format!("{site}.npz#{images}/{index}"),
                     label,
                     site: site.to_owned(),
-                    id: format!("{site}-{part}-{index}"),
+                    patient: match &patients {
+                        Some(numbers) => format!("{site}-{}", numbers[index]),
+                        None => format!("{site}-{part}-{index}"),
+                    },
                     split: part,
                     others: (others.iter())
                         .map(|(name, values)| (name.clone(), values[index]))
@@ -181,11 +187,18 @@ impl Manifest {
         }
         text.push('\n');
         for row in &self.rows {
-            let (path, label, site, id) = (&row.path, row.label, &row.site, &row.id);
-            let _ = write!(text, "{path},{label},{site},{id},{}", row.split);
+            let Row {
+                path,
+                label,
+                site,
+                patient,
+                split,
+                ..
+            } = row;
+            let _ = write!(text, "{path},{label},{site},{patient},{split}");
             for column in &self.columns {
                 let found = row.others.iter().find(|(name, _)| name == column);
-                let value = found.map(|(_, value)| value).filter(|v| v.is_finite());
+                let value = found.map(|(_, value)| value).filter(|v| !v.is_nan());
                 let _ = match value {
                     Some(value) => write!(text, ",{value}"),
                     None => write!(text, ","),
@@ -202,7 +215,9 @@ impl Manifest {
             quoted.join(", ")
         };
         let classes = (0..self.classes.max(2)).map(|class| class.to_string());
-        let tasks = if self.columns.is_empty() {
+        let inputs = INPUTS.iter().filter(|&&name| self.columns.contains(name));
+        let inputs: Vec<String> = inputs.map(|&name| name.to_owned()).collect();
+        let tasks = if inputs.is_empty() {
             "\"classification\""
         } else {
             "\"classification\", \"multimodal\""
@@ -211,18 +226,19 @@ impl Manifest {
             "schema = 1\nname = \"medmnist\"\ntasks = [{tasks}]\n\n[label]\ncolumn = \"label\"\n\
              classes = [{}]\n\n[attributes]\ninputs = [{}]\n",
             quoted(classes.collect()),
-            quoted(self.columns.iter().cloned().collect()),
+            quoted(inputs),
         )
     }
 }
 
 /// The classes of the images of a part.
 fn labels(path: &Path, name: &str, count: usize) -> Result<Vec<usize>> {
-    let array = npz::read_npz(path, name)?;
-    let values = one_each(&array, count).ok_or_else(|| {
-        let expected = format!("{name} of shape [{count}] or [{count}, 1], one class an image");
-        ImagingError::content(path, expected, format!("shape {:?}", array.shape))
-    })?;
+    let expected = format!("{name} of shape [{count}] or [{count}, 1], one class an image");
+    let shape = npz::npz_shape(path, name)?;
+    if !one_each(&shape, count) {
+        let found = format!("shape {shape:?}");
+        return Err(ImagingError::content(path, expected, found));
+    }
     let class = |value: f64| {
         let whole = value >= 0.0 && value < f64::from(u16::MAX) && value.fract() == 0.0;
         let expected = || format!("classes from 0 to 65534 in {name}");
@@ -230,36 +246,54 @@ fn labels(path: &Path, name: &str, count: usize) -> Result<Vec<usize>> {
             .then_some(value as usize)
             .ok_or_else(|| ImagingError::content(path, expected(), value.to_string()))
     };
+    let values = npz::read_npz(path, name)?.to_f64();
     values.into_iter().map(class).collect()
 }
 
-/// Further arrays of a part with one number an image, by name without the part.
+/// Further arrays of a part with one number an image, by name without the part; those of more
+/// numbers an image, such as masks, are no columns.
 fn others(
     path: &Path,
     arrays: &[String],
     part: &str,
     count: usize,
 ) -> Result<Vec<(String, Vec<f64>)>> {
-    let taken = ["path", "label", "site", "patient", "split", "mask"];
+    let taken = ["path", "label", "site", "split", "mask_path"];
     let mut found = Vec::new();
     for array in arrays {
         let name = array.strip_prefix(part).and_then(|n| n.strip_prefix('_'));
         let Some(name) = name.filter(|name| !["images", "labels"].contains(name)) else {
             continue;
         };
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if taken.contains(&name) || !name.chars().all(plain) {
+        let shape = npz::npz_shape(path, array)?;
+        if shape.len() > 1 && shape[1..] != [1] {
             continue;
         }
-        if let Some(values) = one_each(&npz::read_npz(path, array)?, count) {
-            found.push((name.to_owned(), values));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if taken.contains(&name) || !name.chars().all(plain) {
+            let expected = "arrays whose names, without the part, are letters, digits and `_` and \
+                            no column of a manifest";
+            return Err(ImagingError::content(path, expected, array.as_str()));
         }
+        if !one_each(&shape, count) {
+            let expected = format!("{array} of shape [{count}] or [{count}, 1]");
+            return Err(ImagingError::content(
+                path,
+                expected,
+                format!("shape {shape:?}"),
+            ));
+        }
+        let values = npz::read_npz(path, array)?.to_f64();
+        if let Some(value) = values.iter().find(|value| value.is_infinite()) {
+            let expected = format!("numbers in {array}, or NaN where one is missing");
+            return Err(ImagingError::content(path, expected, value.to_string()));
+        }
+        found.push((name.to_owned(), values));
     }
     Ok(found)
 }
 
-/// The elements of an array `[count]` or `[count, 1]`.
-fn one_each(array: &NpyArray, count: usize) -> Option<Vec<f64>> {
-    let fits = array.shape == [count] || array.shape == [count, 1];
-    fits.then(|| array.to_f64())
+/// Whether an array has one number an image.
+fn one_each(shape: &[usize], count: usize) -> bool {
+    shape == [count] || shape == [count, 1]
 }

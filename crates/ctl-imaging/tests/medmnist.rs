@@ -53,6 +53,8 @@ fn usual(folder: &Path, name: &str) -> PathBuf {
             ("val_images", images(&[3])),
             ("val_labels", npy(&[1], &[1])),
             ("val_age", npy(&[1], &[60])),
+            ("val_severity", npy(&[1], &[3])),
+            ("val_patient", npy(&[1, 1], &[7])),
             ("test_images", images(&[4])),
             ("test_labels", npy(&[1, 1], &[0])),
         ],
@@ -88,6 +90,12 @@ fn archives_become_sites_with_their_splits_and_columns() {
     assert!(matches!(ages[3], AttributeValue::Number(age) if (age - 60.0).abs() < 1e-9));
     assert!(matches!(ages[4], AttributeValue::Missing));
 
+    // What may be derived from the label is a column and no input; patients are named where known.
+    let named: Vec<&str> = cohort.columns().iter().map(String::as_str).collect();
+    assert!(named.contains(&"severity"));
+    assert_eq!(cohort.records()[0].attributes.len(), 1);
+    assert_eq!(cohort.records()[3].patient, "north-7");
+
     let store = ImageStore::new(cohort, ImageRequest::grey(2, 2), 1 << 20);
     let all: Vec<usize> = (0..10).collect();
     for (index, image) in store.load(&all).unwrap().iter().enumerate() {
@@ -97,6 +105,30 @@ fn archives_become_sites_with_their_splits_and_columns() {
 }
 
 #[rstest]
+#[case::lengths(
+    "x.npz",
+    &[
+        ("test_images", npy(&[1, 1, 1], &[0])), ("test_labels", npy(&[1], &[0])),
+        ("test_age", npy(&[2], &[0, 1])),
+    ],
+    "test_age of shape [1]"
+)]
+#[case::column(
+    "x.npz",
+    &[
+        ("test_images", npy(&[1, 1, 1], &[0])), ("test_labels", npy(&[1], &[0])),
+        ("test_split", npy(&[1], &[0])),
+    ],
+    "test_split"
+)]
+#[case::unreadable_age(
+    "x.npz",
+    &[
+        ("test_images", npy(&[1, 1, 1], &[0])), ("test_labels", npy(&[1], &[0])),
+        ("test_age", npy(&[1], &[200])),
+    ],
+    "age"
+)]
 #[case::no_images("x.npz", &[("train_labels", npy(&[1], &[0]))], "train_images")]
 #[case::no_labels("x.npz", &[("train_images", npy(&[1, 1, 1], &[0]))], "train_labels")]
 #[case::fewer_labels(
@@ -110,6 +142,7 @@ fn archives_become_sites_with_their_splits_and_columns() {
     "one class an image"
 )]
 #[case::name("a,b.npz", &[("train_images", npy(&[0, 1, 1], &[]))], "letters, digits")]
+#[case::empty("x.npz", &[("other", npy(&[1], &[0]))], "train_images, train_labels")]
 fn faulty_archives_leave_nothing(
     #[case] name: &str,
     #[case] arrays: &[(&str, Vec<u8>)],
@@ -128,13 +161,18 @@ fn what_is_there_stays() {
     let path = usual(folder.path(), "north.npz");
     let there = folder.path().join("there");
     std::fs::create_dir(&there).unwrap();
+    std::fs::write(there.join("mine"), "mine").unwrap();
     for (target, archives) in [
         (&there, vec![path.clone()]),
         (&folder.path().join("new"), vec![path.clone(), path]),
         (&folder.path().join("new"), Vec::new()),
     ] {
         let error = import_medmnist(target, &archives).unwrap_err();
-        assert!(matches!(error, ImagingError::Argument { .. }), "{error}");
+        let known = matches!(
+            error,
+            ImagingError::Argument { .. } | ImagingError::NotEmpty { .. }
+        );
+        assert!(known, "{error}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }

@@ -32,6 +32,32 @@ pub struct OutputCorrection {
 }
 
 impl OutputCorrection {
+    /// Whether the numbers are in their ranges, with a weight for each of so many classes.
+    ///
+    /// # Errors
+    /// What is wrong, and what is allowed.
+    pub fn validate(&self, classes: usize) -> std::result::Result<(), String> {
+        let Self {
+            temperature,
+            weights,
+            ..
+        } = self;
+        if !(temperature.is_finite() && *temperature > 0.0) {
+            return Err(format!(
+                "temperature is {temperature}, allowed are positive numbers"
+            ));
+        }
+        let numbers = weights.iter().all(|w| w.is_finite() && *w >= 0.0);
+        let some = weights.iter().any(|w| *w > 0.0);
+        if weights.len() != classes || !numbers || !some {
+            return Err(format!(
+                "weights are {weights:?}, allowed are {classes} numbers that are not negative, some \
+                 of them positive"
+            ));
+        }
+        Ok(())
+    }
+
     /// The corrected probabilities of one sample.
     ///
     /// # Arguments
@@ -118,4 +144,34 @@ pub trait NetworkAdaptation {
     /// # Errors
     /// When images cannot be read or do not fit the network.
     fn adapt(&self, site: &dyn Site) -> Result<Option<String>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corrections_of_other_shapes_are_named() {
+        let of = |temperature, weights: &[f64]| {
+            let correction = OutputCorrection {
+                temperature,
+                weights: weights.to_vec(),
+                note: None,
+            };
+            correction.validate(2).err().unwrap_or_default()
+        };
+        assert_eq!(of(0.5, &[0.0, 2.0]), "");
+        for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(of(temperature, &[1.0, 1.0]).starts_with("temperature"));
+        }
+        for weights in [
+            &[1.0][..],
+            &[1.0; 3],
+            &[-1.0, 2.0],
+            &[0.0; 2],
+            &[f64::NAN, 1.0],
+        ] {
+            assert!(of(1.0, weights).starts_with("weights"), "{weights:?}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::{ConfigError, Objective, Result, Step, Value, in_range, mean_risk};
 /// The name under which errors speak of these penalties.
 const SUBJECT: &str = "independence";
 /// The variable that stands for the source an image comes from.
-const ENVIRONMENT: &str = "environment";
+pub const ENVIRONMENT: &str = "environment";
 
 /// The form of an independence that a representation `φ` of the image is held to.
 #[derive(

@@ -96,7 +96,9 @@ pub use discriminator::{Discriminator, DiscriminatorSpec};
 pub use entropy::softmax_entropy;
 pub use error::{ConfigError, ObjectiveError, Result};
 pub use gradient_rule::{GradientRule, Ruled, Trial, Update};
-pub use independence::{Independence, IndependenceConfig, IndependenceKind, IndependencePenalty};
+pub use independence::{
+    ENVIRONMENT, Independence, IndependenceConfig, IndependenceKind, IndependencePenalty,
+};
 pub use info::{Assumption, Exception, Family, LearnsFrom, MethodInfo, Needs, Role, Status};
 pub use loss::{
     BinaryLogistic, PixelCrossEntropy, SampleLoss, SegmentationLoss, SoftmaxCrossEntropy,

@@ -67,12 +67,9 @@ pub enum PhantomError {
     /// A specification could not be put into words.
     #[error("cannot describe the specification")]
     Description(#[from] serde_json::Error),
-    /// The folder that is to be written holds something already.
-    #[error("{} exists and is not empty", path.display())]
-    NotEmpty {
-        /// The folder.
-        path: PathBuf,
-    },
+    /// The folder cannot be written: it holds something already, or the file system refused.
+    #[error(transparent)]
+    Folder(#[from] ctl_imaging::ImagingError),
     /// The file system refused.
     #[error("cannot write {}", path.display())]
     Io {

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ctl_imaging::Raster;
+use ctl_imaging::{ImagingError, Raster, write_folder};
 
 use crate::PhantomError;
 
@@ -21,28 +20,20 @@ pub(crate) fn whole<E: From<PhantomError>>(
     subfolders: &[&str],
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    refuse_what_is_there(dir)?;
-    // Of `.` and `..` only the whole path has a name.
-    let whole = dir.canonicalize();
-    let dir = whole.as_deref().unwrap_or(dir);
-    let partial = partial_name(dir);
-    // What a killed process of the same number left.
-    match fs::remove_dir_all(&partial) {
-        Err(source) if source.kind() != ErrorKind::NotFound => {
-            return Err(io(&partial, source).into());
-        }
-        _ => {}
+    let written = write_folder(dir, |partial| {
+        let made = make(partial, subfolders).map_err(E::from);
+        made.and_then(|()| write(partial)).map_err(Written)
+    });
+    written.map_err(|Written(error)| error)
+}
+
+/// Either kind of failure of writing a folder.
+struct Written<E>(E);
+
+impl<E: From<PhantomError>> From<ImagingError> for Written<E> {
+    fn from(error: ImagingError) -> Self {
+        Self(PhantomError::from(error).into())
     }
-    let written = make(&partial, subfolders)
-        .map_err(E::from)
-        .and_then(|()| write(&partial))
-        .and_then(|()| Ok(fs::rename(&partial, dir).map_err(|source| io(dir, source))?));
-    if written.is_err() {
-        // The first error is the one to report; what cannot be removed stays under its own name,
-        // which no reader takes for a cohort.
-        let _ = fs::remove_dir_all(&partial);
-    }
-    written
 }
 
 /// Writes texts by name into a folder.
@@ -95,23 +86,6 @@ fn make(dir: &Path, subfolders: &[&str]) -> Result<(), PhantomError> {
         fs::create_dir_all(&folder).map_err(|source| io(&folder, source))?;
     }
     Ok(())
-}
-
-fn refuse_what_is_there(dir: &Path) -> Result<(), PhantomError> {
-    match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(PhantomError::NotEmpty {
-            path: dir.to_owned(),
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(io(dir, source)),
-    }
-}
-
-/// A sibling of the folder, hidden and this process's own.
-fn partial_name(dir: &Path) -> PathBuf {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    dir.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }
 
 fn io(path: &Path, source: std::io::Error) -> PhantomError {

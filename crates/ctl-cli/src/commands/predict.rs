@@ -9,10 +9,15 @@ use ctl_harness::store::write_atomically;
 use ctl_harness::{HarnessError, Registry};
 
 use crate::arguments::Predict;
-use crate::output::{print, print_json, print_line};
+use crate::output::{note, print, print_json, print_line};
 
 pub(crate) fn run(options: &Predict) -> anyhow::Result<ExitCode> {
     let model = Model::load(&options.model, &Registry::standard())?;
+    if let Some(site) = &model.card.adapted_to {
+        note(format_args!(
+            "warning: the model was adapted to the target {site} and says what it would say there"
+        ));
+    }
     let predictions = model.predict(&options.cohort)?;
     if let Some(folder) = &options.pictures {
         write_pictures(folder, &predictions)?;

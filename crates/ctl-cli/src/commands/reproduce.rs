@@ -17,23 +17,48 @@ use crate::tables;
 /// products reach on a recent server core; the bar corrects it as soon as steps are measured.
 const OPERATIONS_PER_SECOND: f64 = 6e10;
 
+/// Restarts of recipes where nothing is said: all experiments are for the record.
+const RESTARTS: [u64; 2] = [3, 10];
+
 pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
     let jobs = options
         .jobs
         .map_or_else(ctl_compute::runtime::available_workers, |n| n as usize);
+    let restarts = options
+        .restarts
+        .unwrap_or(RESTARTS[usize::from(options.all)]);
     let settings = ReproduceOptions {
         data: options.data.clone(),
-        restarts: options.restarts,
+        restarts,
         jobs,
         out: options.out.clone(),
         provenance: super::benchmark::provenance(),
     };
+    let ids = experiments(options)?;
+    // Data that are missing must not come to light after hours.
+    let extents: Vec<Extent> = ids
+        .iter()
+        .map(|id| extent(id, &settings))
+        .collect::<Result<_, _>>()?;
     let mut tables = Vec::new();
-    for id in &experiments(options)? {
-        tables.push(one(id, &settings)?);
+    let mut failure = None;
+    for (id, extent) in ids.iter().zip(extents) {
+        match one(id, extent, &settings) {
+            Ok(table) => tables.push(table),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
     }
     if let Some(path) = &options.document {
-        write_atomically(path, document(&tables).as_bytes())?;
+        let which = if options.all {
+            "--all".to_owned()
+        } else {
+            ids.join(" ")
+        };
+        let command = format!("cargo xtask reproduce {which} --data DIR --restarts {restarts}");
+        write_atomically(path, document(&tables, &command).as_bytes())?;
         note(format_args!("written: {}", path.display()));
     }
     if options.json {
@@ -43,10 +68,18 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
             print_line(format_args!("{}\n", tables::comparison(table)))?;
         }
     }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     if tables.iter().all(Reproduction::passed) {
         return Ok(ExitCode::SUCCESS);
     }
-    note("some figures lie outside their tolerance");
+    let failed = tables.iter().filter(|table| !table.passed());
+    let failed: Vec<&str> = failed.map(|table| table.experiment.id.as_str()).collect();
+    note(format_args!(
+        "figures outside their tolerance, or claims that do not hold: {}",
+        failed.join(", ")
+    ));
     Ok(ExitCode::from(exit::FOUND))
 }
 
@@ -62,8 +95,7 @@ fn experiments(options: &Reproduce) -> anyhow::Result<Vec<String>> {
     Ok(options.ids.clone())
 }
 
-fn one(id: &str, settings: &ReproduceOptions) -> anyhow::Result<Reproduction> {
-    let extent = extent(id, settings)?;
+fn one(id: &str, extent: Extent, settings: &ReproduceOptions) -> anyhow::Result<Reproduction> {
     let progress = Progress::new();
     let kept = settings.out.display();
     progress.say(&match extent {

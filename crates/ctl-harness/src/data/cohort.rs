@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::environments::Divisions;
 use super::images::ImageBank;
-use crate::spec::{CohortSpec, Training};
+use crate::spec::{CohortSpec, RunSpec, Training};
 use crate::vocabulary::Task;
 use crate::{HarnessError, Result};
 
@@ -76,9 +76,11 @@ impl CohortData {
         counts
     }
 
-    /// What is known of the causes of what a task predicts; none where it is the image itself.
-    pub fn diagram_for(&self, task: Task) -> Option<DiagramFile> {
-        match task {
+    /// What is known of the causes of what a run predicts; none where it is the image itself, and
+    /// none of a folder whose diagram does not speak of the run's environments.
+    pub fn diagram_for(&self, run: &RunSpec) -> Option<DiagramFile> {
+        run.diagram_speaks_of().ok()?;
+        match run.task {
             Task::Classification | Task::Multimodal => self.diagram.clone(),
             Task::Segmentation => self.images.phantom()?.mask_diagram().ok(),
             _ => None,
@@ -171,6 +173,21 @@ pub fn load_folder(
     task: Task,
     (training, environment): (&Training, Option<&str>),
 ) -> Result<CohortData> {
+    let mut data = load_images(folder, task, (training, environment))?;
+    let found = diagram_of(folder)?;
+    if let CohortSpec::Folder { diagram, .. } = &mut data.spec {
+        *diagram = found.as_ref().map(|(text, _)| text.clone());
+    }
+    data.diagram = found.map(|(_, file)| file);
+    Ok(data)
+}
+
+/// As [`load_folder`], without what is known of causes.
+fn load_images(
+    folder: &Path,
+    task: Task,
+    (training, environment): (&Training, Option<&str>),
+) -> Result<CohortData> {
     let cohort = Arc::new(Cohort::open(folder)?);
     let environments = Environments::of(&cohort, environment);
     let columns = Columns::of(&cohort);
@@ -191,7 +208,6 @@ pub fn load_folder(
     }
     let classes = classes_for(task, &cohort);
     check(folder, task, &classes, samples.len())?;
-    let diagram = diagram_of(folder)?;
     let request = ImageRequest {
         height: training.size,
         width: training.size,
@@ -205,14 +221,14 @@ pub fn load_folder(
         spec: CohortSpec::Folder {
             hash: on_every_core(|| data_hash(&cohort, HashDepth::Contents))??,
             environment: environment.map(str::to_owned),
-            diagram: diagram.as_ref().map(|(text, _)| text.clone()),
+            diagram: None,
         },
         roles: vec![SiteRole::Source; environments.names.len()],
         sites: environments.names,
         classes,
         mask_classes: cohort.mask().map(|m| m.classes.clone()).unwrap_or_default(),
         attributes: columns.names,
-        diagram: diagram.map(|(_, file)| file),
+        diagram: None,
         samples,
         images: ImageBank::Store {
             store: Box::new(ImageStore::new(cohort, request, CACHE_BYTES)),
@@ -226,8 +242,10 @@ pub fn load_folder(
 /// What a folder's `diagram.toml` says of causes, as text and read; `None` where there is none.
 fn diagram_of(folder: &Path) -> Result<Option<(String, DiagramFile)>> {
     let path = folder.join(DIAGRAM);
-    let fault = |message: String| HarnessError::Data {
-        path: path.clone(),
+    // Not a `Data` error, which would mean that the cohort lacks a task.
+    let fault = |message: String| HarnessError::Config {
+        origin: path.display().to_string(),
+        key: "diagram".into(),
         message,
     };
     let text = match std::fs::read_to_string(&path) {
@@ -251,7 +269,7 @@ pub fn load_unlabelled(
 ) -> Result<CohortData> {
     let known = Cohort::open(folder)?;
     let environment = environment.filter(|&column| known.columns().iter().any(|c| c == column));
-    let mut data = load_folder(folder, Task::Reconstruction, (training, environment))?;
+    let mut data = load_images(folder, Task::Reconstruction, (training, environment))?;
     for sample in &mut data.samples {
         sample.label = 0;
     }

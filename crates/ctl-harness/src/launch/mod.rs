@@ -17,6 +17,7 @@ pub use dry_run::DryRun;
 pub use local::Local;
 
 use crate::claim;
+use crate::error::chain;
 use crate::plan::{Plan, PlannedRun};
 use crate::record::{Record, Status};
 use crate::sweep::{Layout, SWEEP_SCHEMA, SweepInfo};
@@ -156,17 +157,6 @@ fn failed(run: &PlannedRun, source: HarnessError) -> HarnessError {
         what: name_of(run),
         source: Box::new(source),
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// A record in a few words.

@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use super::contenders::ALPHA;
 use super::contrast::{Contrast, Scores};
-use super::sweep::{REFERENCE, Sweep};
+use super::sweep::{REFERENCE, Sweep, belongs};
 use super::text;
 use crate::Result;
 use crate::plan::Plan;
 use crate::spec::{CohortSpec, RunSpec};
 use crate::table::Cell;
-use crate::vocabulary::{Selector, Task};
+use crate::vocabulary::{Protocol, Selector, Task};
 
 /// The section: disagreements first.
 #[derive(Debug, Serialize)]
@@ -92,8 +92,8 @@ impl Licences {
     pub(crate) fn of(sweep: &Sweep<'_>, scores: &Scores) -> Result<Self> {
         let mut rows = Vec::new();
         let mut notes = Vec::new();
-        for (cell, data) in cells(sweep) {
-            match advice_for(&data, sweep.task) {
+        for (cell, run) in cells(sweep) {
+            match advice_for(run) {
                 Ok(advice) => rows.extend(rows_of(sweep, scores, cell, &advice)?),
                 Err(why) => notes.push(format!("{}: {why}", text::cell(cell))),
             }
@@ -120,21 +120,16 @@ impl Licences {
     }
 }
 
-/// The cells whose diagram is known, with the cohort of a seed.
-fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, CohortSpec)> {
+/// The cells whose diagram is known, with a run of each.
+fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, &'a RunSpec)> {
     let mut found = Vec::new();
     for cell in sweep.table.cells() {
-        let mut records = sweep.records.iter().filter(|record| {
-            record.spec.cohort == cell.cohort && record.spec.target == cell.target
-        });
+        let mut records = sweep.records.iter().filter(|record| belongs(record, cell));
         let known = |data: &CohortSpec| match data {
             CohortSpec::Phantom { .. } => true,
             CohortSpec::Folder { diagram, .. } => diagram.is_some(),
         };
-        let spec = records.find_map(|record| {
-            let data = &record.spec.data;
-            known(data).then(|| data.clone())
-        });
+        let spec = records.find_map(|record| known(&record.spec.data).then_some(&record.spec));
         found.extend(spec.map(|spec| (cell, spec)));
     }
     found
@@ -143,7 +138,8 @@ fn cells<'a>(sweep: &'a Sweep<'_>) -> Vec<(&'a Cell, CohortSpec)> {
 /// Advice on what a task predicts.
 ///
 /// It depends on mechanisms, not on patients: one of each site is enough to have the diagram.
-fn advice_for(data: &CohortSpec, task: Task) -> std::result::Result<Advice, String> {
+fn advice_for(run: &RunSpec) -> std::result::Result<Advice, String> {
+    let task = run.task;
     match task {
         Task::Reconstruction => {
             return Err("the image itself is predicted, and advice is about a label".into());
@@ -153,7 +149,8 @@ fn advice_for(data: &CohortSpec, task: Task) -> std::result::Result<Advice, Stri
         }
         _ => {}
     }
-    let spec = match data {
+    run.diagram_speaks_of()?;
+    let spec = match &run.data {
         CohortSpec::Phantom { spec } => spec,
         CohortSpec::Folder { diagram, .. } => {
             if task == Task::Segmentation {
@@ -180,24 +177,27 @@ fn advice_for(data: &CohortSpec, task: Task) -> std::result::Result<Advice, Stri
 /// license, with the number of cohorts and the reason at the first. They run all the same, and the
 /// report marks their cells.
 pub fn unlicensed(plan: &Plan) -> Vec<String> {
-    let mut methods: BTreeMap<(Task, &str), BTreeMap<&str, &RunSpec>> = BTreeMap::new();
+    type Runs<'a> = BTreeMap<(&'a str, Protocol), &'a RunSpec>;
+    let mut methods: BTreeMap<(Task, &str), Runs<'_>> = BTreeMap::new();
     // Plain training is what the others are compared with, licensed or not.
     let competing = plan.runs.iter().map(|run| &run.spec);
     for spec in competing.filter(|spec| spec.method != REFERENCE) {
         let cohorts = methods.entry((spec.task, &spec.method)).or_default();
-        cohorts.entry(&spec.cohort).or_insert(spec);
+        let cohort = (spec.cohort.as_str(), spec.protocol);
+        cohorts.entry(cohort).or_insert(spec);
     }
-    let mut known: BTreeMap<(Task, &str), Option<Advice>> = BTreeMap::new();
+    let mut known: BTreeMap<(Task, &str, Protocol), Option<Advice>> = BTreeMap::new();
     let mut said = Vec::new();
     for ((task, method), cohorts) in &methods {
         let mut reasons = Vec::new();
-        for (cohort, spec) in cohorts {
+        for (&(cohort, protocol), run) in cohorts {
             let advice = known
-                .entry((*task, cohort))
-                .or_insert_with(|| advice_for(&spec.data, *task).ok());
+                .entry((*task, cohort, protocol))
+                // Why there is none is said in the report.
+                .or_insert_with(|| advice_for(run).ok());
             let remedy = advice.as_ref().and_then(|advice| advice.remedy_of(method));
             let refused = remedy.filter(|remedy| remedy.verdict == Licence::NotLicensed);
-            reasons.extend(refused.map(|remedy| (*cohort, remedy.because.clone())));
+            reasons.extend(refused.map(|remedy| (cohort, remedy.because.clone())));
         }
         if let Some((cohort, because)) = reasons.first() {
             said.push(format!(
@@ -286,39 +286,81 @@ mod tests {
 
     use super::*;
     use crate::Registry;
+    use crate::spec::{SPEC_SCHEMA, Training};
+    use crate::vocabulary::{OracleCheckpoint, Shift};
 
-    fn simulated(spec: PhantomSpec) -> CohortSpec {
-        CohortSpec::Phantom { spec }
+    fn run(task: Task, data: CohortSpec) -> RunSpec {
+        RunSpec {
+            schema: SPEC_SCHEMA,
+            method: "erm".into(),
+            settings: serde_json::Value::Null,
+            task,
+            cohort: "cohort".into(),
+            data,
+            shift: Shift::Combined,
+            protocol: Protocol::LeaveOneSiteOut,
+            sources: vec!["a".into()],
+            target: "b".into(),
+            held_out: None,
+            oracle_checkpoint: OracleCheckpoint::Best,
+            seed: 0,
+            draw: 0,
+            training: Training::default(),
+        }
     }
 
-    /// A folder that brings a diagram is advised on as the simulation that wrote it, but for masks,
-    /// which the file does not speak of.
-    #[test]
-    fn a_folders_diagram_gives_the_same_advice() {
+    fn simulated(task: Task) -> RunSpec {
         let spec = PhantomSpec {
             patients_per_site: 1,
             ..PhantomSpec::default()
         };
-        let text = simulate(&spec).unwrap().diagram().to_toml();
-        let folder = |diagram| CohortSpec::Folder {
-            hash: String::new(),
-            environment: None,
-            diagram,
-        };
-        let of = |data: &CohortSpec, task| advice_for(data, task).map(|advice| advice.to_string());
-        let (folder, bare) = (folder(Some(text)), folder(None));
+        run(task, CohortSpec::Phantom { spec })
+    }
+
+    fn said_of(run: &RunSpec) -> std::result::Result<String, String> {
+        advice_for(run).map(|advice| advice.to_string())
+    }
+
+    /// A folder that brings a diagram is advised on as the simulation that wrote it, but for masks,
+    /// other environments than its sites, and mixtures of them, which the file does not speak of.
+    #[test]
+    fn a_folders_diagram_gives_the_same_advice() {
         let task = Task::Classification;
-        assert_eq!(of(&folder, task), of(&simulated(spec), task));
-        assert!(of(&folder, task).is_ok());
-        assert!(of(&folder, Task::Segmentation).is_err() && of(&bare, task).is_err());
+        let simulated = simulated(task);
+        let text = simulate(simulated.data.phantom().unwrap())
+            .unwrap()
+            .diagram()
+            .to_toml();
+        let folder = |task, environment: Option<&str>, diagram: Option<&String>| {
+            let data = CohortSpec::Folder {
+                hash: String::new(),
+                environment: environment.map(str::to_owned),
+                diagram: diagram.cloned(),
+            };
+            run(task, data)
+        };
+        let plain = folder(task, None, Some(&text));
+        assert!(said_of(&plain).is_ok());
+        assert_eq!(said_of(&plain), said_of(&simulated));
+        let mixed = RunSpec {
+            protocol: Protocol::SiteLabelMixture,
+            ..plain
+        };
+        for other in [
+            mixed,
+            folder(task, Some("scanner"), Some(&text)),
+            folder(task, None, None),
+            folder(Task::Segmentation, None, Some(&text)),
+        ] {
+            assert!(said_of(&other).is_err());
+        }
     }
 
     /// Advice speaks of every settled method that competes, but for mixing, balancing classes,
     /// meta-learning and spectral decoupling, which rest on no assumption about causes.
     #[test]
     fn advice_knows_the_methods_that_compete() {
-        let data = simulated(PhantomSpec::default());
-        let advice = advice_for(&data, Task::Classification).unwrap();
+        let advice = advice_for(&simulated(Task::Classification)).unwrap();
         let registry = Registry::standard();
         let competing = registry.iter().map(Method::info);
         let unknown: Vec<&str> = competing
@@ -356,8 +398,7 @@ patients_per_site = 20
 
     #[test]
     fn advice_is_about_what_a_task_predicts() {
-        let data = simulated(PhantomSpec::default());
-        let of = |task| advice_for(&data, task).map(|advice| advice.to_string());
+        let of = |task| said_of(&simulated(task));
         let (label, mask) = (of(Task::Classification), of(Task::Segmentation));
         assert_ne!(label, mask);
         assert!(mask.unwrap().contains("mask"));

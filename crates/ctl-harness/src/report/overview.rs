@@ -270,7 +270,9 @@ pub(crate) fn figure(sweep: &Sweep<'_>, summaries: &[MethodSummary], label: &str
     DotPlot {
         label: label.to_owned(),
         metric: text::metric(sweep.metric()),
-        chance: matches!(sweep.metric(), "auroc" | "accuracy").then(|| sweep.chance()),
+        chance: sweep
+            .chance()
+            .filter(|_| matches!(sweep.metric(), "auroc" | "accuracy")),
         rows: rows.collect(),
     }
     .draw()
@@ -302,7 +304,10 @@ fn view(sweep: &Sweep<'_>, row: &MethodSummary) -> OverviewRow {
 pub(crate) fn diverged(sweep: &Sweep<'_>, runs: usize, at_chance: usize) -> String {
     match at_chance {
         0 => runs.to_string(),
-        n => format!("{runs} ({n} scored as {})", sweep.chance()),
+        n => match sweep.chance() {
+            Some(chance) => format!("{runs} ({n} scored as {chance})"),
+            None => format!("{runs} ({n} scored as chance)"),
+        },
     }
 }
 

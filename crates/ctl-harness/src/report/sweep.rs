@@ -7,9 +7,11 @@ use std::path::Path;
 use crate::record::{Record, Status};
 use crate::sweep::{Layout, SweepInfo};
 use crate::table::{Cell, Table};
-use crate::task::chance;
 use crate::vocabulary::{Selector, TASKS, Task};
 use crate::{Registry, Result};
+
+/// Chance levels that differ by less are shown as one.
+const SAME_CHANCE: f64 = 0.005;
 
 /// Plain training, which every other method is compared with.
 pub(crate) const REFERENCE: &str = "erm";
@@ -63,10 +65,18 @@ impl<'a> Sweep<'a> {
         self.table.main_metric(self.task)
     }
 
-    /// What a predictor without information scores by it.
-    pub(crate) fn chance(&self) -> f64 {
-        let record = self.all_records().next();
-        record.map_or_else(|| chance(self.task), Record::chance)
+    /// What a predictor without information scores by it, where that is the same in all cells.
+    pub(crate) fn chance(&self) -> Option<f64> {
+        let mut all = self.records.iter().map(Record::chance);
+        let first = all.next()?;
+        all.all(|other| (other - first).abs() < SAME_CHANCE)
+            .then_some(first)
+    }
+
+    /// The same in one cell.
+    pub(crate) fn chance_in(&self, cell: &Cell) -> Option<f64> {
+        let record = self.records.iter().find(|record| belongs(record, cell));
+        record.map(Record::chance)
     }
 
     /// A method's name as its paper writes it.
@@ -117,7 +127,7 @@ impl<'a> Sweep<'a> {
     }
 }
 
-fn belongs(record: &Record, cell: &Cell) -> bool {
+pub(super) fn belongs(record: &Record, cell: &Cell) -> bool {
     let spec = &record.spec;
     spec.task == cell.task
         && spec.shift == cell.shift

@@ -106,9 +106,11 @@ fn at_chance(sweep: &Sweep<'_>, summaries: &[MethodSummary]) -> Option<String> {
         .collect();
     (!named.is_empty()).then(|| {
         format!(
-            "Scored as chance ({}), because every run of a seed diverged before its first \
+            "Scored as chance{}, because every run of a seed diverged before its first \
              evaluation: {}.",
-            sweep.chance(),
+            sweep
+                .chance()
+                .map_or(String::new(), |chance| format!(" ({chance})")),
             text::list(&named)
         )
     })
@@ -241,7 +243,12 @@ impl Evidence<'_> {
         if drops.len() < 2 || home - away <= SMALL_DROP {
             return None;
         }
-        let guessing = if matches!(metric, "auroc" | "accuracy") && away < self.sweep.chance() {
+        let guessing = if matches!(metric, "auroc" | "accuracy")
+            && self
+                .sweep
+                .chance_in(cell)
+                .is_some_and(|chance| away < chance)
+        {
             ", worse than guessing"
         } else {
             ""

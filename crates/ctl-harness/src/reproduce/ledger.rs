@@ -1,5 +1,7 @@
 //! The ledger of published figures, `published.toml`.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::vocabulary::Selector;
@@ -32,8 +34,9 @@ pub struct Experiment {
     pub protocol: String,
     /// How the published settings were selected.
     pub selector: String,
-    /// What the published spread is.
-    pub spread: String,
+    /// What the published spread is, where a figure has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<String>,
     /// The data set it needs.
     pub data: DataSet,
     /// The sweep that measures it; the recipes of the IRM and `REx` papers have none.
@@ -55,6 +58,77 @@ pub enum DataSet {
     Mnist,
     /// `pneumoniamnist.npz` of `MedMNIST`.
     Pneumoniamnist,
+}
+
+impl DataSet {
+    /// Its files, of which a gzipped one may stand for each.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Mnist => &[
+                "train-images-idx3-ubyte",
+                "train-labels-idx1-ubyte",
+                "t10k-images-idx3-ubyte",
+                "t10k-labels-idx1-ubyte",
+            ],
+            Self::Pneumoniamnist => &["pneumoniamnist.npz"],
+        }
+    }
+
+    /// The folder itself, or the one folder in it that holds the first file where it does not.
+    ///
+    /// # Errors
+    /// When there is none, or when there are several, such as `mnist` and `fashion-mnist`, whose
+    /// files have the same names.
+    pub(super) fn folder(self, given: &Path) -> Result<PathBuf> {
+        let first = self.names()[0];
+        if file(given, first).is_some() {
+            return Ok(given.to_path_buf());
+        }
+        let entries = std::fs::read_dir(given).into_iter().flatten().flatten();
+        let below = entries.map(|entry| entry.path());
+        let mut found: Vec<PathBuf> = below.filter(|dir| file(dir, first).is_some()).collect();
+        found.sort();
+        let fault = |message: String| HarnessError::Data {
+            path: given.to_path_buf(),
+            message,
+        };
+        match &found[..] {
+            [one] => Ok(one.clone()),
+            [] => Err(fault(format!("holds no {first}, nor does a folder in it"))),
+            several => {
+                let names: Vec<_> = several
+                    .iter()
+                    .map(|dir| dir.display().to_string())
+                    .collect();
+                Err(fault(format!(
+                    "{first} lies in {}; name one of them",
+                    names.join(" and ")
+                )))
+            }
+        }
+    }
+
+    /// Its files, in one folder.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub(super) fn files(self, given: &Path) -> Result<Vec<PathBuf>> {
+        let folder = self.folder(given)?;
+        let of = |name: &&str| {
+            file(&folder, name).ok_or_else(|| HarnessError::Data {
+                path: folder.clone(),
+                message: format!("holds no {name}"),
+            })
+        };
+        self.names().iter().map(of).collect()
+    }
+}
+
+/// A file of a folder, gzipped or not.
+fn file(folder: &Path, name: &str) -> Option<PathBuf> {
+    let plain = folder.join(name);
+    let zipped = folder.join(format!("{name}.gz"));
+    [plain, zipped].into_iter().find(|path| path.is_file())
 }
 
 /// A sweep over a cohort that is made of the data.
@@ -127,6 +201,39 @@ pub struct Claim {
     pub target: String,
 }
 
+impl Experiment {
+    fn check(&self) -> Result<()> {
+        let fault = |row: &str, message: &str| HarnessError::Config {
+            origin: "published.toml".into(),
+            key: format!("{}.{row}", self.id),
+            message: message.to_owned(),
+        };
+        for figure in &self.figures {
+            let places = (figure.selector.is_some(), figure.target.is_some());
+            let tolerances = (figure.tolerance.is_some(), figure.tolerance_few.is_some());
+            let message = match (self.sweep.is_some(), places, tolerances) {
+                (true, (false, _) | (_, false), _) => {
+                    "a figure of a sweep needs selector and target"
+                }
+                (true, _, (_, true)) => "tolerance_few is of recipes",
+                (false, (true, _) | (_, true), _) => "selector and target are of sweeps",
+                (false, _, (true, false) | (false, true)) => {
+                    "a recipe needs tolerance and tolerance_few or neither"
+                }
+                (_, _, (true, _)) if figure.value.is_none() => "a tolerance needs a value",
+                _ => continue,
+            };
+            return Err(fault(&figure.row, message));
+        }
+        match self.claims.first() {
+            Some(claim) if self.sweep.is_none() => {
+                Err(fault(&claim.higher, "a claim is of a sweep"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Ledger {
     /// The ledger that the crate ships.
     ///
@@ -139,7 +246,9 @@ impl Ledger {
     /// Parses a ledger.
     ///
     /// # Errors
-    /// On an unknown key, a wrong type or another schema.
+    /// On an unknown key, a wrong type or another schema, and where a figure of a sweep lacks
+    /// selector or target, a figure of recipes has them or one tolerance of two, a tolerance has no
+    /// value to lie around, or a claim is not of a sweep.
     pub fn parse(text: &str) -> Result<Self> {
         let fault = |message: String| HarnessError::Config {
             origin: "published.toml".into(),
@@ -152,6 +261,9 @@ impl Ledger {
                 "{} is not known, expected {SCHEMA}",
                 ledger.schema
             )));
+        }
+        for experiment in &ledger.experiments {
+            experiment.check()?;
         }
         Ok(ledger)
     }

@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::restarts::{Comparison, Reproduction};
+use super::ledger::Experiment;
+use super::restarts::{Comparison, Reproduction, with_spread};
 use super::sweep::ClaimShown;
 use crate::vocabulary::Selector;
 
-/// All tables, with how to make them again.
-pub fn document(tables: &[Reproduction]) -> String {
-    let mut text = String::from(
-        "# Published figures, measured again\n\nAll figures are per cent.\nNo tolerance was changed \
-         after a run.\n\n```sh\ncargo xtask reproduce --all --data DIR\n```\n\nDIR holds the IDX \
-         files of MNIST and `pneumoniamnist.npz`, itself or in folders of it.\n",
+/// All tables, with the command that makes them again.
+pub fn document(tables: &[Reproduction], command: &str) -> String {
+    let mut text = format!(
+        "# Published figures, measured again\n\nAll figures are per cent.\nA table whose selector is \
+         the target oracle is no evidence that a practitioner could have found its \
+         settings.\n\n```sh\n{command}\n```\n\nDIR holds the IDX files of MNIST and \
+         `pneumoniamnist.npz`, itself or in folders of it.\n",
     );
     for table in tables {
         text.push('\n');
@@ -31,17 +33,16 @@ pub fn to_markdown(table: &Reproduction) -> String {
     let _ = match &e.sweep {
         None => write!(
             text,
-            "Ours: mean ± standard deviation over {}; published spread: {}.\n\n",
-            counted(table.restarts, "restart"),
-            e.spread
+            "Ours: {}{}.\n\n",
+            table.ours(),
+            spread("; published spread: ", e)
         ),
         Some(sweep) => write!(
             text,
-            "Budget: {}.\nOurs: mean ± standard error over {} of {}, in brackets as published ± {}.\n\n",
+            "Budget: {}.\nOurs: {}, in brackets as published{}.\n\n",
             sweep.budget,
-            counted(table.restarts, "trial"),
-            counted(table.draws, "draw"),
-            e.spread
+            table.ours(),
+            spread(" ± ", e)
         ),
     };
     if e.sweep.is_none() {
@@ -56,9 +57,9 @@ pub fn to_markdown(table: &Reproduction) -> String {
     text
 }
 
-fn counted(number: u64, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
+fn spread(before: &str, experiment: &Experiment) -> String {
+    let spread = experiment.spread.as_ref();
+    spread.map_or(String::new(), |spread| format!("{before}{spread}"))
 }
 
 fn rows(text: &mut String, comparisons: &[Comparison]) {
@@ -66,9 +67,8 @@ fn rows(text: &mut String, comparisons: &[Comparison]) {
         "| row | accuracy | published | ours | tolerance | within |\n|---|---|---|---|---|---|\n",
     );
     for c in comparisons {
-        let published = published(c);
-        let ours = with_spread(c.mean, c.spread);
-        let (tolerance, within) = verdict(c);
+        let (published, ours) = (c.published(), c.ours());
+        let (tolerance, within) = (c.within(), verdict(c));
         let _ = writeln!(
             text,
             "| {} | {} | {published} | {ours} | {tolerance} | {within} |",
@@ -77,14 +77,12 @@ fn rows(text: &mut String, comparisons: &[Comparison]) {
     }
 }
 
-fn verdict(c: &Comparison) -> (String, &'static str) {
-    let tolerance = c.tolerance.map(|t| format!("± {t:.1}"));
-    let within = match c.passed {
+fn verdict(c: &Comparison) -> &'static str {
+    match c.passed {
         Some(true) => "yes",
         Some(false) => "**no**",
         None => "not asked",
-    };
-    (tolerance.unwrap_or_else(|| "–".into()), within)
+    }
 }
 
 /// One table: methods by targets.
@@ -123,10 +121,7 @@ fn by_target(text: &mut String, selector: Selector, comparisons: &[Comparison]) 
             let found = of_method.find(|c| place(c) == *column);
             found.map_or_else(
                 || "–".to_owned(),
-                |c| {
-                    let ours = with_spread(c.mean, c.spread);
-                    format!("{ours} ({})", published(c))
-                },
+                |c| format!("{} ({})", c.ours(), c.published()),
             )
         };
         let cells: Vec<String> = columns.iter().map(cell).collect();
@@ -143,7 +138,6 @@ fn checks(text: &mut String, comparisons: &[Comparison]) {
     }
     text.push_str("| figure | published | ours | tolerance | within |\n|---|---:|---:|---:|---|\n");
     for c in asked {
-        let (tolerance, within) = verdict(c);
         let selector = c
             .figure
             .selector
@@ -151,11 +145,13 @@ fn checks(text: &mut String, comparisons: &[Comparison]) {
         let target = c.figure.target.clone().unwrap_or_default();
         let _ = writeln!(
             text,
-            "| {}, {} on {target}{selector} | {} | {} | {tolerance} | {within} |",
+            "| {}, {} on {target}{selector} | {} | {} | {} | {} |",
             c.figure.row,
             c.figure.quantity,
-            published(c),
-            with_spread(c.mean, c.spread),
+            c.published(),
+            c.ours(),
+            c.within(),
+            verdict(c),
         );
     }
     text.push('\n');
@@ -180,20 +176,5 @@ fn claims(text: &mut String, claims: &[ClaimShown]) {
             c.selector,
             with_spread(shown.difference, shown.standard_error),
         );
-    }
-}
-
-fn published(c: &Comparison) -> String {
-    let value = c
-        .figure
-        .value
-        .map(|value| with_spread(value, c.figure.spread));
-    value.unwrap_or_else(|| "–".into())
-}
-
-fn with_spread(value: f64, spread: Option<f64>) -> String {
-    match spread {
-        Some(spread) => format!("{value:.1} ± {spread:.1}"),
-        None => format!("{value:.1}"),
     }
 }

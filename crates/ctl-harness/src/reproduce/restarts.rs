@@ -91,7 +91,49 @@ impl Comparison {
     }
 }
 
+impl Comparison {
+    /// The published value, with its spread; a dash where there is none.
+    pub fn published(&self) -> String {
+        let value = self.figure.value;
+        let shown = value.map(|value| with_spread(value, self.figure.spread));
+        shown.unwrap_or_else(|| "–".into())
+    }
+
+    /// Our value, with its spread.
+    pub fn ours(&self) -> String {
+        with_spread(self.mean, self.spread)
+    }
+
+    /// The tolerance; a dash where there is none.
+    pub fn within(&self) -> String {
+        let shown = self.tolerance.map(|tolerance| format!("± {tolerance:.1}"));
+        shown.unwrap_or_else(|| "–".into())
+    }
+}
+
+/// A value to one decimal, with its spread.
+pub(super) fn with_spread(value: f64, spread: Option<f64>) -> String {
+    match spread {
+        Some(spread) => format!("{value:.1} ± {spread:.1}"),
+        None => format!("{value:.1}"),
+    }
+}
+
 impl Reproduction {
+    /// What our figures are.
+    pub fn ours(&self) -> String {
+        let counted = |number: u64, what: &str| {
+            let s = if number == 1 { "" } else { "s" };
+            format!("{number} {what}{s}")
+        };
+        if self.experiment.sweep.is_none() {
+            let restarts = counted(self.restarts, "restart");
+            return format!("mean ± standard deviation over {restarts}");
+        }
+        let (trials, draws) = (counted(self.restarts, "trial"), counted(self.draws, "draw"));
+        format!("mean ± standard error over {trials} of {draws}")
+    }
+
     /// Whether every figure that has a tolerance lies within it, and every claim holds.
     pub fn passed(&self) -> bool {
         let within = self.comparisons.iter().all(|c| c.passed != Some(false));
@@ -142,36 +184,6 @@ pub fn extent(id: &str, options: &ReproduceOptions) -> Result<Extent> {
     Ok(Extent::Operations(
         operations.fold(0.0, |total, one| total + one),
     ))
-}
-
-impl DataSet {
-    /// The file that its folder is known by.
-    fn landmark(self) -> &'static str {
-        match self {
-            Self::Mnist => "train-images-idx3-ubyte",
-            Self::Pneumoniamnist => "pneumoniamnist.npz",
-        }
-    }
-
-    /// The folder itself, or the first folder in it that holds the data where it does not.
-    pub(super) fn folder(self, given: &Path) -> PathBuf {
-        let holds = |folder: &Path| {
-            let name = self.landmark();
-            let zipped = format!("{name}.gz");
-            [name, zipped.as_str()]
-                .iter()
-                .any(|file| folder.join(file).is_file())
-        };
-        if holds(given) {
-            return given.to_path_buf();
-        }
-        let entries = std::fs::read_dir(given).into_iter().flatten().flatten();
-        let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        below.sort();
-        let found = below.into_iter().find(|folder| holds(folder));
-        // Where nothing is found, whoever reads the files says which one is missing.
-        found.unwrap_or_else(|| given.to_path_buf())
-    }
 }
 
 /// Runs the missing restarts of an experiment, or the missing runs of its sweep, and compares all of
@@ -229,7 +241,7 @@ impl<'a> Shelf<'a> {
         Ok(Self {
             experiment,
             out: &options.out,
-            data: data_hash(&experiment.data.folder(&options.data))?,
+            data: data_hash(&experiment.data.folder(&options.data)?)?,
         })
     }
 
@@ -294,7 +306,7 @@ fn run_jobs(jobs: &[Job<'_>], options: &ReproduceOptions, observer: &dyn Observe
 fn run_job(job: &Job<'_>, options: &ReproduceOptions, observer: &dyn Observer) -> Result<()> {
     let name = format!("{} restart {}", job.recipe.row, job.restart);
     observer.event(&Event::Started { name: &name });
-    let data = ColoredMnist::load(&DataSet::Mnist.folder(&options.data), job.restart)?;
+    let data = ColoredMnist::load(&DataSet::Mnist.folder(&options.data)?, job.restart)?;
     let done = job.recipe.operations() / job.recipe.steps as f64;
     let on_step = |_: u64| {
         observer.event(&Event::Advanced {

@@ -1,5 +1,6 @@
 //! Experiments that a sweep of a shipped suite measures.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ctl_compute::runtime::on_every_core;
@@ -8,8 +9,9 @@ use ctl_metrics::rank::paired_t;
 use ctl_phantom::digits::{DigitCohort, DigitKind, DigitSpec};
 use serde::Serialize;
 
-use super::ledger::{Claim, CohortOf, Experiment, Figure, SweepOf};
+use super::ledger::{Claim, CohortOf, DataSet, Experiment, Figure, SweepOf};
 use super::restarts::{Comparison, ReproduceOptions};
+use crate::error::chain;
 use crate::launch::{LaunchOptions, Launcher as _, Local, Sweep, sweep_info};
 use crate::plan::{Plan, plan};
 use crate::report::{Format, write};
@@ -17,7 +19,7 @@ use crate::suite::{Suite, shipped};
 use crate::sweep::Layout;
 use crate::table::{Estimate, Table};
 use crate::vocabulary::Selector;
-use crate::{HarnessError, Observer, Registry, Result};
+use crate::{Event, HarnessError, Observer, Registry, Result};
 
 /// Level of the test behind a claim.
 const LEVEL: f64 = 0.05;
@@ -71,8 +73,7 @@ impl Prepared {
             known: suites.iter().map(|suite| suite.name.clone()).collect(),
         })?;
         let out = options.out.join(&experiment.id);
-        let data = experiment.data.folder(&options.data);
-        let cohort = cohort(sweep.cohort, &data, &out)?;
+        let cohort = cohort(sweep.cohort, experiment.data, &options.data, &out)?;
         Self::of(suite, &cohort, out.join("sweep"))
     }
 
@@ -113,8 +114,13 @@ impl Prepared {
             save_models: false,
             provenance: options.provenance.clone(),
         };
-        let mut outcome = Local.launch(&sweep, &launch, observer)?;
-        if let Some(failure) = outcome.failures.pop() {
+        let outcome = Local.launch(&sweep, &launch, observer)?;
+        for failure in outcome.failures.iter().skip(1) {
+            observer.event(&Event::Notice {
+                text: &chain(failure),
+            });
+        }
+        if let Some(failure) = outcome.failures.into_iter().next() {
             return Err(failure);
         }
         let report = write(&self.out, Format::Html, &self.registry)?;
@@ -122,7 +128,10 @@ impl Prepared {
         let table = Table::of(&records, &self.registry);
         let mut comparisons = Vec::new();
         for figure in &experiment.figures {
-            comparisons.push(compared(&table, figure)?);
+            // The ledger was checked to name both in a sweep.
+            let selector = figure.selector.unwrap_or(Selector::TrainingDomain);
+            let target = figure.target.as_deref().unwrap_or(AVERAGE);
+            comparisons.push(compared(&table, figure, (selector, target))?);
         }
         let claims = experiment.claims.iter();
         Ok(Measured {
@@ -137,81 +146,82 @@ impl Prepared {
     }
 }
 
-/// The folder of the cohort, which is made where it does not exist.
-fn cohort(kind: CohortOf, data: &Path, out: &Path) -> Result<PathBuf> {
-    let folder = out.join("cohort");
+/// Raised when cohorts are made otherwise than before, so that those of then are not taken.
+const COHORT_REVISION: u32 = 1;
+
+/// The folder of the cohort, which is made where it does not exist; its name says what of.
+fn cohort(kind: CohortOf, data: DataSet, given: &Path, out: &Path) -> Result<PathBuf> {
+    let files = data.files(given)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{kind:?} {COHORT_REVISION}").as_bytes());
+    for path in &files {
+        let bytes = std::fs::read(path).map_err(|source| HarnessError::File {
+            path: path.clone(),
+            action: "read",
+            source,
+        })?;
+        hasher.update(blake3::hash(&bytes).as_bytes());
+    }
+    let folder = out.join(format!("cohort-{}", &hasher.finalize().to_hex()[..12]));
     if folder.join(ctl_imaging::MANIFEST).is_file() {
         return Ok(folder);
     }
-    std::fs::create_dir_all(out).map_err(|source| HarnessError::File {
-        path: out.to_path_buf(),
-        action: "create",
-        source,
-    })?;
-    let fault = |message: String| HarnessError::Data {
-        path: data.to_path_buf(),
-        message,
-    };
     let digits = match kind {
         CohortOf::ColoredDomainbed => DigitKind::ColoredDomainbed,
         CohortOf::Rotated => DigitKind::Rotated,
         CohortOf::Medmnist => {
-            import_medmnist(&folder, &[data.join("pneumoniamnist.npz")])?;
+            import_medmnist(&folder, &files)?;
             return Ok(folder);
         }
     };
+    let data = data.folder(given)?;
     let spec = DigitSpec::new(digits);
-    let made = || DigitCohort::from_idx(data, &spec)?.write(&folder);
-    on_every_core(made)?.map_err(|error| fault(chain(&error)))?;
+    let made = || DigitCohort::from_idx(&data, &spec)?.write(&folder);
+    on_every_core(made)?.map_err(|error| HarnessError::Data {
+        path: data.clone(),
+        message: chain(&error),
+    })?;
     Ok(folder)
 }
 
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-/// The values of the trials, in trial order, per cent; of `average` the means over targets.
+/// The values of the trials by seed, per cent; of `average` the means over all targets, of seeds
+/// that have a value on each.
 fn values(
     table: &Table,
     (method, quantity): (&str, &str),
     (selector, target): (Selector, &str),
-) -> Result<Vec<f64>> {
-    let lines = table.lines.iter().filter(|line| {
-        line.method == method
-            && line.selector == selector
-            && (target == AVERAGE || line.cell.target == target)
-    });
-    let mut all: Vec<&[f64]> = Vec::new();
-    for line in lines {
-        all.extend(line.target_by_seed.get(quantity).map(Vec::as_slice));
+) -> Result<BTreeMap<u64, f64>> {
+    let targets: BTreeSet<&str> = (table.lines.iter())
+        .map(|line| line.cell.target.as_str())
+        .filter(|of| target == AVERAGE || *of == target)
+        .collect();
+    let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for line in &table.lines {
+        let here = line.method == method && line.selector == selector;
+        if here && targets.contains(line.cell.target.as_str()) {
+            for (&seed, &value) in line.target_by_seed.get(quantity).into_iter().flatten() {
+                by_seed.entry(seed).or_default().push(100.0 * value);
+            }
+        }
     }
-    let trials = all.iter().map(|values| values.len()).min().unwrap_or(0);
-    if trials == 0 {
+    by_seed.retain(|_, values| values.len() == targets.len());
+    if by_seed.is_empty() {
         return Err(HarnessError::Config {
             origin: "published.toml".into(),
             key: format!("{method}.target"),
-            message: format!("the suite has no figure of {method} for {target} by {selector}"),
+            message: format!("the suite has no {quantity} of {method} for {target} by {selector}"),
         });
     }
-    let mean = |trial: usize| {
-        let sum: f64 = all.iter().map(|values| values[trial]).sum();
-        100.0 * sum / all.len() as f64
-    };
-    Ok((0..trials).map(mean).collect())
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    Ok(by_seed
+        .into_iter()
+        .map(|(seed, values)| (seed, mean(values)))
+        .collect())
 }
 
-fn compared(table: &Table, figure: &Figure) -> Result<Comparison> {
-    let selector = figure.selector.unwrap_or(Selector::TrainingDomain);
-    let target = figure.target.as_deref().unwrap_or(AVERAGE);
+fn compared(table: &Table, figure: &Figure, place: (Selector, &str)) -> Result<Comparison> {
     let of = (figure.row.as_str(), figure.quantity.as_str());
-    let values = values(table, of, (selector, target))?;
+    let values: Vec<f64> = values(table, of, place)?.into_values().collect();
     // There is one value at least.
     let estimate = Estimate::of(&values);
     let mean = estimate.map_or(f64::NAN, |e| e.mean);
@@ -228,9 +238,19 @@ fn shown(table: &Table, claim: &Claim) -> Result<ClaimShown> {
         let place = (claim.selector, claim.target.as_str());
         values(table, (method, &claim.quantity), place)
     };
-    let (higher, lower) = (of(&claim.higher)?, of(&claim.lower)?);
-    let pairs = higher.iter().zip(&lower);
-    let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+    judged(claim, &of(&claim.higher)?, &of(&claim.lower)?)
+}
+
+/// A claim by the differences of the seeds that both methods have.
+fn judged(
+    claim: &Claim,
+    higher: &BTreeMap<u64, f64>,
+    lower: &BTreeMap<u64, f64>,
+) -> Result<ClaimShown> {
+    let both = higher
+        .iter()
+        .filter_map(|(seed, a)| Some(a - lower.get(seed)?));
+    let differences: Vec<f64> = both.collect();
     let n = differences.len() as f64;
     let difference = differences.iter().sum::<f64>() / n;
     let squares: f64 = differences.iter().map(|d| (d - difference).powi(2)).sum();
@@ -251,8 +271,6 @@ fn shown(table: &Table, claim: &Claim) -> Result<ClaimShown> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use ctl_phantom::{PhantomSpec, simulate};
 
     use super::super::ledger::Ledger;
@@ -365,16 +383,50 @@ target = "source-1"
             report: Some(measured.report),
         };
         assert!(!table.passed());
-        let text = document(&[table]);
+        let text = document(&[table], "again and again");
         for part in [
             "## `tiny`",
             "2 trials of 1 draw",
             "| irm |",
             "**no**",
             "(–)",
+            "again and again",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    /// By hand: differences 1, 2, 3 have mean 2 and standard error 1/√3, t = 2√3 with two degrees of
+    /// freedom, p = 0.0742 (`scipy.stats.ttest_1samp`); with 2, 2.2, 2.4 in place p = 0.0027.
+    #[test]
+    fn claims_hold_beyond_noise_only() {
+        let claim = Claim {
+            higher: "a".into(),
+            lower: "b".into(),
+            quantity: "auroc".into(),
+            selector: Selector::TargetOracle,
+            target: "t".into(),
+        };
+        let by_seed =
+            |values: &[f64]| -> BTreeMap<u64, f64> { (0..).zip(values.iter().copied()).collect() };
+        let of = |a: &[f64], b: &[f64]| judged(&claim, &by_seed(a), &by_seed(b)).unwrap();
+        let noisy = of(&[1.0, 2.0, 3.0], &[0.0; 3]);
+        assert!(!noisy.holds && (noisy.p.unwrap() - 0.0742).abs() < 1e-3);
+        assert!((noisy.standard_error.unwrap() - 1.0 / 3.0_f64.sqrt()).abs() < 1e-12);
+        let clear = of(&[2.0, 2.2, 2.4], &[0.0; 3]);
+        assert!(clear.holds && (clear.p.unwrap() - 0.0027).abs() < 1e-3);
+        let below = of(&[0.0; 3], &[2.0, 2.2, 2.4]);
+        assert!(!below.holds && below.p == clear.p && below.difference < 0.0);
+        for (a, b) in [(&[1.0][..], &[0.0][..]), (&[1.0, 1.0], &[0.0, 0.0])] {
+            let untested = of(a, b);
+            assert!(!untested.holds && untested.p.is_none());
+        }
+        // Seeds that one of them lacks are left out, not paired with others.
+        let mut shifted = by_seed(&[9.0, 2.0, 2.2, 2.4]);
+        shifted.remove(&0);
+        let lower = by_seed(&[0.0, 0.0, 0.0, 0.0, 5.0]);
+        let found = judged(&claim, &shifted, &lower).unwrap();
+        assert!((found.difference - 2.2).abs() < 1e-12 && found.holds);
     }
 
     #[test]

@@ -153,6 +153,11 @@ impl Model {
         let network = method.network(&card.run.settings, &card.network, (0, "model"))?;
         network.parameters().load(&folder.join(WEIGHTS))?;
         let transform = transform_of(&card, registry, network.as_ref())?;
+        if let Some(correction) = &card.correction {
+            correction
+                .validate(card.classes.len())
+                .map_err(|message| HarnessError::Stored { path, message })?;
+        }
         Ok(Self {
             card,
             network,
@@ -232,24 +237,26 @@ impl Model {
             Raster::new(1, height, width, pixels)
         };
         let mut images = Vec::with_capacity(all.len());
-        for chunk in selected.chunks(kit.at_once()) {
+        for chunk in &selected.chunks(kit.at_once()) {
             let said = kit.describe(network, &selected.with(chunk))?;
             for (&sample, said) in chunk.iter().zip(said) {
                 let values = match &card.correction {
                     Some(correction) => correction.apply(&said.values),
                     None => said.values,
                 };
-                images.push(Predicted {
+                let predicted = Predicted {
                     path: cohort.samples[sample].id.clone(),
                     predicted: labels.then(|| most_probable(&card.classes, &values)),
                     values,
                     picture: said.picture.map(raster).transpose()?,
-                });
+                };
+                images.push((sample, predicted));
             }
         }
+        images.sort_by_key(|(sample, _)| *sample);
         Ok(Predictions {
             columns: kit.described(),
-            images,
+            images: images.into_iter().map(|(_, image)| image).collect(),
         })
     }
 }

@@ -7,8 +7,10 @@ use candle_core::{DType, Device, Tensor};
 use ctl_compute::optim::{Adam, AdamParams, Optimiser};
 use ctl_compute::random::stream;
 use ctl_graph::advice::advise;
+use ctl_graph::graph::Role;
 use ctl_invariance::{
-    AdaptedFor, Batch, BuildContext, Independence, Method, MethodParts, Step, Update, Value,
+    AdaptedFor, Batch, BuildContext, ENVIRONMENT, Independence, Method, MethodParts, Step, Update,
+    Value,
 };
 use ctl_nets::{Network, NetworkSpec};
 
@@ -512,7 +514,7 @@ fn prepare(
 /// What the cohort's diagram asks of a representation, nothing where none is known; and what a
 /// reader must know where no advice follows from it.
 fn independences(ground: &Ground<'_>) -> (Vec<Independence>, Option<String>) {
-    let Some(diagram) = ground.cohort.diagram_for(ground.spec.task) else {
+    let Some(diagram) = ground.cohort.diagram_for(ground.spec) else {
         return (Vec::new(), None);
     };
     let record = advise(&diagram).map_err(|error| error.to_string());
@@ -521,7 +523,18 @@ fn independences(ground: &Ground<'_>) -> (Vec<Independence>, Option<String>) {
     let found =
         text.and_then(|text| Independence::from_advice(&text).map_err(|error| error.to_string()));
     match found {
-        Ok(found) => (found, None),
+        Ok(mut found) => {
+            let sites = diagram.with_role(Role::Site);
+            let graph = diagram.diagram();
+            let sites: Vec<&str> = sites.iter().map(|site| graph.name(site)).collect();
+            for variable in found.iter_mut().flat_map(|one| &mut one.variables) {
+                // Whatever the study calls its sites, they are the environments.
+                if sites.contains(&variable.as_str()) {
+                    ENVIRONMENT.clone_into(variable);
+                }
+            }
+            (found, None)
+        }
         Err(fault) => (
             Vec::new(),
             Some(format!("the diagram gives no advice: {fault}")),

@@ -244,7 +244,7 @@ impl Kit for Anomaly<'_> {
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {
         let mut rows = Vec::with_capacity(selected.samples.len());
         let (mut maps, mut masks, mut masked) = (Vec::new(), Vec::new(), 0);
-        for chunk in selected.chunks(CHUNK) {
+        for chunk in &selected.chunks(CHUNK) {
             let judged = self.judge(network, &selected.with(chunk))?;
             let findings = self.cohort.images.masks(chunk, MaskRole::Annotation)?;
             for ((&sample, judged), finding) in chunk.iter().zip(&judged).zip(findings) {

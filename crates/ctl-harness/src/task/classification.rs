@@ -104,7 +104,7 @@ impl<'a> Classification<'a> {
         hidden: bool,
     ) -> Result<Vec<Prediction>> {
         let mut rows = Vec::with_capacity(selected.samples.len());
-        for chunk in selected.chunks(CHUNK) {
+        for chunk in &selected.chunks(CHUNK) {
             let part = selected.with(chunk);
             let (images, context) = (self.images(&part)?, self.context(&part, hidden)?);
             let input = NetworkInput::new(&images, context.as_ref());
@@ -172,7 +172,7 @@ impl Kit for Classification<'_> {
     fn selection_score(&self, scored: &Scored, _labelled: bool) -> Result<f64> {
         match self.metric {
             MainMetric::OfTask => classification_score(&scored.rows),
-            MainMetric::Accuracy => accuracy_score(&scored.rows),
+            MainMetric::Accuracy => Ok(accuracy_score(&scored.rows)),
         }
     }
 

@@ -161,21 +161,20 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// What a checkpoint is selected by where accuracy is asked for: the mean over sites of the share of
-/// right answers.
-pub(super) fn accuracy_score(predictions: &[Prediction]) -> Result<f64> {
-    let mut sites: BTreeMap<&str, Vec<Prediction>> = BTreeMap::new();
-    for row in predictions {
-        sites.entry(&row.site).or_default().push(row.clone());
-    }
-    let mut shares = Vec::new();
-    for rows in sites.values() {
-        shares.extend(classification_metrics(rows)?.get("accuracy").copied());
-    }
-    Ok(if shares.is_empty() {
-        0.0
-    } else {
-        mean(&shares)
-    })
+/// right answers, the lowest class on ties.
+pub(super) fn accuracy_score(predictions: &[Prediction]) -> f64 {
+    let right = |row: &Prediction| {
+        let better = |best: usize, k| {
+            if row.outputs[k] > row.outputs[best] {
+                k
+            } else {
+                best
+            }
+        };
+        let answer = (0..row.outputs.len()).fold(0, better);
+        f64::from(answer == row.target)
+    };
+    site_mean(predictions, right).unwrap_or(0.0)
 }
 
 /// What a checkpoint is selected by: the mean over sites of the AUROC; where no site has both

@@ -1,5 +1,7 @@
 //! Pixels as networks take them, with the random changes of training.
 
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Tensor};
 use ctl_compute::random::stream;
 use ctl_imaging::MaskRole;
@@ -62,12 +64,16 @@ impl Selected<'_> {
         Selected { samples, ..*self }
     }
 
-    /// The samples in their order, so many at once and of one site: some networks look at the images
-    /// that are predicted together as those of one place.
-    pub(crate) fn chunks(&self, most: usize) -> impl Iterator<Item = &[usize]> {
-        let site = |sample: usize| self.cohort.samples[sample].site;
-        let runs = self.samples.chunk_by(move |&a, &b| site(a) == site(b));
-        runs.flat_map(move |run| run.chunks(most))
+    /// The samples site by site, at most so many at once: some networks look at the images that are
+    /// predicted together as those of one place, whatever stands between them in the manifest.
+    pub(crate) fn chunks(&self, most: usize) -> Vec<Vec<usize>> {
+        let mut sites: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for &sample in self.samples {
+            let site = self.cohort.samples[sample].site;
+            sites.entry(site).or_default().push(sample);
+        }
+        let chunks = sites.values().flat_map(|site| site.chunks(most));
+        chunks.map(<[usize]>::to_vec).collect()
     }
 
     /// The pixels, changed at random in training.

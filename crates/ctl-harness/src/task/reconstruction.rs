@@ -344,7 +344,7 @@ impl Kit for Reconstruction<'_> {
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {
         let mut rows = Vec::with_capacity(selected.samples.len());
-        for chunk in selected.chunks(CHUNK) {
+        for chunk in &selected.chunks(CHUNK) {
             let ranges = self.ranges(chunk)?;
             let found = self.reconstruct(network, &selected.with(chunk))?;
             let images = found.iter().zip(ranges);

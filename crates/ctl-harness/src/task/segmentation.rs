@@ -188,7 +188,7 @@ impl Kit for Segmentation<'_> {
 
     fn score(&self, network: &dyn Network, selected: &Selected<'_>) -> Result<Scored> {
         let mut rows = Vec::with_capacity(selected.samples.len());
-        for chunk in selected.chunks(CHUNK) {
+        for chunk in &selected.chunks(CHUNK) {
             let predicted = self.predicted(network, &selected.with(chunk))?;
             let references = self.masks(chunk, selected.observer)?;
             let regions = self.cohort.images.masks(chunk, MaskRole::EvaluateWithin)?;

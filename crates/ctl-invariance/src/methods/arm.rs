@@ -97,8 +97,8 @@ impl MethodConfig for ArmConfig {
 /// `c = mean_{x′ in the environment's batch} h(x′)`, where `h` is a [`ContextNet`].
 ///
 /// The context is a few channels of the images' size, which stand behind those of the images.
-/// In evaluation the images that are predicted together are the support: they count as those of
-/// one environment, so that predictions depend on which images are predicted together.
+/// In evaluation the images that are predicted together are the support, as many of one site as the
+/// task predicts at once: predictions depend on which images of the site there are.
 ///
 /// # References
 /// Zhang et al. 2021, algorithm 1 with the contextual model ARM-CML; the context network of
@@ -109,7 +109,6 @@ impl MethodConfig for ArmConfig {
 ///   outputs, and measured frequencies must stay as they are. There `h` has as many channels as
 ///   the network's first map, and its mean over support and pixels is added to that map.
 /// - Batch normalisation in `h` is over all environments of a step, as in `DomainBed`.
-/// - Where evaluation cuts a part of the data into batches, one may hold images of several sites.
 pub struct Contextual {
     inner: Box<dyn Network>,
     context: ContextNet,

@@ -105,10 +105,11 @@ impl MethodConfig for CacmConfig {
 /// of a representation, or that the settings name; the mean risk alone where there is none.
 ///
 /// Independences come from advice on the cohort's diagram, by separation; the environments are the
-/// sites. What batches do not hold is not enforced, such as a scanner within a site, or the class of
+/// sites, whatever the diagram calls them. What batches do not hold is not enforced, such as a scanner within a site, or the class of
 /// an image where the task has none, and a note says so.
-/// Where the diagram asks for independence given the label alone, `counterfactual-invariance` in
-/// its conditional form is the same penalty, summed over labels where this takes their mean.
+/// On labels, where the diagram asks for independence given the label alone,
+/// `counterfactual-invariance` in its conditional form is the same penalty, summed over labels where
+/// this takes their mean.
 ///
 /// # References
 /// Kaur et al. 2022, section 4, on which constraint goes with which diagram; Veitch et al. 2021,
@@ -176,8 +177,8 @@ impl Preparation for Enforced {
         }
         if left.is_empty() {
             notes.push(
-                "cacm: no diagram of the cohort asks for an independence that can be enforced: \
-                 plain training"
+                "cacm: neither the settings nor a diagram of the cohort ask for an independence that \
+                 can be enforced: plain training"
                     .into(),
             );
         }

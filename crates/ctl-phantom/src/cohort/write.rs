@@ -19,7 +19,7 @@ impl PhantomCohort {
     /// renamed, so that no half-written cohort is left behind.
     ///
     /// # Errors
-    /// [`PhantomError::NotEmpty`] where the folder holds something, [`PhantomError::Io`] where the
+    /// [`PhantomError::Folder`] where the folder holds something, [`PhantomError::Io`] where the
     /// file system refuses, [`PhantomError::Image`] where an image cannot be written.
     ///
     /// # Examples

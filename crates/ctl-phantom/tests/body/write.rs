@@ -50,6 +50,8 @@ fn reads_back_as_what_it_was() {
     }
     assert!(matches!(
         cohort.write(&dir),
-        Err(PhantomError::NotEmpty { .. })
+        Err(PhantomError::Folder(
+            ctl_imaging::ImagingError::NotEmpty { .. }
+        ))
     ));
 }

@@ -14,7 +14,8 @@ use crate::{Event, HarnessError, Observer, Result};
 
 /// Longest pause between two attempts to reach the controller.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// How long a submission is tried while the controller does not answer.
+/// How long a submission is tried while the controller does not answer, and the queue is asked while
+/// it does not answer and no run is finished.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// The state of the queue is said no more often.
 const SAID_EVERY: Duration = Duration::from_mins(1);
@@ -145,12 +146,21 @@ impl<'a> Campaign<'a> {
     }
 
     /// Waits until every run is finished or has failed, or the launcher is interrupted.
+    ///
+    /// # Errors
+    /// When the queue cannot be asked at all, or is silent for [`PATIENCE`] while no run is
+    /// finished: the jobs are left as they are.
     pub(super) fn watch(&mut self) -> Result<()> {
         let mut pause = self.slurm.settings.poll;
+        let mut news = Instant::now();
         while !self.open.is_empty() && !self.slurm.is_interrupted() {
             // The queue first: a task that ends between the two looks has written its records.
             let tasks = self.slurm.scheduler.tasks(&self.names());
+            let left = self.open.len();
             self.collect()?;
+            if tasks.is_ok() || self.open.len() < left {
+                news = Instant::now();
+            }
             match tasks {
                 Ok(tasks) => {
                     pause = self.slurm.settings.poll;
@@ -158,6 +168,8 @@ impl<'a> Campaign<'a> {
                     self.again(&lost, &tasks)?;
                     self.say_where(&tasks);
                 }
+                Err(fault @ Fault::Lasting(_)) => return Err(silent(&fault)),
+                Err(fault) if news.elapsed() >= PATIENCE => return Err(silent(&fault)),
                 Err(fault) => {
                     self.say_later(&fault, pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -415,4 +427,16 @@ fn live(tasks: &[Task]) -> BTreeMap<(&str, usize), &Task> {
     let live = tasks.iter().filter(|task| task.is_live());
     live.map(|task| ((task.name.as_str(), task.index), task))
         .collect()
+}
+
+/// What is said when the queue cannot be asked any more.
+fn silent(fault: &Fault) -> HarnessError {
+    HarnessError::Config {
+        origin: "launcher slurm".into(),
+        key: "squeue".into(),
+        message: format!(
+            "{}; jobs that were submitted go on, and the same command waits for them again",
+            fault.message()
+        ),
+    }
 }

@@ -53,6 +53,8 @@ struct State {
     submitted: Vec<Submission>,
     /// How many times the queue does not answer.
     silent: u32,
+    /// The queue cannot be asked.
+    mute: bool,
 }
 
 /// A cluster; submissions without a fate run.
@@ -133,6 +135,9 @@ impl Scheduler for Cluster {
 
     fn tasks(&self, names: &[String]) -> Answer<Vec<Task>> {
         let mut state = self.state();
+        if state.mute {
+            return Err(Fault::Lasting("no squeue".into()));
+        }
         if state.silent > 0 {
             state.silent -= 1;
             return Err(Fault::Passing("nobody is there".into()));
@@ -275,6 +280,21 @@ fn a_silent_controller_is_asked_again_and_no_job_is_made_twice() {
     cluster.state().silent = 3;
     let outcome = launched(&slurm(&cluster, settings(None)), SUITE, out.path()).unwrap();
     assert_eq!(outcome.finished, 4);
+    assert_eq!(cluster.batches(), [(1, 2)]);
+}
+
+/// Nobody waits for a queue that cannot be asked; its jobs are found again by the same command.
+#[test]
+fn a_queue_that_cannot_be_asked_ends_the_wait_and_not_the_jobs() {
+    let out = tempfile::tempdir().unwrap();
+    let cluster = Cluster::with(&[Fate::Wait]);
+    cluster.state().mute = true;
+    let launcher = slurm(&cluster, settings(None));
+    let error = launched(&launcher, SUITE, out.path()).unwrap_err();
+    assert!(error.to_string().contains("no squeue"), "{error}");
+    cluster.state().mute = false;
+    cluster.let_go();
+    assert_eq!(launched(&launcher, SUITE, out.path()).unwrap().reused, 4);
     assert_eq!(cluster.batches(), [(1, 2)]);
 }
 
