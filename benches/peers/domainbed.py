@@ -375,7 +375,7 @@ def warm_up(sides, options):
         try:
             side.steps(options.methods[0], 2)
         except Failed as reason:
-            note(f"{name}: {reason}")
+            note(str(reason))
 
 
 def rounds_of(method, sides, options):

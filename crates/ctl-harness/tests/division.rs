@@ -205,6 +205,56 @@ fn a_whole_prescribed_split_is_kept_as_it_is() {
     assert!(parts.notes.is_empty());
 }
 
+/// A single site keeps the split of its manifest where every patient has a part and no part is
+/// empty; else it is divided by the seed.
+#[test]
+fn a_single_site_keeps_a_complete_split_only() {
+    let parts_of = |split_of: fn(usize) -> &'static str| {
+        let cohort = load(&rows(false, split_of));
+        let east = names(&["east"]);
+        let parts = divided(&cohort, Protocol::SingleSite, (&east, "east"), 3);
+        assert_apart(&cohort, &parts);
+        assert_eq!(parts.in_distribution[0], parts.target);
+        let all = [&parts.train[0], &parts.validation[0], &parts.target];
+        let counts = all.map(|part| part.samples.len());
+        (
+            counts,
+            parts.adaptation == parts.validation[0],
+            parts.notes.len(),
+        )
+    };
+    let complete = parts_of(|p| ["train", "train", "val", "test"][p % 4]);
+    assert_eq!(complete, ([40, 20, 20], true, 1));
+    let by_seed = parts_of(|_| "");
+    assert_eq!((by_seed.0[2], by_seed.1), (20, false));
+    for incomplete in [
+        parts_of(|p| ["train", "train", "val", ""][p % 4]),
+        parts_of(|p| ["train", "train", "val", "val"][p % 4]),
+    ] {
+        assert_eq!(incomplete.0, by_seed.0);
+        assert!(!incomplete.1);
+    }
+}
+
+/// A diagram that cannot be read is an error, not a cohort that is left out; one that can is part of
+/// what determines a run.
+#[test]
+fn a_diagram_of_a_folder_is_read_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_cohort(folder.path(), "cohort", &rows(false, |_| ""));
+    let registry = Registry::standard();
+    let planned = || plan(&folders_suite(), &registry, Some(folder.path()));
+    let plain = planned().unwrap();
+    let path = folder.path().join("diagram.toml");
+    std::fs::write(&path, "schema = 1\nedges = \"label -> \"\n").unwrap();
+    let error = planned().unwrap_err().to_string();
+    assert!(error.contains("diagram.toml"), "{error}");
+    std::fs::write(&path, "schema = 1\nedges = \"label -> image\"\n").unwrap();
+    let known = planned().unwrap();
+    assert_eq!(known.runs.len(), plain.runs.len());
+    assert_ne!(known.runs[0].spec.id(), plain.runs[0].spec.id());
+}
+
 /// Masks are drawn by a first observer everywhere and by a second one in the east.
 fn two_observers() -> CohortData {
     let folder = tempfile::tempdir().unwrap();

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use ctl_harness::launch::{LaunchOptions, Outcome, launch, sweep_info};
 use ctl_harness::plan::plan;
+use ctl_harness::run::{Model, Predicted};
 use ctl_harness::suite::Suite;
 use ctl_harness::sweep::Layout;
 use ctl_harness::vocabulary::Selector;
 use ctl_harness::{Registry, Result, Silent};
 use ctl_imaging::{Colour, read_raster};
+use ctl_phantom::{PhantomSpec, simulate};
 use rstest::rstest;
 
 const SUITE: &str = r#"
@@ -157,4 +159,44 @@ fn pictures_follow_the_images() {
     assert_eq!(before.examples.len(), after.examples.len());
     let picture = layout.examples().join(&after.examples[0].file);
     assert_eq!(read_raster(&picture, Colour::Grey).unwrap().width(), 24);
+}
+
+/// A network that looks at the images of a site together says the same of each, whatever rows stand
+/// between them in the manifest.
+#[test]
+fn predictions_do_not_depend_on_how_sites_are_mixed_in_the_manifest() {
+    let out = tempfile::tempdir().unwrap();
+    drop(run(&only("arm"), out.path(), true).unwrap());
+    let layout = Layout::new(out.path());
+    let info = layout.read_info().unwrap();
+    let model = Model::load(&layout.run(&info.runs[0]), &Registry::standard()).unwrap();
+
+    let cohorts = tempfile::tempdir().unwrap();
+    let data = cohorts.path().join("cohort");
+    let spec = PhantomSpec {
+        size: 20,
+        patients_per_site: 5,
+        source_sites: 2,
+        ..PhantomSpec::default()
+    };
+    simulate(&spec).unwrap().write(&data).unwrap();
+    let sorted = model.predict(&data).unwrap();
+    let path = data.join("manifest.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    assert_eq!(rows.len(), 15);
+    // One row of each site in turn.
+    let mixed: Vec<&str> = (0..15).map(|at| rows[at % 3 * 5 + at / 3]).collect();
+    std::fs::write(&path, format!("{header}\n{}\n", mixed.join("\n"))).unwrap();
+    let mixed = model.predict(&data).unwrap();
+
+    let order = |images: &[Predicted]| -> Vec<String> {
+        images.iter().map(|image| image.path.clone()).collect()
+    };
+    assert_ne!(order(&sorted.images), order(&mixed.images));
+    for image in &mixed.images {
+        let same = sorted.images.iter().find(|other| other.path == image.path);
+        assert_eq!(same.unwrap().values, image.values);
+    }
 }

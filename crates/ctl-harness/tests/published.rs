@@ -81,3 +81,64 @@ fn missing_data_are_named() {
         assert!(!out.join(&experiment.id).join("cohort").exists());
     }
 }
+
+/// Data lie in the folder that is given or in one folder of it; of two with the same names one must
+/// be named.
+#[test]
+fn data_of_two_sets_with_the_same_names_are_not_mixed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["fashion-mnist", "mnist"] {
+        let below = folder.path().join(name);
+        std::fs::create_dir(&below).unwrap();
+        std::fs::write(below.join("train-images-idx3-ubyte.gz"), "").unwrap();
+    }
+    let id = "domainbed-rotated-mnist";
+    let fault = |data: &Path| {
+        let out = folder.path().join("out");
+        extent(id, &options(data, &out)).unwrap_err().to_string()
+    };
+    let both = fault(folder.path());
+    assert!(both.contains("fashion-mnist and "), "{both}");
+    let one = fault(&folder.path().join("mnist"));
+    assert!(one.contains("train-labels-idx1-ubyte"), "{one}");
+}
+
+/// What a ledger cannot mean is named with experiment and row.
+#[test]
+fn faults_of_a_ledger_are_named() {
+    let sweep = "[experiment.sweep]\nsuite = \"pneumonia\"\ncohort = \"medmnist\"\nbudget = \"b\"";
+    let claim = "[[experiment.claim]]\nhigher = \"r\"\nlower = \"s\"\nquantity = \"q\"\n\
+                 selector = \"target-oracle\"\ntarget = \"t\"";
+    let of = |figure: &str, more: &str| {
+        let text = format!(
+            "schema = 2\n[[experiment]]\nid = \"e\"\ntitle = \"t\"\nsource = \"s\"\nprotocol = \"p\"\n\
+             selector = \"s\"\ndata = \"mnist\"\n\
+             figure = [{{ row = \"r\", quantity = \"q\"{figure} }}]\n{more}\n"
+        );
+        Ledger::parse(&text).map_err(|error| error.to_string())
+    };
+    let placed = ", selector = \"target-oracle\", target = \"t\"";
+    assert!(of("", "").is_ok() && of(placed, sweep).is_ok());
+    for (figure, more, said) in [
+        ("", sweep, "needs selector and target"),
+        (placed, "", "are of sweeps"),
+        (", value = 1.0, tolerance = 1.0", "", "or neither"),
+        (
+            &format!("{placed}, tolerance = 1.0"),
+            sweep,
+            "needs a value",
+        ),
+        (
+            &format!("{placed}, tolerance_few = 1.0"),
+            sweep,
+            "of recipes",
+        ),
+        ("", claim, "a claim is of a sweep"),
+    ] {
+        let error = of(figure, more).err().unwrap_or_default();
+        assert!(
+            error.contains("e.r") && error.contains(said),
+            "{said}: {error}"
+        );
+    }
+}

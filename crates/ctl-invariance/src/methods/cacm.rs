@@ -295,7 +295,7 @@ mod tests {
         assert!((value.total.to_scalar::<f64>().unwrap() - risk).abs() < 1e-15);
         let said = notes(&parts, &Patients::classes(&[&[0, 1]], 2));
         assert_eq!(said.len(), 1);
-        assert!(said[0].contains("no diagram"), "{said:?}");
+        assert!(said[0].contains("nor a diagram"), "{said:?}");
     }
 
     fn total(constraints: &[IndependenceKind]) -> f64 {
