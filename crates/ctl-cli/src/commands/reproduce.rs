@@ -17,7 +17,8 @@ use crate::tables;
 /// products reach on a recent server core; the bar corrects it as soon as steps are measured.
 const OPERATIONS_PER_SECOND: f64 = 6e10;
 
-/// Restarts of recipes where nothing is said: all experiments are for the record.
+/// Restarts of recipes where nothing is said: of some experiments, and of all, which are for the
+/// record.
 const RESTARTS: [u64; 2] = [3, 10];
 
 pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
@@ -51,7 +52,9 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    if let Some(path) = &options.document {
+    // A document of all tables is not replaced by one of some; each table lies in `out` as well.
+    let document_path = options.document.as_ref().filter(|_| failure.is_none());
+    if let Some(path) = document_path {
         let which = if options.all {
             "--all".to_owned()
         } else {
