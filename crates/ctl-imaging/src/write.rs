@@ -1,4 +1,4 @@
-//! Writing a raster as PNG, so that a reader sees the old file or the whole new one.
+//! Writing files so that a reader sees the old one or the whole new one.
 
 use crate::Result;
 use crate::error::ImagingError;
@@ -6,7 +6,7 @@ use crate::raster::Raster;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ static WRITES: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) fn write_png(raster: &Raster, path: &Path) -> Result<()> {
     let bytes = encode_png(raster, path)?;
-    write_atomically(path, &bytes)
+    replace_file(path, |file| file.write_all(&bytes))
 }
 
 fn encode_png(raster: &Raster, path: &Path) -> Result<Vec<u8>> {
@@ -60,9 +60,19 @@ fn interleaved(raster: &Raster) -> Vec<u8> {
         .collect()
 }
 
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file so that under its name there is always the old content or the whole new one.
+///
+/// `write` fills a file of another name in the same folder, which is flushed to disk and renamed;
+/// after a failure it is removed and what stood under `path` still stands there.
+pub(crate) fn replace_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    if path.is_dir() {
+        return Err(ImagingError::content(path, "a file to write", "a folder"));
+    }
     let temporary = temporary_beside(path)?;
-    let written = write_and_rename(&temporary, path, bytes);
+    let written = write_and_rename(&temporary, path, write);
     if written.is_err() {
         // The write's own error is the one worth reporting; a temporary file that cannot be
         // removed either is left behind.
@@ -71,16 +81,25 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     written
 }
 
-fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = OpenOptions::new()
+fn write_and_rename(
+    temporary: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(temporary)
         .map_err(|source| ImagingError::io(temporary, "create", source))?;
-    file.write_all(bytes)
-        .map_err(|source| ImagingError::io(temporary, "write", source))?;
+    let failed = |source| ImagingError::io(path, "write", source);
+    let mut buffered = BufWriter::new(file);
+    write(&mut buffered).map_err(failed)?;
+    // Dropping the buffer would lose the error of its last bytes.
+    let file = buffered
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
     file.sync_all()
-        .map_err(|source| ImagingError::io(temporary, "flush", source))?;
+        .map_err(|source| ImagingError::io(path, "flush", source))?;
     drop(file);
     fs::rename(temporary, path).map_err(|source| ImagingError::io(path, "replace", source))?;
     sync_folder(path);

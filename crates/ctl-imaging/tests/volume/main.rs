@@ -1,0 +1,4 @@
+//! Images with geometry: values and places derived by hand.
+
+mod layout;
+mod values;
