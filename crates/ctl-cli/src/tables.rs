@@ -4,6 +4,7 @@ use comfy_table::{
     CellAlignment, ContentArrangement, Table as Grid, presets::UTF8_HORIZONTAL_ONLY,
 };
 use ctl_harness::Role;
+use ctl_harness::portrait::{Association, CohortStats, Share};
 use ctl_harness::report::{Average, MethodSummary, terminal_rows};
 use ctl_harness::reproduce::Reproduction;
 use ctl_harness::table::{LEAST_PER_CLASS, Table};
@@ -54,6 +55,73 @@ pub(crate) fn summary(table: &Table) -> String {
          than {LEAST_PER_CLASS} scored target samples of a class are left out",
         metrics.collect::<Vec<_>>().join(", ")
     )
+}
+
+/// One row per site of a cohort.
+pub(crate) fn sites(stats: &CohortStats) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header([
+            "site",
+            "images",
+            "patients",
+            "label",
+            "pixels",
+            "brightness",
+            "contrast",
+        ]);
+    for site in &stats.sites {
+        grid.add_row([
+            site.site.clone(),
+            site.images.to_string(),
+            site.patients.to_string(),
+            prevalence(&site.prevalence, site.unlabelled),
+            format!("{} × {}", site.height.median, site.width.median),
+            format!("{:.3} ± {:.3}", site.intensity.mean, site.intensity.spread),
+            format!("{:.3}", site.intensity.contrast),
+        ]);
+    }
+    grid.to_string()
+}
+
+fn prevalence(shares: &[Share], unlabelled: usize) -> String {
+    let mut parts: Vec<String> = shares
+        .iter()
+        .map(|share| format!("{} {} ({:.2})", share.name, share.count, share.share))
+        .collect();
+    if unlabelled > 0 {
+        parts.push(format!("{unlabelled} without"));
+    }
+    parts.join(", ")
+}
+
+/// One row per pair of columns, the strongest first.
+pub(crate) fn associations(stats: &CohortStats) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(["columns", "tested", "Cramér's V", "adjusted p", "flagged"]);
+    let mut pairs: Vec<&Association> = stats.associations.iter().collect();
+    pairs.sort_by(|a, b| b.cramers_v.total_cmp(&a.cramers_v));
+    for pair in pairs {
+        let within = if pair.within_sites {
+            "within sites"
+        } else {
+            "over all sites"
+        };
+        grid.add_row([
+            format!("{} and {}", pair.first, pair.second),
+            within.to_owned(),
+            format!("{:.3}", pair.cramers_v),
+            pair.p_shown(),
+            if pair.flagged { "yes" } else { "" }.to_owned(),
+        ]);
+    }
+    for column in grid.column_iter_mut().skip(2).take(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    grid.to_string()
 }
 
 fn row(method: &MethodSummary) -> Vec<String> {

@@ -278,3 +278,28 @@ fn an_image_of_one_pixel_is_an_error() {
     assert!(text.contains("manifest.csv:9:path"), "{text}");
     assert!(text.contains("more than one pixel, found 1x1"), "{text}");
 }
+
+#[test]
+fn the_make_up_of_a_cohort_is_printed_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("films");
+    cohort(&data, 12);
+    let path = data.to_str().unwrap();
+    let page = folder.path().join("films.html");
+    let shown = ctl(&["data", "stats", path, "--html", page.to_str().unwrap()]);
+    assert!(shown.status.success(), "{}", stderr(&shown));
+    assert!(
+        std::fs::read_to_string(&page)
+            .unwrap()
+            .contains("data:image/png")
+    );
+
+    let json = ctl(&["data", "stats", path, "--json"]);
+    let stats: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let images = stats["sites"].as_array().unwrap().iter();
+    let images: u64 = images.map(|site| site["images"].as_u64().unwrap()).sum();
+    assert_eq!(Some(images), stats["images"].as_u64());
+
+    let nothing = ctl(&["data", "stats", folder.path().to_str().unwrap()]);
+    assert_eq!(nothing.status.code(), Some(3), "{}", stderr(&nothing));
+}

@@ -93,6 +93,9 @@ pub enum HarnessError {
     /// A cohort on disk is at fault.
     #[error(transparent)]
     Imaging(#[from] ctl_imaging::ImagingError),
+    /// Columns of a cohort cannot be tested.
+    #[error(transparent)]
+    Statistics(#[from] ctl_graph::stats::StatsError),
     /// A simulated cohort cannot be made.
     #[error(transparent)]
     Phantom(#[from] ctl_phantom::PhantomError),

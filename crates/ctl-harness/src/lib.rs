@@ -8,6 +8,7 @@ mod error;
 pub mod launch;
 mod observer;
 pub mod plan;
+pub mod portrait;
 pub mod record;
 mod registry;
 pub mod report;

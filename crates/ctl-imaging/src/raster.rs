@@ -239,6 +239,23 @@ impl Raster {
         write::write_png(self, path)
     }
 
+    /// The bytes of the file that [`write_png`](Self::write_png) writes.
+    ///
+    /// # Errors
+    /// Those of [`write_png`](Self::write_png), but of the file system.
+    ///
+    /// # Examples
+    /// ```
+    /// use ctl_imaging::Raster;
+    ///
+    /// let bytes = Raster::new(1, 1, 2, vec![0.0, 1.0])?.to_png()?;
+    /// assert_eq!(&bytes[1..4], b"PNG");
+    /// # Ok::<(), ctl_imaging::ImagingError>(())
+    /// ```
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        write::encode_png(self, Path::new("picture"))
+    }
+
     /// Whether there is nothing to convert.
     pub(crate) fn has(&self, colour: Colour) -> bool {
         matches!(

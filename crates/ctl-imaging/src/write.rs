@@ -18,7 +18,7 @@ pub(crate) fn write_png(raster: &Raster, path: &Path) -> Result<()> {
     replace_file(path, |file| file.write_all(&bytes))
 }
 
-fn encode_png(raster: &Raster, path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn encode_png(raster: &Raster, path: &Path) -> Result<Vec<u8>> {
     let colour = match raster.channels() {
         1 => ExtendedColorType::L8,
         3 => ExtendedColorType::Rgb8,

@@ -34,7 +34,7 @@ mod overview;
 mod page;
 mod pictures;
 mod ranks;
-mod render;
+pub(crate) mod render;
 mod selectors;
 mod svg;
 mod sweep;
@@ -50,6 +50,7 @@ use crate::{HarnessError, Registry, Result};
 pub use ground::Ground;
 pub use licences::unlicensed;
 pub use overview::{Average, MethodSummary, terminal_rows};
+pub(crate) use pictures::data_uri;
 
 /// Folder of the figures that the Markdown page shows.
 const FIGURES: &str = "figures";

@@ -130,7 +130,12 @@ fn encode(folder: &Path, file: &str) -> std::result::Result<String, &'static str
     if !bytes.starts_with(&SIGNATURE) {
         return Err("expected a PNG");
     }
-    Ok(format!("data:image/png;base64,{}", base64(&bytes)))
+    Ok(data_uri(&bytes))
+}
+
+/// A PNG as an address that carries it.
+pub(crate) fn data_uri(png: &[u8]) -> String {
+    format!("data:image/png;base64,{}", base64(png))
 }
 
 /// Base64 of RFC 4648 with padding.

@@ -10,12 +10,14 @@ use crate::Result;
 
 const HTML: &str = "report.html.jinja";
 const MARKDOWN: &str = "report.md.jinja";
+const PORTRAIT: &str = "portrait.html.jinja";
 /// Templates and what they include.
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 6] = [
     (HTML, include_str!("report.html.jinja")),
     ("report.css", include_str!("report.css")),
     ("report.terms.html", include_str!("report.terms.html")),
     (MARKDOWN, include_str!("report.md.jinja")),
+    (PORTRAIT, include_str!("portrait.html.jinja")),
     ("report.terms.md", include_str!("report.terms.md")),
 ];
 
@@ -30,6 +32,11 @@ pub(crate) fn html<T: Serialize>(page: &T) -> Result<String> {
 /// The page as Markdown.
 pub(crate) fn markdown<T: Serialize>(page: &T) -> Result<String> {
     render(MARKDOWN, page)
+}
+
+/// What a cohort is made of, as HTML.
+pub(crate) fn portrait<T: Serialize>(page: &T) -> Result<String> {
+    render(PORTRAIT, page)
 }
 
 fn render<T: Serialize>(name: &str, page: &T) -> Result<String> {
@@ -77,7 +84,7 @@ fn value_of(json: serde_json::Value) -> Value {
 
 fn escaping(name: &str) -> AutoEscape {
     match name {
-        HTML => AutoEscape::Html,
+        HTML | PORTRAIT => AutoEscape::Html,
         MARKDOWN => AutoEscape::Custom("markdown".into()),
         _ => AutoEscape::None,
     }

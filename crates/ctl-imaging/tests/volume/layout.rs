@@ -97,7 +97,7 @@ fn frames_and_components_travel_along() {
         .unwrap();
     assert_eq!(turned.shape(), [2, 1, 2, 2]);
     // Its (k, j, 1 − i): components (2, 3) of our (1, 0, 0) come first, then (6, 7) of (1, 0, 1).
-    let first = vec![2, 3, 6, 7, 0, 1, 4, 5];
+    let first = [2, 3, 6, 7, 0, 1, 4, 5];
     let second = first.iter().map(|value| value + 8);
     let expected = first.iter().copied().chain(second).collect();
     assert_eq!(turned.samples(), &Samples::U8(expected));

@@ -80,7 +80,12 @@ fn affines_that_cannot_be_inverted_are_refused(#[case] rows: [[f64; 4]; 3]) {
 #[test]
 fn tiny_voxels_are_not_taken_for_flat_ones() {
     let affine = Affine::from_spacing([1e-6, 1e-6, 1e-6], [0.0; 3]).unwrap();
-    assert_eq!(affine.spacing(), [1e-6; 3]);
+    assert!(
+        affine
+            .spacing()
+            .iter()
+            .all(|side| (side - 1e-6).abs() < 1e-18)
+    );
 }
 
 #[rstest]
@@ -106,7 +111,7 @@ fn a_series_knows_its_step() {
 #[test]
 fn there_are_forty_eight_orientations() {
     let all = Orientation::all();
-    let codes: std::collections::BTreeSet<String> = all.iter().map(|o| o.codes()).collect();
+    let codes: std::collections::BTreeSet<String> = all.iter().map(Orientation::codes).collect();
     assert_eq!(codes.len(), 48);
     for orientation in all {
         assert_eq!(

@@ -1,0 +1,103 @@
+//! A table beside a folder of pictures.
+
+use crate::picture;
+use ctl_imaging::{AttributeValue, Cohort, TableImport, import_table};
+use rstest::rstest;
+use std::path::Path;
+
+const TABLE: &str = "Image Index,Finding,Patient ID,Age,Mask\n\
+                     a,ill,7,41,m/a.png\n\
+                     sub/b,well,8,,\n";
+
+/// Pictures, a table, and how its columns are called.
+fn import(parent: &Path, table: &str) -> TableImport {
+    for file in ["films/a.png", "films/sub/b.png", "films/m/a.png"] {
+        picture(&parent.join(file));
+    }
+    std::fs::write(parent.join("findings.csv"), table).unwrap();
+    let columns = [
+        ("path", "Image Index"),
+        ("label", "Finding"),
+        ("patient", "Patient ID"),
+        ("age", "Age"),
+    ];
+    TableImport {
+        table: parent.join("findings.csv"),
+        images: parent.join("films"),
+        columns: columns
+            .map(|(to, from)| (to.to_owned(), from.to_owned()))
+            .into(),
+        site: Some("north".into()),
+        ending: ".png".into(),
+        inputs: vec!["age".into()],
+    }
+}
+
+#[test]
+fn columns_take_the_manifests_names_and_others_stay() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cohort");
+    let imported = import_table(&folder, &import(parent.path(), TABLE)).unwrap();
+    assert_eq!((imported.images, imported.left_out.len()), (2, 0));
+    let cohort = Cohort::open(&folder).unwrap();
+    assert_eq!(cohort.sites(), ["north"]);
+    let [first, second] = cohort.records() else {
+        panic!("two rows");
+    };
+    assert_eq!(
+        (first.path.as_str(), first.patient.as_str()),
+        ("img/a.png", "7")
+    );
+    assert_eq!(second.path, "img/sub/b.png");
+    assert_eq!(first.attributes, [AttributeValue::Number(41.0)]);
+    assert_eq!(second.attributes, [AttributeValue::Missing]);
+    assert_eq!(cohort.cell(0, "Mask"), Some("m/a.png"));
+}
+
+#[test]
+fn masks_are_copied_as_well() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cohort");
+    let table = "path,mask_path\na.png,m/a.png\nsub/b.png,\n";
+    let mut import = import(parent.path(), table);
+    import.columns.clear();
+    import.inputs.clear();
+    import.ending.clear();
+    import_table(&folder, &import).unwrap();
+    let cohort = Cohort::open(&folder).unwrap();
+    assert_eq!(
+        cohort.records()[0].mask_path.as_deref(),
+        Some("img/m/a.png")
+    );
+    assert_eq!(cohort.records()[1].mask_path, None);
+    assert!(folder.join("img/m/a.png").exists());
+}
+
+#[rstest]
+#[case::a_file_that_is_not_there(TABLE.replace("sub/b", "sub/c"), "cannot copy")]
+#[case::a_way_out(TABLE.replace("sub/b", "../b"), "expected a path without `..`")]
+#[case::no_rows("Image Index,Finding,Patient ID,Age\n".to_owned(), "expected one row or more")]
+#[case::no_such_column(TABLE.replace("Finding", "Diagnosis"), "one of the columns Image Index, Diagnosis")]
+#[case::site_twice(TABLE.replace("Mask", "site"), "`site` twice")]
+#[case::a_short_row(format!("{TABLE}c\n"), "cannot decode")]
+#[case::an_age_that_is_none(TABLE.replace("41", "-1"), "age")]
+fn what_does_not_fit_is_named_and_nothing_is_written(#[case] table: String, #[case] said: &str) {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cohort");
+    let error = import_table(&folder, &import(parent.path(), &table)).unwrap_err();
+    assert!(error.to_string().contains(said), "{error}");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_column_without_meaning_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut import = import(parent.path(), TABLE);
+    import.columns.insert("diagnosis".into(), "Finding".into());
+    let error = import_table(&parent.path().join("cohort"), &import).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("expected one of path, mask_path, label")
+    );
+}
