@@ -312,8 +312,7 @@ pub(crate) struct CsvImport {
     /// Folder that the table's paths are relative to [default: the table's own].
     #[arg(long, value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
-    /// A column of the manifest (path, `mask_path`, label, site, patient, split, age, sex) and the
-    /// table's name for it, such as label=Finding; repeatable.
+    /// A column of the manifest and the table's name for it, such as label=Finding; repeatable.
     #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = pair)]
     pub(crate) columns: Vec<(String, String)>,
     /// The site of all images.

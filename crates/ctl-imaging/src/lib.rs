@@ -34,12 +34,23 @@
 //! | `.npy` of `complex64`, by [`kspace::read_coils`] alone | content | as they are |
 //! | IDX (MNIST), plain or gzip | name in the manifest, then content | bytes divided by 255 |
 //!
+//! # Geometry
+//!
+//! A [`volume::Volume`] knows where its voxels lie. It is turned, cut and padded without touching a
+//! value ([`volume::Volume::reoriented`], [`volume::Volume::boxed`]), and interpolated on another
+//! grid ([`volume::Volume::resampled_to`], [`volume::Volume::labels_resampled_to`]). Masks are
+//! measured by [`distance`] and shaped by [`morphology`]; [`foreground_mask`] finds what was imaged.
+//!
+//! # Pictures
+//!
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is
 //! what the scanner or the annotator wrote. EXIF orientation is not applied. A TIFF of several
 //! pages gives its first.
 
+pub mod distance;
 pub mod idx;
 pub mod kspace;
+pub mod morphology;
 pub mod npy;
 pub mod npz;
 pub mod volume;
@@ -51,9 +62,11 @@ mod cohort;
 mod decode;
 mod error;
 mod folder;
+mod foreground;
 mod hash;
 mod header;
 mod import;
+mod lines;
 mod mask;
 mod problem;
 mod raster;
@@ -72,6 +85,7 @@ pub use cohort::{
 pub use decode::{decode_raster, read_raster};
 pub use error::ImagingError;
 pub use folder::write_folder;
+pub use foreground::{ForegroundOptions, foreground_mask, otsu_threshold};
 pub use hash::{HashDepth, data_hash};
 pub use header::{RasterSize, raster_size};
 pub use import::{Imported, TableImport, TreeLevel, import_medmnist, import_table, import_tree};

@@ -162,29 +162,36 @@ impl Affine {
     /// The world axes that voxel axes are closest to.
     ///
     /// Shears are taken out first (the orthogonal factor of the polar decomposition of the
-    /// directions), then axes are given away in voxel order, each to the world axis along which it
-    /// is longest among those left, as nibabel's `io_orientation` does.
+    /// directions), then voxel axes take world axes, each the one along which it is longest among
+    /// those left; the one that is longest along any comes first, as with nibabel 5.4's
+    /// `io_orientation`.
     pub fn orientation(&self) -> Orientation {
         let directions = transposed(self.directions());
         let rotation = orthogonal_factor(directions);
+        let along = |axis: usize| [0, 1, 2].map(|world: usize| rotation[world][axis]);
+        let strength = |axis: usize| along(axis).into_iter().map(f64::abs).fold(0.0, f64::max);
+        let mut order = [0, 1, 2];
+        order.sort_by(|&one, &other| strength(other).total_cmp(&strength(one)));
         let mut taken = [false; 3];
-        let axes = [0, 1, 2].map(|axis| {
-            let world = (0..3)
+        let mut axes = Orientation::RAS.axes;
+        for axis in order {
+            let column = along(axis);
+            let longest = (0..3)
                 .filter(|&world| !taken[world])
                 .reduce(|best, world| {
-                    if rotation[world][axis].abs() > rotation[best][axis].abs() {
+                    if column[world].abs() > column[best].abs() {
                         world
                     } else {
                         best
                     }
                 })
                 .unwrap_or(axis);
-            taken[world] = true;
-            AxisDirection {
-                world,
-                positive: rotation[world][axis] >= 0.0,
-            }
-        });
+            taken[longest] = true;
+            axes[axis] = AxisDirection {
+                world: longest,
+                positive: column[longest] >= 0.0,
+            };
+        }
         Orientation { axes }
     }
 

@@ -5,10 +5,14 @@
 //! volume says where it is.
 
 mod affine;
+mod grid;
 mod layout;
+mod resample;
 mod samples;
 
 pub use affine::{Affine, AxisDirection, Orientation};
+pub use grid::Grid;
+pub use resample::{Interpolation, LabelInterpolation};
 pub use samples::{SampleType, Samples};
 pub(crate) use samples::{Value, for_any_type, map_any_type};
 
