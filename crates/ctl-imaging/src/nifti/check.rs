@@ -51,7 +51,7 @@ impl Plan {
             Ok(datatype) => datatype,
             Err(found) => return refuse("a datatype that can be read", found),
         };
-        if header.bitpix != (datatype.bytes() * 8) as i32 {
+        if header.bitpix != datatype.bits() {
             warnings.push(format!(
                 "bitpix {} does not match datatype {}",
                 header.bitpix, header.datatype
@@ -77,7 +77,7 @@ impl Plan {
         };
         Ok(Self {
             offset: offset(header, paired, path)?,
-            series: series(header, &mut warnings),
+            series: series(header, &shape, vector, &mut warnings),
             unit_mm: header.unit_mm(),
             shape,
             voxels,
@@ -110,11 +110,11 @@ impl Plan {
 /// What nibabel warns of, or puts right without a word.
 fn oddities(header: &Header) -> Vec<String> {
     let mut warnings = Vec::new();
-    let size = header.version.header_bytes() as i32;
+    let size = header.version.sizeof_hdr();
     if header.sizeof_hdr != size {
         warnings.push(format!("sizeof_hdr is {}, not {size}", header.sizeof_hdr));
     }
-    if header.pixdim[0].abs() != 1.0 {
+    if !header.has_qfac() {
         let qfac = header.pixdim[0];
         warnings.push(format!("qfac (pixdim[0]) is {qfac}, taken as 1"));
     }
@@ -222,8 +222,14 @@ fn offset(header: &Header, paired: bool, path: &Path) -> Result<u64> {
     }
 }
 
-fn series(header: &Header, warnings: &mut Vec<String>) -> SeriesStep {
-    if header.axes().unwrap_or_default() < 4 {
+fn series(
+    header: &Header,
+    shape: &[usize],
+    vector: Option<usize>,
+    warnings: &mut Vec<String>,
+) -> SeriesStep {
+    let only_vectors = vector.is_some() && shape.get(3) == Some(&1);
+    if shape.len() < 4 || only_vectors {
         return SeriesStep::default();
     }
     let unit = match header.xyzt_units & 0x38 {

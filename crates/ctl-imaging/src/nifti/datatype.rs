@@ -58,6 +58,11 @@ impl Datatype {
         self.kind.bytes() * self.components
     }
 
+    /// Bits of a voxel.
+    pub(super) fn bits(self) -> i32 {
+        i32::try_from(self.bytes() * 8).unwrap_or(i32::MAX)
+    }
+
     /// Names of the components of colours; none for numbers.
     pub(super) fn colours(self) -> &'static [&'static str] {
         match self.components {

@@ -124,7 +124,6 @@ complex_element! {
 /// Calls `$body` with `$element` standing for the type of a [`SampleType`](crate::volume::SampleType).
 macro_rules! with_element {
     ($kind:expr, $element:ident => $body:expr) => {{
-        use $crate::volume::SampleType;
         macro_rules! call {
             ($type:ty) => {{
                 type $element = $type;
@@ -132,19 +131,19 @@ macro_rules! with_element {
             }};
         }
         match $kind {
-            SampleType::UInt8 => call!(u8),
-            SampleType::Int8 => call!(i8),
-            SampleType::UInt16 => call!(u16),
-            SampleType::Int16 => call!(i16),
-            SampleType::UInt32 => call!(u32),
-            SampleType::Int32 => call!(i32),
-            SampleType::UInt64 => call!(u64),
-            SampleType::Int64 => call!(i64),
-            SampleType::Float16 => call!(half::f16),
-            SampleType::Float32 => call!(f32),
-            SampleType::Float64 => call!(f64),
-            SampleType::Complex64 => call!(num_complex::Complex<f32>),
-            SampleType::Complex128 => call!(num_complex::Complex<f64>),
+            $crate::volume::SampleType::UInt8 => call!(u8),
+            $crate::volume::SampleType::Int8 => call!(i8),
+            $crate::volume::SampleType::UInt16 => call!(u16),
+            $crate::volume::SampleType::Int16 => call!(i16),
+            $crate::volume::SampleType::UInt32 => call!(u32),
+            $crate::volume::SampleType::Int32 => call!(i32),
+            $crate::volume::SampleType::UInt64 => call!(u64),
+            $crate::volume::SampleType::Int64 => call!(i64),
+            $crate::volume::SampleType::Float16 => call!(half::f16),
+            $crate::volume::SampleType::Float32 => call!(f32),
+            $crate::volume::SampleType::Float64 => call!(f64),
+            $crate::volume::SampleType::Complex64 => call!(num_complex::Complex<f32>),
+            $crate::volume::SampleType::Complex128 => call!(num_complex::Complex<f64>),
         }
     }};
 }

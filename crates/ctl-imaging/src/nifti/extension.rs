@@ -47,7 +47,9 @@ impl Extension {
     pub(super) fn put(&self, order: Endianness, bytes: &mut Vec<u8>) {
         let size = self.stored_bytes();
         let end = bytes.len() + size;
-        for number in [size as i32, self.code] {
+        // Longer ones were refused before.
+        let stored = i32::try_from(size).unwrap_or(i32::MAX);
+        for number in [stored, self.code] {
             bytes.extend(match order {
                 Endianness::Little => number.to_le_bytes(),
                 Endianness::Big => number.to_be_bytes(),

@@ -239,7 +239,7 @@ fn walked(bytes: &[u8], version: Version, order: Endianness) -> Header {
 fn is_little(little: &Header) -> bool {
     match little.dim[0] {
         // Says nothing, so the size must.
-        0 => little.sizeof_hdr.swap_bytes() != little.version.header_bytes() as i32,
+        0 => little.sizeof_hdr.swap_bytes() != little.version.sizeof_hdr(),
         axes => (1..=7).contains(&axes),
     }
 }

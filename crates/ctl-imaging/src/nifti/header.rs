@@ -104,6 +104,11 @@ pub struct Header {
 impl Version {
     /// Bytes of a header, without the four that tell of extensions.
     pub fn header_bytes(self) -> usize {
+        self.sizeof_hdr() as usize
+    }
+
+    /// The same, as the header itself says it.
+    pub(super) fn sizeof_hdr(self) -> i32 {
         match self {
             Self::One => 348,
             Self::Two => 540,
@@ -134,7 +139,7 @@ impl Header {
         Self {
             version,
             endianness,
-            sizeof_hdr: version.header_bytes() as i32,
+            sizeof_hdr: version.sizeof_hdr(),
             magic: String::new(),
             dim: [0, 1, 1, 1, 1, 1, 1, 1],
             pixdim: [1.0; 8],
@@ -189,13 +194,18 @@ impl Header {
     /// `pixdim` after those repairs, with a `qfac` of 1 where it is neither 1 nor −1.
     pub(super) fn sound_pixdim(&self) -> [f64; 8] {
         let mut pixdim = self.pixdim;
-        if pixdim[0].abs() != 1.0 {
+        if !self.has_qfac() {
             pixdim[0] = 1.0;
         }
         for zoom in &mut pixdim[1..4] {
             *zoom = if *zoom == 0.0 { 1.0 } else { zoom.abs() };
         }
         pixdim
+    }
+
+    /// Whether `pixdim[0]` is one of the two numbers that it may be.
+    pub(super) fn has_qfac(&self) -> bool {
+        [1.0, -1.0].contains(&self.pixdim[0])
     }
 
     /// What makes numbers of stored values.

@@ -3,7 +3,7 @@
 use super::Reader;
 use super::elements::{Element, with_element};
 use super::geometry::xform_code;
-use super::header::{Endianness, Version};
+use super::header::Endianness;
 use crate::Result;
 use crate::volume::Scaling;
 use num_complex::Complex;
@@ -141,7 +141,7 @@ impl Reader {
             zooms: header.zooms(),
             affine: [x, y, z, [0.0, 0.0, 0.0, 1.0]],
             datatype: header.datatype,
-            bitpix: (plan.datatype.bytes() * 8) as i32,
+            bitpix: plan.datatype.bits(),
             vox_offset: plan.offset,
             scl_slope: header.scl_slope,
             scl_inter: header.scl_inter,
@@ -269,6 +269,10 @@ impl Serialize for Number {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out a reference to the field"
+)]
 fn json_number<S: Serializer>(value: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     Number(*value).serialize(serializer)
 }

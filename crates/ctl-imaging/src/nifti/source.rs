@@ -167,7 +167,7 @@ impl Source {
                 let position = place.offset + (index * step * T::BYTES) as u64;
                 self.read_at(&mut self.stream(), position, buffer)?;
                 T::decode(buffer, place.order, out, &convert);
-                Ok(())
+                Ok::<(), ImagingError>(())
             },
         )?;
         Ok(numbers)

@@ -107,7 +107,7 @@ impl<'a> Stored<'a> {
         &self,
         order: Endianness,
         planes: bool,
-        out: &mut impl Write,
+        out: &mut dyn Write,
     ) -> io::Result<()> {
         let components = if planes { self.volume.components() } else { 1 };
         let verbatim = self.verbatim;
@@ -127,16 +127,16 @@ impl<'a> Stored<'a> {
                 };
                 put_mapped(values, components, narrow, order, out)
             }
-            (samples, kind) => for_any_type!(samples, values => {
-                with_element!(kind, U => {
-                    let (own, target) = (self.volume.scaling(), self.scaling);
-                    let whole = kind.is_integer();
-                    put_mapped(values, components, |value| {
-                        let number = stored(own.apply(Value::to_f64(value)), target);
-                        <U as Value>::from_f64(if whole { number.round() } else { number })
-                    }, order, out)
-                })
-            }),
+            (samples, kind) => {
+                let (own, target) = (self.volume.scaling(), self.scaling);
+                let mut numbers = Vec::new();
+                for_any_type!(samples, values => put_chunks(values, components, |chunk, bytes| {
+                    let number = |&value| stored(own.apply(Value::to_f64(value)), target);
+                    numbers.clear();
+                    numbers.extend(chunk.iter().map(number));
+                    encode_numbers(&numbers, kind, order, bytes);
+                }, out))
+            }
         }
     }
 }
@@ -251,7 +251,7 @@ impl Range {
             low: self.low.min(number),
             high: self.high.max(number),
             has_nan: self.has_nan | number.is_nan(),
-            are_whole: self.are_whole & (number.trunc() == number),
+            are_whole: self.are_whole & (number.fract() == 0.0),
         }
     }
 
@@ -274,12 +274,24 @@ fn encode<T: Element>(chunk: &[T], order: Endianness, bytes: &mut Vec<u8>) {
     T::encode(chunk, order, bytes);
 }
 
+/// Bytes of real numbers in a type, rounded to whole ones in integer types.
+fn encode_numbers(numbers: &[f64], kind: SampleType, order: Endianness, bytes: &mut Vec<u8>) {
+    let is_integer = kind.is_integer();
+    with_element!(kind, T => {
+        let value = |&number: &f64| {
+            <T as Value>::from_f64(if is_integer { number.round() } else { number })
+        };
+        let values: Vec<T> = numbers.iter().map(value).collect();
+        encode(&values, order, bytes);
+    });
+}
+
 fn put_mapped<T: Element, U: Element>(
     values: &[T],
     components: usize,
     map: impl Fn(T) -> U,
     order: Endianness,
-    out: &mut impl Write,
+    out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut mapped = Vec::new();
     let encode = |chunk: &[T], bytes: &mut Vec<u8>| {
@@ -295,7 +307,7 @@ fn put_chunks<T: Element>(
     values: &[T],
     components: usize,
     mut encode: impl FnMut(&[T], &mut Vec<u8>),
-    out: &mut impl Write,
+    out: &mut dyn Write,
 ) -> io::Result<()> {
     let step = CHUNK / T::BYTES;
     let mut bytes = Vec::new();

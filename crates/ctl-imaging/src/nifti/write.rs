@@ -2,6 +2,7 @@
 
 use super::check::INTENT_VECTOR;
 use super::datatype::Datatype;
+use super::extension::Extension;
 use super::fields::{self, DESCRIP_BYTES};
 use super::geometry;
 use super::header::{Header, Version};
@@ -138,7 +139,7 @@ impl<'a> Image<'a> {
         })
     }
 
-    fn put(&self, part: &Part, out: &mut impl Write) -> io::Result<()> {
+    fn put(&self, part: &Part, out: &mut dyn Write) -> io::Result<()> {
         if !matches!(part, Part::Data) {
             out.write_all(&self.front)?;
         }
@@ -170,11 +171,7 @@ fn sides(volume: &Volume, colours: bool) -> Result<Vec<usize>> {
 
 fn version(sides: &[usize], options: &WriteOptions) -> Result<Version> {
     let fits = sides.iter().all(|&side| side <= MAX_SIDE_ONE);
-    let extensions: usize = options
-        .extensions
-        .iter()
-        .map(|each| each.stored_bytes())
-        .sum();
+    let extensions: usize = options.extensions.iter().map(Extension::stored_bytes).sum();
     let fits_offset = extensions < MAX_OFFSET_ONE - 1024;
     match options.version {
         Some(Version::Two) => Ok(Version::Two),
@@ -194,9 +191,10 @@ fn version(sides: &[usize], options: &WriteOptions) -> Result<Version> {
 }
 
 fn set_shape(header: &mut Header, sides: &[usize]) {
-    header.dim[0] = sides.len() as i64;
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    header.dim[0] = count(sides.len());
     for (dim, &side) in header.dim[1..].iter_mut().zip(sides) {
-        *dim = side as i64;
+        *dim = count(side);
     }
 }
 
@@ -208,7 +206,7 @@ fn set_type(header: &mut Header, stored: &Stored<'_>, components: usize) -> Resu
     header.datatype = datatype.code().ok_or_else(|| {
         ImagingError::argument("type to store in", "one that NIfTI has", stored.kind.name())
     })?;
-    header.bitpix = (datatype.bytes() * 8) as i32;
+    header.bitpix = datatype.bits();
     header.scl_slope = stored.scaling.slope;
     header.scl_inter = stored.scaling.intercept;
     Ok(())
@@ -266,7 +264,7 @@ fn descrip(options: &WriteOptions) -> Result<String> {
 fn set_file(header: &mut Header, options: &WriteOptions, pair: bool) -> Result<()> {
     let number = header.version.number();
     header.magic = format!("n{}{number}", if pair { 'i' } else { '+' });
-    let too_long = |extension: &&super::Extension| i32::try_from(extension.stored_bytes()).is_err();
+    let too_long = |extension: &&Extension| i32::try_from(extension.stored_bytes()).is_err();
     if let Some(long) = options.extensions.iter().find(too_long) {
         return Err(ImagingError::argument(
             "header extension",
@@ -275,11 +273,7 @@ fn set_file(header: &mut Header, options: &WriteOptions, pair: bool) -> Result<(
         ));
     }
     if !pair {
-        let extensions: usize = options
-            .extensions
-            .iter()
-            .map(|each| each.stored_bytes())
-            .sum();
+        let extensions: usize = options.extensions.iter().map(Extension::stored_bytes).sum();
         let end = header.version.header_bytes() + 4 + extensions;
         header.vox_offset = end.next_multiple_of(ALIGNMENT) as f64;
     }
