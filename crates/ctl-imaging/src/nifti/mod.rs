@@ -40,8 +40,8 @@
 //!   vector (1006, 1007) the fifth counts components, and the fourth is left out where it is one
 //!   voxel long. All other axes stay axes.
 //!
-//! Two things are refused that nibabel takes: data that would start within the header of their own
-//! file, and an axis without voxels.
+//! Three things are refused that nibabel takes: data that would start within the header of their
+//! own file, an axis without voxels, and a number of axes other than 1 to 7.
 
 mod check;
 mod datatype;

@@ -191,12 +191,21 @@ fn covering(numbers: &Range, (low, high): (f64, f64), version: Version) -> Resul
         (numbers.low - intercept) / low
     };
     let slope = above.max(below);
+    if slope == 0.0 {
+        // One number, which the intercept is.
+        return representable(
+            Scaling {
+                slope: 1.0,
+                intercept,
+            },
+            version,
+        );
+    }
     let slope = match version {
         Version::One => f64::from(not_below(slope as f32, slope)),
         // Rounding of the division above could leave the ends half a unit outside.
         Version::Two => slope.next_up(),
     };
-    let slope = if slope == 0.0 { 1.0 } else { slope };
     representable(Scaling { slope, intercept }, version)
 }
 

@@ -22,6 +22,9 @@ use std::path::Path;
 /// Data of a single file start at a multiple of this, as SPM wants it.
 const ALIGNMENT: usize = 16;
 
+/// Of the units of space, in `xyzt_units`.
+const MILLIMETRES: i32 = 2;
+
 /// Largest side in version 1.
 const MAX_SIDE_ONE: usize = i16::MAX as usize;
 
@@ -127,6 +130,11 @@ impl<'a> Image<'a> {
         set_place(&mut header, volume, options)?;
         if planes {
             header.intent_code = INTENT_VECTOR;
+            if sides[3] == 1 {
+                // The fourth axis only makes room for the fifth, and is no series.
+                header.pixdim[4] = 1.0;
+                header.xyzt_units = MILLIMETRES;
+            }
         }
         header.descrip = descrip(options)?;
         set_file(&mut header, options, pair)?;
@@ -223,8 +231,7 @@ fn set_place(header: &mut Header, volume: &Volume, options: &WriteOptions) -> Re
         header.pixdim[0] = qfac;
         header.qform_code = options.space.code();
     }
-    // Millimetres.
-    header.xyzt_units = 2;
+    header.xyzt_units = MILLIMETRES;
     if volume.shape().len() > 3 {
         let series = volume.series();
         header.pixdim[4] = series.step;

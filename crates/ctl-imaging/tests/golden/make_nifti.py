@@ -3,8 +3,8 @@
 Headers are assembled here with struct, since nibabel refuses to write most of what is odd; the
 numbers are simulated. `hex` and `image` are the file and, of a pair, the file of data, both
 compressed with zlib; lists that many cases share stand once, under `values` and `affines`. A case
-with `error` is one that nibabel refuses; `strict` marks the three kinds of file that nibabel takes
-and we refuse on purpose.
+with `error` is one that nibabel refuses; `strict` marks the kinds of file that nibabel takes and we
+refuse on purpose.
 
 Run: python3 make_nifti.py   (needs numpy and nibabel)
 """
@@ -251,7 +251,7 @@ def main():
                 entry |= described(nibabel.load(path))
         except Exception as error:  # whatever nibabel says no with
             entry["error"] = f"{type(error).__name__}"
-        if name.startswith(("offset 0", "no voxels", "no axes")):
+        if name.startswith(("offset 0", "no voxels", "no axes", "8 axes")):
             entry["strict"] = True
         for key, table in (("values", "values"), ("affine", "affines")):
             if key in entry:

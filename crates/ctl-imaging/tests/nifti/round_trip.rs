@@ -126,7 +126,7 @@ fn deep_shape(volume: &Volume) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn values_place_and_extensions_come_back(
