@@ -32,6 +32,7 @@
 //! | PNG, JPEG, TIFF | content, not file name | unsigned integers divided by their type's maximum, floats kept |
 //! | `.npy`, `.npz` | name in the manifest, then content | the same |
 //! | `.npy` of `complex64`, by [`kspace::read_coils`] alone | content | as they are |
+//! | `NIfTI`-1 and -2, plain or gzip, by [`nifti`] alone | content, and the name for `.hdr`/`.img` pairs | in their type, with scaling and place |
 //! | IDX (MNIST), plain or gzip | name in the manifest, then content | bytes divided by 255 |
 //!
 //! # Geometry
@@ -51,6 +52,7 @@ pub mod distance;
 pub mod idx;
 pub mod kspace;
 pub mod morphology;
+pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod volume;

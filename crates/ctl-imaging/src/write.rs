@@ -68,42 +68,71 @@ pub(crate) fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
-    if path.is_dir() {
-        return Err(ImagingError::content(path, "a file to write", "a folder"));
-    }
-    let temporary = temporary_beside(path)?;
-    let written = write_and_rename(&temporary, path, write);
-    if written.is_err() {
-        // The write's own error is the one worth reporting; a temporary file that cannot be
-        // removed either is left behind.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    Temporary::written(path, write)?.replace()
 }
 
-fn write_and_rename(
-    temporary: &Path,
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+/// Writes two files that belong together, as [`replace_file`] does each.
+///
+/// Neither takes its name before both are whole and on disk. Only a failure between the two
+/// renamings, the first file first, can leave the new one beside an old one.
+pub(crate) fn replace_two(
+    first: (&Path, impl FnOnce(&mut BufWriter<File>) -> io::Result<()>),
+    second: (&Path, impl FnOnce(&mut BufWriter<File>) -> io::Result<()>),
 ) -> Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(temporary)
-        .map_err(|source| ImagingError::io(temporary, "create", source))?;
-    let failed = |source| ImagingError::io(path, "write", source);
-    let mut buffered = BufWriter::new(file);
-    write(&mut buffered).map_err(failed)?;
-    // Dropping the buffer would lose the error of its last bytes.
-    let file = buffered
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    file.sync_all()
-        .map_err(|source| ImagingError::io(path, "flush", source))?;
-    drop(file);
-    fs::rename(temporary, path).map_err(|source| ImagingError::io(path, "replace", source))?;
-    sync_folder(path);
-    Ok(())
+    let one = Temporary::written(first.0, first.1)?;
+    let other = Temporary::written(second.0, second.1)?;
+    one.replace()?;
+    other.replace()
+}
+
+/// A whole file under another name, removed unless it takes its own.
+struct Temporary<'a> {
+    temporary: PathBuf,
+    path: &'a Path,
+}
+
+impl<'a> Temporary<'a> {
+    fn written(
+        path: &'a Path,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<Self> {
+        if path.is_dir() {
+            return Err(ImagingError::content(path, "a file to write", "a folder"));
+        }
+        let temporary = temporary_beside(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(|source| ImagingError::io(&temporary, "create", source))?;
+        // From here on a failure removes it.
+        let whole = Self { temporary, path };
+        let failed = |source| ImagingError::io(path, "write", source);
+        let mut buffered = BufWriter::new(file);
+        write(&mut buffered).map_err(failed)?;
+        // Dropping the buffer would lose the error of its last bytes.
+        let file = buffered
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
+        file.sync_all()
+            .map_err(|source| ImagingError::io(path, "flush", source))?;
+        Ok(whole)
+    }
+
+    fn replace(self) -> Result<()> {
+        fs::rename(&self.temporary, self.path)
+            .map_err(|source| ImagingError::io(self.path, "replace", source))?;
+        sync_folder(self.path);
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        // After the renaming there is none; and the write's own error is the one worth reporting,
+        // so that a temporary file that cannot be removed either is left behind.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 /// Makes the new name durable where folders can be synced; elsewhere the rename stands anyway.

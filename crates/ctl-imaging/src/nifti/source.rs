@@ -1,0 +1,285 @@
+//! Bytes of a file at any place, plain or gzip.
+//!
+//! Plain files are read at positions. They are not mapped into memory: a file that somebody else
+//! shortens while it is mapped kills the process that looks at it.
+
+use super::elements::Element;
+use super::header::Endianness;
+use crate::Result;
+use crate::bounded;
+use crate::error::ImagingError;
+use flate2::bufread::MultiGzDecoder;
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// How a gzip stream starts (RFC 1952).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Bytes that are read and converted at a time, while they are in the cache.
+pub(super) const CHUNK: usize = 1 << 18;
+
+/// Deflate makes at most 258 bytes of two bits (RFC 1951, 3.2.5), so no more can come out of a
+/// compressed file than this times its length.
+const MOST_EXPANSION: u64 = 1032;
+
+/// Bytes that may follow the data in a compressed file while its end, with the checksum, is sought.
+const TRAILER: u64 = 1 << 20;
+
+/// A file, or the bytes of one.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    store: Store,
+    length: u64,
+    gzip: bool,
+}
+
+#[derive(Debug)]
+enum Store {
+    File(File),
+    Memory(Vec<u8>),
+}
+
+/// Numbers within a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// First byte.
+    pub(super) offset: u64,
+    /// How many numbers.
+    pub(super) count: usize,
+    /// Order of their bytes.
+    pub(super) order: Endianness,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let (file, length) = bounded::open_file(path)?;
+        Self::new(path, Store::File(file), length)
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>, origin: &Path) -> Result<Self> {
+        let length = bytes.len() as u64;
+        Self::new(origin, Store::Memory(bytes), length)
+    }
+
+    fn new(path: &Path, store: Store, length: u64) -> Result<Self> {
+        let mut source = Self {
+            path: path.to_owned(),
+            store,
+            length,
+            gzip: false,
+        };
+        let start = source.start(GZIP_MAGIC.len())?;
+        source.gzip = start == GZIP_MAGIC;
+        Ok(source)
+    }
+
+    /// The first bytes, fewer if there are not so many.
+    pub(super) fn start(&self, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count);
+        self.stream()
+            .take(count as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.failed(error, "its start"))?;
+        Ok(bytes)
+    }
+
+    /// Checks that a plain file reaches to its end; what a compressed one holds shows only later.
+    pub(super) fn expect_length(&self, needed: u64) -> Result<()> {
+        if self.gzip || self.length >= needed {
+            return Ok(());
+        }
+        Err(ImagingError::content(
+            &self.path,
+            format!("{needed} bytes"),
+            format!("{} (truncated)", self.length),
+        ))
+    }
+
+    /// A walk through the content, forwards.
+    pub(super) fn stream(&self) -> Stream<'_> {
+        let plain = Positioned {
+            store: &self.store,
+            position: 0,
+        };
+        if self.gzip {
+            let decoder = MultiGzDecoder::new(BufReader::with_capacity(CHUNK, plain));
+            Stream::Gzip(Box::new(decoder), 0)
+        } else {
+            Stream::Plain(plain)
+        }
+    }
+
+    /// Reads exactly at a position that is not before one read already.
+    pub(super) fn read_at(
+        &self,
+        stream: &mut Stream<'_>,
+        position: u64,
+        bytes: &mut [u8],
+    ) -> Result<()> {
+        stream
+            .skip_to(position)
+            .and_then(|()| stream.read_exact(bytes))
+            .map_err(|error| {
+                let end = position.saturating_add(bytes.len() as u64);
+                self.failed(error, &format!("{end} bytes of content"))
+            })
+    }
+
+    fn failed(&self, error: io::Error, expected: &str) -> ImagingError {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return ImagingError::content(&self.path, expected, "fewer (truncated)");
+        }
+        ImagingError::io(&self.path, "read", error)
+    }
+
+    /// All numbers of a place, each as `convert` makes it.
+    ///
+    /// Memory is that of the result and of a chunk for each thread.
+    pub(super) fn numbers<T: Element, N: Copy + Default + Send + Sync>(
+        &self,
+        place: Place,
+        convert: impl Fn(T) -> N + Sync,
+    ) -> Result<Vec<N>> {
+        if self.gzip {
+            self.compressed_numbers(place, convert)
+        } else {
+            self.plain_numbers(place, convert)
+        }
+    }
+
+    fn plain_numbers<T: Element, N: Copy + Default + Send + Sync>(
+        &self,
+        place: Place,
+        convert: impl Fn(T) -> N + Sync,
+    ) -> Result<Vec<N>> {
+        let bytes = (place.count as u64).saturating_mul(T::BYTES as u64);
+        self.expect_length(place.offset.saturating_add(bytes))?;
+        // The file is known to hold them; untouched memory costs nothing before it is filled.
+        let mut numbers = vec![N::default(); place.count];
+        let step = CHUNK / T::BYTES;
+        numbers.par_chunks_mut(step).enumerate().try_for_each_init(
+            Vec::new,
+            |buffer, (index, out)| {
+                buffer.resize(out.len() * T::BYTES, 0);
+                let position = place.offset + (index * step * T::BYTES) as u64;
+                self.read_at(&mut self.stream(), position, buffer)?;
+                T::decode(buffer, place.order, out, &convert);
+                Ok::<(), ImagingError>(())
+            },
+        )?;
+        Ok(numbers)
+    }
+
+    fn compressed_numbers<T: Element, N: Copy + Default>(
+        &self,
+        place: Place,
+        convert: impl Fn(T) -> N,
+    ) -> Result<Vec<N>> {
+        let most = self.length.saturating_mul(MOST_EXPANSION) / T::BYTES as u64;
+        let mut numbers = Vec::new();
+        numbers.reserve_exact(place.count.min(usize::try_from(most).unwrap_or(usize::MAX)));
+        self.for_each_chunk(place, T::BYTES, |bytes| {
+            let from = numbers.len();
+            numbers.resize(from + bytes.len() / T::BYTES, N::default());
+            T::decode(bytes, place.order, &mut numbers[from..], &convert);
+        })?;
+        Ok(numbers)
+    }
+
+    /// Shows all bytes of a place in order, whole numbers at a time, and checks the checksum of a
+    /// compressed file that ends with them.
+    pub(super) fn for_each_chunk(
+        &self,
+        place: Place,
+        item_bytes: usize,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let mut stream = self.stream();
+        let step = CHUNK / item_bytes;
+        let mut buffer = vec![0; step.min(place.count) * item_bytes];
+        let mut done = 0;
+        while done < place.count {
+            let count = step.min(place.count - done);
+            let position = place.offset + (done * item_bytes) as u64;
+            let bytes = &mut buffer[..count * item_bytes];
+            self.read_at(&mut stream, position, bytes)?;
+            see(bytes);
+            done += count;
+        }
+        if self.gzip {
+            io::copy(&mut stream.take(TRAILER), &mut io::sink())
+                .map_err(|error| self.failed(error, "a whole gzip stream"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Content in the order of the file.
+pub(super) enum Stream<'a> {
+    Plain(Positioned<'a>),
+    /// With the number of bytes that came out so far.
+    Gzip(Box<MultiGzDecoder<BufReader<Positioned<'a>>>>, u64),
+}
+
+impl Stream<'_> {
+    fn skip_to(&mut self, position: u64) -> io::Result<()> {
+        match self {
+            Self::Plain(plain) => plain.position = position,
+            Self::Gzip(_, reached) => {
+                let skip = position.checked_sub(*reached).ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidInput, "a step backwards")
+                })?;
+                if io::copy(&mut self.by_ref().take(skip), &mut io::sink())? < skip {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(plain) => plain.read(bytes),
+            Self::Gzip(decoder, reached) => {
+                let count = decoder.read(bytes)?;
+                *reached += count as u64;
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// A reader of its own position in a store that many may read at once.
+pub(super) struct Positioned<'a> {
+    store: &'a Store,
+    position: u64,
+}
+
+impl Read for Positioned<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = match self.store {
+            Store::File(file) => read_file_at(file, bytes, self.position)?,
+            Store::Memory(content) => {
+                let start = usize::try_from(self.position).unwrap_or(usize::MAX);
+                content.get(start..).unwrap_or_default().read(bytes)?
+            }
+        };
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(unix)]
+fn read_file_at(file: &File, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, position)
+}
+
+#[cfg(windows)]
+fn read_file_at(file: &File, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, bytes, position)
+}
