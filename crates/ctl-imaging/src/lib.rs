@@ -34,14 +34,30 @@
 //! | `.npy` of `complex64`, by [`kspace::read_coils`] alone | content | as they are |
 //! | IDX (MNIST), plain or gzip | name in the manifest, then content | bytes divided by 255 |
 //!
+//! Images with geometry ([`volume::Volume`]), values as they are stored:
+//!
+//! | format | module | place in the patient |
+//! |---|---|---|
+//! | NRRD 1 to 5, `.nrrd` and `.nhdr` (written too) | [`nrrd`] | in the file |
+//! | `MetaImage`, `.mha` and `.mhd` (written too) | [`metaimage`] | in the file |
+//! | NPY and NPZ of any number type (written too) | [`npy`], [`npz`] | given by the caller |
+//! | TIFF of several pages | [`tiff`] | given by the caller |
+//! | BART, `.cfl` with `.hdr` (written too) | [`bart`] | given by the caller |
+//! | HDF5 in the layout of fastMRI, slice by slice | [`fastmri`] | given by the caller |
+//!
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is
 //! what the scanner or the annotator wrote. EXIF orientation is not applied. A TIFF of several
 //! pages gives its first.
 
+pub mod bart;
+pub mod fastmri;
 pub mod idx;
 pub mod kspace;
+pub mod metaimage;
 pub mod npy;
 pub mod npz;
+pub mod nrrd;
+pub mod tiff;
 pub mod volume;
 
 mod address;
@@ -57,7 +73,9 @@ mod mask;
 mod medmnist;
 mod problem;
 mod raster;
+mod raw;
 mod resize;
+mod sidecar;
 mod source;
 mod split;
 mod store;
