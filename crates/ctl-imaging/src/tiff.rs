@@ -14,6 +14,7 @@ use crate::error::ImagingError;
 use crate::volume::{Affine, SampleType, Samples, Volume};
 use ::tiff::ColorType;
 use ::tiff::TiffError;
+use ::tiff::decoder::ifd::Value;
 use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::{ResolutionUnit, Tag};
 use std::io::{BufRead, BufReader, Cursor, Seek, SeekFrom};
@@ -277,7 +278,11 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
     /// Tags that say nothing usable count as missing: they are hints, not geometry.
     fn resolution(&mut self) -> Option<Resolution> {
         let mut number = |tag| {
-            let number = self.decoder.get_tag_f64(tag).ok()?;
+            let number = match self.decoder.get_tag(tag).ok()? {
+                Value::Rational(above, below) => f64::from(above) / f64::from(below),
+                Value::RationalBig(above, below) => above as f64 / below as f64,
+                _ => return None,
+            };
             (number.is_finite() && number > 0.0).then_some(number)
         };
         let (x, y) = (number(Tag::XResolution)?, number(Tag::YResolution)?);

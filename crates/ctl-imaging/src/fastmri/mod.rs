@@ -118,6 +118,15 @@ impl FastMri {
 
     fn new(file: File, path: &Path) -> Result<Self> {
         let failed = |source| hdf5_error(path, source);
+        let (declared, bytes) = (file.superblock().eof_address, file.file_size());
+        if declared > bytes {
+            let found = format!("{bytes} (truncated)");
+            return Err(ImagingError::content(
+                path,
+                format!("{declared} bytes of HDF5"),
+                found,
+            ));
+        }
         let root = file.root();
         let names = root.datasets().map_err(failed)?;
         let groups = root.groups().map_err(failed)?;

@@ -277,7 +277,7 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
 def fastmri_files():
     (HERE / "fastmri").mkdir(exist_ok=True)
     fastmri_file("multicoil.h5", 2)
-    fastmri_file("chunked.h5", 2, libver="latest", mask="bool",
+    fastmri_file("chunked.h5", 2, libver=("v110", "v110"), mask="bool",
                  storage={"chunks": True, "compression": "gzip", "shuffle": True})
     fastmri_file("singlecoil.h5", 1, complex=">c8", float=">f8", reconstruction="reconstruction_esc", mask="u1",
                  text=f"S{len(XML)}")

