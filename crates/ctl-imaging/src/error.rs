@@ -119,6 +119,18 @@ impl ImagingError {
         }
     }
 
+    /// The same fault, of an argument that was taken from a file.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Argument {
+                subject,
+                expected,
+                found,
+            } => Self::content(path, format!("{subject} with {expected}"), found),
+            other => other,
+        }
+    }
+
     pub(crate) fn argument(
         subject: &'static str,
         expected: impl Into<String>,

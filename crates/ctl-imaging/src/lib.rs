@@ -32,8 +32,19 @@
 //! | PNG, JPEG, TIFF | content, not file name | unsigned integers divided by their type's maximum, floats kept |
 //! | `.npy`, `.npz` | name in the manifest, then content | the same |
 //! | `.npy` of `complex64`, by [`kspace::read_coils`] alone | content | as they are |
-//! | `NIfTI`-1 and -2, plain or gzip, by [`nifti`] alone | content, and the name for `.hdr`/`.img` pairs | in their type, with scaling and place |
 //! | IDX (MNIST), plain or gzip | name in the manifest, then content | bytes divided by 255 |
+//!
+//! Images with geometry ([`volume::Volume`]), values as they are stored:
+//!
+//! | format | module | place in the patient |
+//! |---|---|---|
+//! | `NIfTI`-1 and -2, `.nii`, `.hdr` with `.img`, plain or gzip (written too) | [`nifti`] | in the file |
+//! | NRRD 1 to 5, `.nrrd` and `.nhdr` (written too) | [`nrrd`] | in the file |
+//! | `MetaImage`, `.mha` and `.mhd` (written too) | [`metaimage`] | in the file |
+//! | NPY and NPZ of any number type (written too) | [`npy`], [`npz`] | given by the caller |
+//! | TIFF of several pages | [`tiff`] | given by the caller |
+//! | BART, `.cfl` with `.hdr` (written too) | [`bart`] | given by the caller |
+//! | HDF5 in the layout of fastMRI, slice by slice | [`fastmri`] | given by the caller |
 //!
 //! # Geometry
 //!
@@ -48,13 +59,18 @@
 //! what the scanner or the annotator wrote. EXIF orientation is not applied. A TIFF of several
 //! pages gives its first.
 
+pub mod bart;
 pub mod distance;
+pub mod fastmri;
 pub mod idx;
 pub mod kspace;
+pub mod metaimage;
 pub mod morphology;
 pub mod nifti;
 pub mod npy;
 pub mod npz;
+pub mod nrrd;
+pub mod tiff;
 pub mod volume;
 
 mod address;
@@ -72,7 +88,9 @@ mod lines;
 mod mask;
 mod problem;
 mod raster;
+mod raw;
 mod resize;
+mod sidecar;
 mod source;
 mod split;
 mod store;

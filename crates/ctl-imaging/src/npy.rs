@@ -1,5 +1,12 @@
 //! NPY arrays as `NumPy` saves them.
 
+mod volume;
+mod write;
+
+pub(crate) use volume::read_volume_from;
+pub use volume::{LastAxis, parse_npy_volume, read_npy_volume};
+pub use write::{NpyContent, write_npy};
+
 use crate::Result;
 use crate::array;
 use crate::bounded;

@@ -3,12 +3,15 @@
 use crate::Result;
 use crate::bounded;
 use crate::error::ImagingError;
-use crate::npy::{self, NpyArray};
+use crate::npy::{self, LastAxis, NpyArray, NpyContent};
+use crate::volume::{Affine, Volume};
+use crate::write::replace_file;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
-use zip::ZipArchive;
 use zip::read::ZipFile;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Reads one array of an NPZ archive, stored or deflated.
 ///
@@ -83,6 +86,87 @@ pub fn npz_shape(path: &Path, name: &str) -> Result<Vec<usize>> {
     let mut archive = open(path)?;
     let mut member = member(&mut archive, name, path)?;
     Ok(npy::read_layout(&mut member, path)?.shape)
+}
+
+/// Reads one array of an NPZ archive as an image with geometry.
+///
+/// # Arguments
+/// * `path`, `name`: as for [`read_npz`].
+/// * `last_axis`, `affine`: as for [`read_npy_volume`](npy::read_npy_volume).
+///
+/// # Errors
+/// Those of [`read_npz`] and of [`read_npy_volume`](npy::read_npy_volume).
+pub fn read_npz_volume(
+    path: &Path,
+    name: &str,
+    last_axis: LastAxis,
+    affine: Affine,
+) -> Result<Volume> {
+    let mut archive = open(path)?;
+    let mut member = member(&mut archive, name, path)?;
+    let volume = npy::read_volume_from(&mut member, path, last_axis, affine)?;
+    bounded::expect_end(member, path)?;
+    Ok(volume)
+}
+
+/// Writes an NPZ archive, replacing the file as a whole.
+///
+/// # Arguments
+/// * `arrays`: names without `.npy`, each once, not empty and without `/` or `\`, with what
+///   [`write_npy`](npy::write_npy) takes.
+/// * `path`: the file.
+/// * `compress`: whether to deflate, as `numpy.savez_compressed` does.
+///
+/// # Returns
+/// Nothing; the same arrays give the same bytes, since no time is written.
+///
+/// # Errors
+/// [`ImagingError::Argument`] when a name cannot be used, and for what
+/// [`write_npy`](npy::write_npy) refuses; [`ImagingError::Io`] when the file cannot be written.
+///
+/// # Examples
+/// ```
+/// use ctl_imaging::npy::{NpyArray, NpyData};
+/// use ctl_imaging::npz::{read_npz, write_npz};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("pair.npz");
+/// let labels = NpyArray { shape: vec![2], data: NpyData::U8(vec![3, 1]) };
+/// write_npz(&[("labels", (&labels).into())], &path, true)?;
+/// assert_eq!(read_npz(&path, "labels")?, labels);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_npz(arrays: &[(&str, NpyContent<'_>)], path: &Path, compress: bool) -> Result<()> {
+    for (index, (name, content)) in arrays.iter().enumerate() {
+        let again = arrays[..index].iter().any(|(other, _)| other == name);
+        if again || name.is_empty() || name.contains(['/', '\\', '\0']) {
+            return Err(ImagingError::argument(
+                "name of an array",
+                "a text given once, not empty, without / or \\",
+                format!("{name:?}"),
+            ));
+        }
+        content.check()?;
+    }
+    let method = if compress {
+        CompressionMethod::Deflated
+    } else {
+        CompressionMethod::Stored
+    };
+    let options = SimpleFileOptions::default()
+        .compression_method(method)
+        .large_file(true);
+    replace_file(path, |file| {
+        let mut archive = ZipWriter::new(file);
+        for (name, content) in arrays {
+            archive
+                .start_file(format!("{name}.npy"), options)
+                .map_err(io::Error::other)?;
+            content.write(&mut archive)?;
+        }
+        archive.finish().map_err(io::Error::other)?;
+        Ok(())
+    })
 }
 
 fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
