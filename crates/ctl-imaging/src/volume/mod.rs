@@ -5,16 +5,20 @@
 //! volume says where it is.
 
 mod affine;
+mod files;
 mod grid;
 mod layout;
 mod resample;
 mod samples;
+mod sheet;
 
 pub use affine::{Affine, AxisDirection, Orientation};
+pub use files::{VolumeFormat, read_volume, write_volume};
 pub use grid::Grid;
 pub use resample::{Interpolation, LabelInterpolation};
 pub use samples::{SampleType, Samples};
 pub(crate) use samples::{Value, for_any_type, map_any_type};
+pub use sheet::{Plane, SheetOptions};
 
 use crate::Result;
 use crate::error::ImagingError;
