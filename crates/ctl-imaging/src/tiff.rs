@@ -278,11 +278,10 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
     /// Tags that say nothing usable count as missing: they are hints, not geometry.
     fn resolution(&mut self) -> Option<Resolution> {
         let mut number = |tag| {
-            let number = match self.decoder.get_tag(tag).ok()? {
-                Value::Rational(above, below) => f64::from(above) / f64::from(below),
-                Value::RationalBig(above, below) => above as f64 / below as f64,
-                _ => return None,
+            let Value::Rational(above, below) = self.decoder.get_tag(tag).ok()? else {
+                return None;
             };
+            let number = f64::from(above) / f64::from(below);
             (number.is_finite() && number > 0.0).then_some(number)
         };
         let (x, y) = (number(Tag::XResolution)?, number(Tag::YResolution)?);

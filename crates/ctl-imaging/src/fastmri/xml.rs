@@ -167,7 +167,10 @@ mod tests {
         );
         let encoding = parse_encoding(&text, Path::new("x")).unwrap();
         assert_eq!(encoding.encoded.matrix, [640, 368, 1]);
-        assert_eq!(encoding.reconstruction.field_of_view, [280.0, 161.5, 4.5]);
+        assert_eq!(
+            encoding.reconstruction.field_of_view.to_vec(),
+            [280.0, 161.5, 4.5]
+        );
     }
 
     #[test]

@@ -207,14 +207,15 @@ impl Parser<'_> {
 
     fn big_endian(&self, kind: SampleType, encoding: NrrdEncoding) -> Result<bool> {
         let matters = kind.bytes() > 1 && encoding != NrrdEncoding::Text;
-        match self.field("endian") {
-            None if matters => Ok(self.required("endian").map(|_| false)?),
-            None => Ok(false),
-            Some(field) => match field.text.to_ascii_lowercase().as_str() {
-                "little" => Ok(false),
-                "big" => Ok(true),
-                _ => Err(field.wrong("little or big")),
-            },
+        let field = match self.field("endian") {
+            None if !matters => return Ok(false),
+            None => self.required("endian")?,
+            Some(field) => field,
+        };
+        match field.text.to_ascii_lowercase().as_str() {
+            "little" => Ok(false),
+            "big" => Ok(true),
+            _ => Err(field.wrong("little or big")),
         }
     }
 

@@ -70,12 +70,10 @@ const MAGIC: &[u8] = b"NRRD000";
 /// space origin: (10,0,0)
 ///
 /// \x07\x09";
-/// # let text = String::from_utf8(file.to_vec())?.replace("\n ", "\n");
-/// # let file = text.as_bytes();
 /// let volume = parse_nrrd(file, Path::new("pair.nrrd"))?;
 /// assert_eq!(volume.value(&[1, 0, 0]), Some(9.0));
 /// assert_eq!(volume.affine().to_world([1.0, 0.0, 0.0]), [-12.0, 0.0, 0.0]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), ctl_imaging::ImagingError>(())
 /// ```
 pub fn read_nrrd(path: &Path) -> Result<Volume> {
     read(path, None)

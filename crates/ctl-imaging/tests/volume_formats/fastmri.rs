@@ -78,7 +78,7 @@ fn headers_masks_and_attributes_are_told() {
         assert_eq!(mask, [true, false, true, false, true, false], "{name}");
         let encoding = file.encoding().unwrap();
         assert_eq!(encoding.encoded.matrix, [8, 6, 1]);
-        assert_eq!(encoding.encoded.field_of_view, [280.0, 161.5, 4.5]);
+        assert_eq!(encoding.encoded.field_of_view.to_vec(), [280.0, 161.5, 4.5]);
         assert_eq!(file.spacing(), Some([25.0, 20.0, 4.5]));
         let attribute = |name: &str| file.attributes().get(name).cloned();
         assert_eq!(

@@ -28,16 +28,16 @@ fn file(changes: &[(&str, &str)], data: &[u8]) -> Vec<u8> {
     for (key, value) in KEYS {
         let value = changed(key).map_or(value, |(_, value)| value);
         if !value.is_empty() {
-            text.push_str(&format!("{key} = {value}\n"));
+            text.extend([key, " = ", value, "\n"]);
         }
     }
     let is_new =
         |key: &str| key != "ElementDataFile" && !KEYS.iter().any(|(known, _)| *known == key);
     for (key, value) in changes.iter().filter(|(key, _)| is_new(key)) {
-        text.push_str(&format!("{key} = {value}\n"));
+        text.extend([key, " = ", value, "\n"]);
     }
     let data_file = changed("ElementDataFile").map_or("LOCAL", |(_, value)| value);
-    text.push_str(&format!("ElementDataFile = {data_file}\n"));
+    text.extend(["ElementDataFile = ", data_file, "\n"]);
     [text.as_bytes(), data].concat()
 }
 

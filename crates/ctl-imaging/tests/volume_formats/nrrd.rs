@@ -29,12 +29,12 @@ fn file(changes: &[(&str, &str)], data: &[u8]) -> Vec<u8> {
     for (name, value) in FIELDS {
         let value = changed(name).map_or(value, |(_, value)| value);
         if !value.is_empty() {
-            text.push_str(&format!("{name}: {value}\n"));
+            text.extend([name, ": ", value, "\n"]);
         }
     }
     for (name, value) in changes {
         if !FIELDS.iter().any(|(known, _)| known == name) {
-            text.push_str(&format!("{name}: {value}\n"));
+            text.extend([name, ": ", value, "\n"]);
         }
     }
     text.push('\n');
@@ -233,7 +233,7 @@ fn images_of_two_axes_get_a_normal() {
     ];
     let volume = parse(&said, &[1, 2, 3, 4]).unwrap();
     assert_eq!(volume.shape(), [2, 2]);
-    assert_eq!(volume.affine().spacing(), [2.0, 3.0, 1.0]);
+    assert_eq!(volume.affine().spacing().to_vec(), [2.0, 3.0, 1.0]);
     // Posterior × superior in LPS is left, which is right reversed.
     assert_eq!(volume.affine().axis_codes(), "PSL");
 }
