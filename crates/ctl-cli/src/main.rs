@@ -59,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Methods(options) => commands::methods::run(&options),
         Command::Suites(options) => commands::suites::run(&options),
         Command::Data(action) => commands::data::run(&action),
+        Command::Image(action) => commands::image::run(&action),
         Command::Conformance(options) => commands::conformance::run(&options),
         Command::Advise(options) => commands::advise::run(&options),
         Command::Predict(options) => commands::predict::run(&options),

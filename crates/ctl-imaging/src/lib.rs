@@ -84,6 +84,7 @@ mod foreground;
 mod hash;
 mod header;
 mod import;
+mod json;
 mod lines;
 mod mask;
 mod problem;

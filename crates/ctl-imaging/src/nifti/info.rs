@@ -5,9 +5,10 @@ use super::elements::{Element, with_element};
 use super::geometry::xform_code;
 use super::header::Endianness;
 use crate::Result;
+use crate::json::{json_matrix, json_number, json_numbers, json_option, json_pair};
 use crate::volume::Scaling;
 use num_complex::Complex;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::path::Path;
 
 /// Numbers that are added at once, in lanes of their own, so that rounding stays small and the
@@ -253,64 +254,4 @@ impl Tally {
     fn high(&self) -> f64 {
         if self.has_nan { f64::NAN } else { self.high }
     }
-}
-
-/// A number, or the name of one that JSON does not have.
-struct Number(f64);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        match self.0 {
-            value if value.is_finite() => serializer.serialize_f64(value),
-            value if value.is_nan() => serializer.serialize_str("nan"),
-            value if value > 0.0 => serializer.serialize_str("inf"),
-            _ => serializer.serialize_str("-inf"),
-        }
-    }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands out a reference to the field"
-)]
-fn json_number<S: Serializer>(value: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    Number(*value).serialize(serializer)
-}
-
-fn json_numbers<S: Serializer>(
-    values: &[f64],
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(|&value| Number(value)))
-}
-
-fn json_matrix<S: Serializer>(
-    rows: &[[f64; 4]; 4],
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(rows.iter().map(|row| row.map(Number)))
-}
-
-#[expect(
-    clippy::ref_option,
-    reason = "serde hands out a reference to the field"
-)]
-fn json_option<S: Serializer>(
-    value: &Option<f64>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    value.map(Number).serialize(serializer)
-}
-
-#[expect(
-    clippy::ref_option,
-    reason = "serde hands out a reference to the field"
-)]
-fn json_pair<S: Serializer>(
-    values: &Option<[f64; 2]>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    values
-        .map(|values| values.map(Number))
-        .serialize(serializer)
 }

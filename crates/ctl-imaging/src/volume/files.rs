@@ -16,7 +16,8 @@ const READ: &str = "NIfTI, NRRD or MetaImage, which say where an image lies";
 const WRITTEN: &str = "a name that ends in .nii, .nii.gz, .nrrd or .mha";
 
 /// The format of a file, by content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum VolumeFormat {
     /// `NIfTI`-1 or -2, or what is left to its reader.

@@ -7,6 +7,7 @@
 mod affine;
 mod files;
 mod grid;
+mod info;
 mod layout;
 mod resample;
 mod samples;
@@ -15,6 +16,7 @@ mod sheet;
 pub use affine::{Affine, AxisDirection, Orientation};
 pub use files::{VolumeFormat, read_volume, write_volume};
 pub use grid::Grid;
+pub use info::VolumeInfo;
 pub use resample::{Interpolation, LabelInterpolation};
 pub use samples::{SampleType, Samples};
 pub(crate) use samples::{Value, for_any_type, map_any_type};

@@ -143,7 +143,10 @@ impl Volume {
             }
             return Ok([low, high]);
         }
-        let finite = self.frame_values().iter().filter(|number| number.is_finite());
+        let finite = self
+            .frame_values()
+            .iter()
+            .filter(|number| number.is_finite());
         let mut numbers: Vec<f32> = finite.copied().collect();
         if numbers.is_empty() {
             return Ok([0.0, 1.0]);
