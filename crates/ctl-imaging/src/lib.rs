@@ -42,6 +42,7 @@ pub mod idx;
 pub mod kspace;
 pub mod npy;
 pub mod npz;
+pub mod preprocess;
 pub mod volume;
 
 mod address;
