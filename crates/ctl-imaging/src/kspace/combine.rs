@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// # References
 /// Pruessmann et al. 1999, "SENSE: sensitivity encoding for fast MRI", section on sensitivity
-/// assessment; McKenzie et al. 2002, "Self-calibrating parallel imaging", for the low-resolution
+/// assessment; `McKenzie` et al. 2002, "Self-calibrating parallel imaging", for the low-resolution
 /// images from the centre of the data itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -256,7 +256,7 @@ impl Lattice {
 fn halved(values: &[f64], controls: usize, stride: usize) -> Vec<f64> {
     let mut refined = Vec::with_capacity(2 * values.len());
     for block in values.chunks_exact(controls * stride) {
-        for number in 0..2 * controls - SUPPORT + 1 {
+        for number in 0..=2 * controls - SUPPORT {
             let first = number / 2 * stride;
             for at in first..first + stride {
                 let (p, q) = (block[at], block[at + stride]);
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn an_image_of_one_slice_is_fitted_in_two_axes() {
         let flat = axes([8, 8, 1], 1);
-        let values: Vec<f64> = (0..64).map(|voxel| (voxel % 8) as f64).collect();
+        let values: Vec<f64> = (0..64).map(|voxel| f64::from(voxel % 8)).collect();
         let fitted = Fit::new(&flat, &[true; 64]).apply(&values);
         assert_eq!(fitted.shape, [4, 4, 1]);
         let back = fitted.evaluate(&flat);

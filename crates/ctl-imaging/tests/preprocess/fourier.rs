@@ -1,4 +1,4 @@
-//! Transforms against NumPy, and coils against closed forms.
+//! Transforms against `NumPy`, and coils against closed forms.
 
 use super::{golden, image, numbers};
 use ctl_imaging::kspace::{

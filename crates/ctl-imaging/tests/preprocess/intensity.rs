@@ -237,15 +237,17 @@ fn slices_are_images_of_their_own() {
 }
 
 #[test]
-fn local_contrast_is_that_of_scikit_image_but_for_the_border() {
+fn local_contrast_is_close_to_that_of_scikit_image() {
     let golden = &golden(GOLDEN)["clahe"];
-    let volume = image(&[32, 32], singles(&golden["image"]));
-    let ours = stepped(clahe([4, 4, 1], 0.05, 256, false), &volume, None);
-    let theirs = numbers(&golden["equalised"]);
+    let volume = image(&[64, 64], singles(&golden["image"]));
+    let ours = stepped(clahe([4, 4, 1], 0.03, 256, false), &volume, None);
+    let theirs = numbers(&golden["thousandths"]);
+    let theirs: Vec<f64> = theirs.into_iter().map(|value| value / 1000.0).collect();
     let wide: Vec<f64> = ours.iter().map(|&value| value.into()).collect();
     let related = super::correlation(&wide, &theirs);
     let apart = farthest(&ours, &theirs);
-    assert!(related > 0.99 && apart < 0.2, "{related} {apart}");
+    // Their tile centres lie half a voxel further on, which is a thirty-second of a tile.
+    assert!(related > 0.995 && apart < 0.06, "{related} {apart}");
 }
 
 proptest! {

@@ -1,11 +1,16 @@
-//! Preprocessing, checked against closed forms and against NumPy, SciPy, scikit-image and
-//! SimpleITK (`tests/golden/make_preprocess.py`, `tests/golden/make_n4.py`).
+//! Preprocessing, checked against closed forms and against `NumPy`, `SciPy`, scikit-image
+//! and `SimpleITK` (`tests/golden/make_preprocess.py`, `tests/golden/make_n4.py`).
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test")]
+#![expect(
+    clippy::float_cmp,
+    reason = "what must not change must not change in its last bit"
+)]
 
 mod augment;
 mod fourier;
 mod intensity;
 mod lines;
+mod moved;
 mod n4;
 mod patches;
 mod pipeline;

@@ -1,4 +1,4 @@
-//! N4 against SimpleITK, and against fields that are known.
+//! N4 against `SimpleITK`, and against fields that are known.
 #![expect(clippy::print_stderr, reason = "a skipped test must say why")]
 
 use super::{correlation, golden, image, numbers, one, refused, singles};

@@ -41,8 +41,8 @@ fn the_wanted_share_lies_on_the_foreground(#[case] shape: [usize; 3], #[case] si
             }
             if border == Border::Shift || !place.foreground {
                 for axis in 0..3 {
-                    let (start, room) = (place.start[axis], shape[axis] as isize);
-                    let patch = size[axis] as isize;
+                    let (start, room) = (place.start[axis], shape[axis].cast_signed());
+                    let patch = size[axis].cast_signed();
                     assert!(patch > room || (start >= 0 && start + patch <= room));
                     assert!(patch <= room || (start <= 0 && start + patch >= room));
                 }
@@ -132,11 +132,11 @@ proptest! {
         let grid = PatchGrid { size: [patch, 1, 1], overlap: [shared.min(patch - 1), 0, 0] };
         let starts = grid.starts([side, 1, 1]).unwrap();
         for pair in starts.windows(2) {
-            let common = pair[0][0] + patch as isize - pair[1][0];
-            prop_assert!(common >= grid.overlap[0] as isize && pair[1][0] > pair[0][0]);
+            let common = pair[0][0] + patch.cast_signed() - pair[1][0];
+            prop_assert!(common >= grid.overlap[0].cast_signed() && pair[1][0] > pair[0][0]);
         }
         let last = starts[starts.len() - 1][0];
-        prop_assert!(starts[0][0] <= 0 && last + patch as isize >= side as isize);
+        prop_assert!(starts[0][0] <= 0 && last + patch.cast_signed() >= side.cast_signed());
     }
 }
 

@@ -30,7 +30,7 @@ impl Apply for RandomBias {
     }
 
     fn apply(&self, image: &mut Image, stream: &mut Stream) -> Result<Measurements> {
-        let terms: Vec<([i32; 3], f64)> = exponents(self.order as i32)
+        let terms: Vec<([usize; 3], f64)> = exponents(self.order)
             .map(|powers| (powers, stream.at_most(self.strength)))
             .collect();
         if self.strength > 0.0 {
@@ -42,14 +42,14 @@ impl Apply for RandomBias {
 }
 
 /// Exponents of x, y and z of all terms but the constant, of x the slowest.
-fn exponents(order: i32) -> impl Iterator<Item = [i32; 3]> {
+fn exponents(order: usize) -> impl Iterator<Item = [usize; 3]> {
     let triples = (0..=order).flat_map(move |x| {
         (0..=order - x).flat_map(move |y| (0..=order - x - y).map(move |z| [x, y, z]))
     });
-    triples.filter(|powers| powers.iter().sum::<i32>() > 0)
+    triples.filter(|powers| powers.iter().sum::<usize>() > 0)
 }
 
-fn multiply(image: &mut Image, terms: &[([i32; 3], f64)]) {
+fn multiply(image: &mut Image, terms: &[([usize; 3], f64)]) {
     let shape = image.shape;
     let coordinate = |axis: usize, at: usize| {
         let last = (shape[axis] - 1) as f64;
@@ -66,9 +66,13 @@ fn multiply(image: &mut Image, terms: &[([i32; 3], f64)]) {
             let x = coordinate(0, i);
             let log: f64 = terms
                 .iter()
-                .map(|([a, b, d], c)| c * x.powi(*a) * y.powi(*b) * z.powi(*d))
+                .map(|([a, b, d], c)| c * power(x, *a) * power(y, *b) * power(z, *d))
                 .sum();
             *value = (f64::from(*value) * log.exp()) as f32;
         }
     }
+}
+
+fn power(base: f64, exponent: usize) -> f64 {
+    (0..exponent).map(|_| base).product()
 }

@@ -90,6 +90,6 @@ mod tests {
         assert_eq!(averaged(&[3.0, 6.0, 9.0], 2), [4.0, 8.0]);
         let mut line = [0.0; 4];
         widen(&[4.0, 8.0], &mut line);
-        assert_eq!(line, [4.0, 5.0, 7.0, 8.0]);
+        assert_eq!(line.to_vec(), [4.0, 5.0, 7.0, 8.0]);
     }
 }

@@ -24,10 +24,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// # References
 /// Zuiderveld 1994, "Contrast limited adaptive histogram equalization", Graphics Gems IV.
-/// Differences from scikit-image's `equalize_adapthist`: tiles are counted, not measured, and no
-/// border is reflected; the clipped excess is shared out in real numbers instead of whole ones; the
-/// result is not stretched to [0, 1] once more. With tiles that divide the image evenly the two
-/// differ by less than 0.05 where the local contrast is not extreme.
+/// Differences from scikit-image's `equalize_adapthist`: tiles are counted and cover the image
+/// exactly, where it measures them and reflects the border to fill the last; tile centres lie
+/// between the two middle voxels of an even tile, where it takes the second of them; the limit and
+/// the excess are real numbers, where it has whole ones; the result is not stretched to [0, 1]
+/// once more. On tiles of 16 × 16 that divide the image, and limits of 0.03 and above, results
+/// differ by at most 0.05 (0.014 on average); at 0.01, where its limit of 2.56 voxels becomes 2,
+/// by up to 0.4.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clahe {

@@ -42,17 +42,17 @@ mod tests {
         // 6 above the limit of 4; the third bin takes 1, the other two (6 − 1) / 2 each, 2.5
         // would fill the fourth beyond 4, so it takes 2 and the second the remaining 3.
         limited(&mut bins, 4.0);
-        assert_eq!(bins, [4.0, 4.0, 4.0, 4.0]);
+        assert_eq!(bins.to_vec(), [4.0, 4.0, 4.0, 4.0]);
         let mut bins = [7.0, 0.0, 3.0, 2.0];
         limited(&mut bins, 4.0);
-        assert_eq!(bins, [4.0, 1.0, 4.0, 3.0]);
+        assert_eq!(bins.to_vec(), [4.0, 1.0, 4.0, 3.0]);
     }
 
     #[test]
     fn a_limit_that_cannot_hold_all_makes_bins_equal() {
         let mut bins = [9.0, 0.0, 0.0];
         limited(&mut bins, 1.0);
-        assert_eq!(bins, [3.0; 3]);
+        assert_eq!(bins.to_vec(), [3.0; 3]);
     }
 
     proptest! {

@@ -89,8 +89,8 @@ impl NyulTraining {
     }
 }
 
-/// `x ← s_k + (x − p_k) (s_{k+1} − s_k) / (p_{k+1} − p_k)` between an image's own landmarks p_k,
-/// and on along the first and last piece beyond them; s_k are those of a standard scale.
+/// `x ← s_k + (x − p_k) (s_{k+1} − s_k) / (p_{k+1} − p_k)` between an image's own landmarks `p_k`,
+/// and on along the first and last piece beyond them; `s_k` are those of a standard scale.
 ///
 /// Where two landmarks of an image coincide (many voxels of one value), the pieces around them
 /// meet at the upper one of the scale.

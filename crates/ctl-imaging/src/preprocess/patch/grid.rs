@@ -63,6 +63,6 @@ impl PatchGrid {
         };
         let step = patch - self.overlap[axis];
         let starts = (0..last).step_by(step).chain([last]);
-        starts.map(|start| start as isize).collect()
+        starts.map(usize::cast_signed).collect()
     }
 }

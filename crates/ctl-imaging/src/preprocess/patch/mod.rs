@@ -30,5 +30,5 @@ fn voxels(size: [usize; 3]) -> Result<usize> {
 
 /// Where a patch begins that lies in the middle of an axis that it is no shorter than.
 fn centred(side: usize, patch: usize) -> isize {
-    -((patch.saturating_sub(side) / 2) as isize)
+    -(patch.saturating_sub(side) / 2).cast_signed()
 }

@@ -116,11 +116,11 @@ impl PatchSampler {
         ];
         [0, 1, 2].map(|axis| {
             let (side, patch) = (shape[axis], self.size[axis]);
-            let start = at[axis] as isize - (patch / 2) as isize;
+            let start = at[axis].cast_signed() - (patch / 2).cast_signed();
             match self.border {
                 Border::Pad => start,
                 Border::Shift if patch > side => centred(side, patch),
-                Border::Shift => start.clamp(0, (side - patch) as isize),
+                Border::Shift => start.clamp(0, (side - patch).cast_signed()),
             }
         })
     }
@@ -133,7 +133,7 @@ impl PatchSampler {
             if patch > side {
                 centred(side, patch)
             } else {
-                start as isize
+                start.cast_signed()
             }
         })
     }

@@ -75,7 +75,7 @@ impl SliceStack {
     fn plane(&self, volume: &Volume, index: usize) -> Result<Vec<f32>> {
         let mut start = [0; 3];
         let mut size = volume.spatial_shape();
-        start[self.axis] = index as isize;
+        start[self.axis] = index.cast_signed();
         size[self.axis] = 1;
         Ok(volume.boxed(start, size, 0.0)?.to_f32())
     }
