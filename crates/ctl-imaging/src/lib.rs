@@ -1,5 +1,5 @@
 //! Medical images from disk: cohorts with a manifest, PNG, JPEG, TIFF, NPY, NPZ and IDX,
-//! resizing, patient-wise splits.
+//! resizing, patient-wise splits, preprocessing.
 //!
 //! A **cohort** is a folder with a `manifest.csv`: one row an image, with its mask, label, site,
 //! patient and split where they exist, and an optional `cohort.toml` that says what the columns
@@ -58,6 +58,13 @@
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is
 //! what the scanner or the annotator wrote. EXIF orientation is not applied. A TIFF of several
 //! pages gives its first.
+//!
+//! # What is done to images
+//!
+//! | module | what |
+//! |---|---|
+//! | [`preprocess`] | pipelines of steps: normalisation, standard scales, local contrast, bias fields, augmentation; patches and stacks of slices |
+//! | [`kspace`] | centred Fourier transforms, undersampling, coils combined by their sensitivities |
 
 pub mod bart;
 pub mod distance;
@@ -70,6 +77,7 @@ pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod nrrd;
+pub mod preprocess;
 pub mod tiff;
 pub mod volume;
 

@@ -2,8 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test must say why")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test")]
 
-use ctl_imaging::kspace::{Coils, Complex, read_coils};
-use rustfft::{FftDirection, FftPlanner};
+use ctl_imaging::kspace::{Calibration, Coils, Transform, centred_fft, combine, read_coils};
 use std::path::PathBuf;
 
 fn coils(name: &str) -> Option<Coils> {
@@ -17,36 +16,10 @@ fn coils(name: &str) -> Option<Coils> {
     Some(read_coils(&path).unwrap())
 }
 
-/// Brings index `⌊n / 2⌋` to 0 (`back`), or 0 to `⌊n / 2⌋`.
-fn shift(plane: &mut [Complex<f32>], (height, width): (usize, usize), back: bool) {
-    let by = |n: usize| if back { n / 2 } else { n.div_ceil(2) };
-    for row in plane.chunks_exact_mut(width) {
-        row.rotate_left(by(width));
-    }
-    plane.rotate_left(by(height) * width);
-}
-
-fn transpose(plane: &[Complex<f32>], (height, width): (usize, usize)) -> Vec<Complex<f32>> {
-    let columns = (0..width).flat_map(|c| (0..height).map(move |r| r * width + c));
-    columns.map(|place| plane[place]).collect()
-}
-
-/// `fftshift(ifft2(ifftshift(k)))`, orthonormal.
-fn centred_inverse(plane: &mut [Complex<f32>], (height, width): (usize, usize)) {
-    let mut planner = FftPlanner::new();
-    shift(plane, (height, width), true);
-    planner
-        .plan_fft(width, FftDirection::Inverse)
-        .process(plane);
-    let mut columns = transpose(plane, (height, width));
-    planner
-        .plan_fft(height, FftDirection::Inverse)
-        .process(&mut columns);
-    plane.copy_from_slice(&transpose(&columns, (width, height)));
-    shift(plane, (height, width), false);
-    let scale = 1.0 / ((height * width) as f32).sqrt();
-    for value in plane.iter_mut() {
-        *value *= scale;
+fn to_images(raw: &mut Coils) {
+    let (height, width) = raw.size();
+    for plane in raw.planes_mut() {
+        centred_fft(plane, &[width, height], Transform::ToImage).unwrap();
     }
 }
 
@@ -75,9 +48,7 @@ fn zero_filled_brain_against_its_reference() {
     let first = raw.planes().next().unwrap();
     assert_eq!(first.iter().filter(|v| v.norm() > 0.0).count(), 5240);
 
-    let size = raw.size();
-    raw.planes_mut()
-        .for_each(|plane| centred_inverse(plane, size));
+    to_images(&mut raw);
     let found = wide(&raw.root_sum_of_squares());
     let expected = wide(&reference.root_sum_of_squares());
     let scale = dot(&found, &expected) / dot(&found, &found);
@@ -91,4 +62,35 @@ fn zero_filled_brain_against_its_reference() {
     let peak = expected.iter().fold(0.0, |m: f64, &v| m.max(v));
     let psnr = 10.0 * (peak.powi(2) * expected.len() as f64 / error).log10();
     assert!((psnr - 24.254_57).abs() < 1e-4, "{psnr}");
+}
+
+/// Combined by sensitivities from the 20 × 20 centre, which this scan samples fully, the image has
+/// the magnitude of the root of the sum of squares, up to what the sensitivities leave out.
+#[test]
+fn zero_filled_brain_combined_by_its_own_sensitivities() {
+    let Some(mut raw) = coils("brain8ch_bart_ksp.npy") else {
+        return;
+    };
+    let calibration = Calibration {
+        size: [20, 20],
+        threshold: 0.05,
+    };
+    let sensitivities = calibration.sensitivities(&raw).unwrap();
+    to_images(&mut raw);
+    let combined = combine(&raw, &sensitivities).unwrap();
+    let combined: Vec<f64> = combined.iter().map(|v| f64::from(v.norm())).collect();
+    let squares = wide(&raw.root_sum_of_squares());
+    let seen = wide(&sensitivities.root_sum_of_squares());
+    let mut inside = (0.0, 0.0, 0.0);
+    for ((c, s), seen) in combined.iter().zip(&squares).zip(seen) {
+        // Cauchy and Schwarz: no combination exceeds the root of the sum of squares.
+        assert!(*c <= s * (1.0 + 1e-4));
+        if seen > 0.5 {
+            inside = (inside.0 + c * s, inside.1 + c * c, inside.2 + s * s);
+        } else {
+            assert!(c.abs() <= 0.0);
+        }
+    }
+    let related = inside.0 / (inside.1 * inside.2).sqrt();
+    assert!(related > 0.98, "{related}");
 }

@@ -120,7 +120,7 @@ impl CartesianMask {
 }
 
 /// A number on [0, 1), written out so that no release of a library changes a mask.
-fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     const BITS: u32 = f64::MANTISSA_DIGITS;
     (rng.next_u64() >> (u64::BITS - BITS)) as f64 / (1_u64 << BITS) as f64
 }
