@@ -32,13 +32,17 @@
 //! | PNG, JPEG, TIFF | content, not file name | unsigned integers divided by their type's maximum, floats kept |
 //! | `.npy`, `.npz` | name in the manifest, then content | the same |
 //! | `.npy` of `complex64`, by [`kspace::read_coils`] alone | content | as they are |
+//! | DICOM, one file or a series, by [`dicom`] | `DICM` after 128 bytes, or elements of a known class | as they are, with their scaling |
+//! | JPEG-LS, by [`jpegls`] | content | as they are |
 //! | IDX (MNIST), plain or gzip | name in the manifest, then content | bytes divided by 255 |
 //!
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is
 //! what the scanner or the annotator wrote. EXIF orientation is not applied. A TIFF of several
 //! pages gives its first.
 
+pub mod dicom;
 pub mod idx;
+pub mod jpegls;
 pub mod kspace;
 pub mod npy;
 pub mod npz;
