@@ -7,6 +7,9 @@ use dicom_dictionary_std::tags;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Retired in favour of `EthnicGroups`, but the one in use.
+const ETHNIC_GROUP: Tag = Tag(0x0010, 0x2160);
+
 /// The attributes that are read.
 const READ: [Tag; 56] = [
     tags::SOP_CLASS_UID,
@@ -34,7 +37,7 @@ const READ: [Tag; 56] = [
     tags::PATIENT_SEX,
     tags::PATIENT_SIZE,
     tags::PATIENT_WEIGHT,
-    tags::ETHNIC_GROUP,
+    ETHNIC_GROUP,
     tags::MAGNETIC_FIELD_STRENGTH,
     tags::SCANNING_SEQUENCE,
     tags::SEQUENCE_VARIANT,

@@ -1,6 +1,6 @@
 //! What a file is, for people and for comparisons with other readers.
 
-use super::data::{DataSet, Source, Until};
+use super::data::{DataSet, Source, TransferSyntax, Until};
 use super::pixels::{self, StoredBits};
 use crate::Result;
 use crate::bounded::read_file;
@@ -194,7 +194,7 @@ pub fn info_of_bytes(file: Vec<u8>, path: &Path) -> Result<DicomInfo> {
         n_elements: set.distinct(),
         pixel: None,
         pixel_error: None,
-        lossy: source.syntax().is_some_and(|syntax| syntax.is_lossy()),
+        lossy: source.syntax().is_some_and(TransferSyntax::is_lossy),
         warnings: set
             .fault()
             .map(|fault| source.fault(fault).to_string())

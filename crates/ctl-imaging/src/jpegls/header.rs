@@ -175,7 +175,7 @@ impl<'a> Walker<'a> {
         let [max_value, t1, t2, t3, reset] = self.presets;
         let top = (1 << frame.bits) - 1;
         let max_value = if max_value == 0 { top } else { max_value };
-        let near = scan.near as i32;
+        let near = scan.near.cast_signed();
         if max_value > top || near > (max_value / 2).min(255) {
             return Err(JpegLsError::new(
                 format!("values of at most {top}, half of which or 255 may be lost"),

@@ -119,7 +119,7 @@ impl Model {
 
     /// Refuses errors that no encoder produces, of which sums could overflow.
     pub(super) fn check(&self, error: i32) -> Result<()> {
-        if error.unsigned_abs() as i64 <= i64::from(self.range) {
+        if error.abs() <= self.range {
             return Ok(());
         }
         let expected = format!("an error of at most {}", self.range);

@@ -1,4 +1,4 @@
-//! JPEG-LS against streams and values of CharLS (`golden/make_jpegls.py`).
+//! JPEG-LS against streams and values of `CharLS` (`golden/make_jpegls.py`).
 
 use ctl_imaging::jpegls::decode;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Files made by dicom-object.
 
-use dicom_core::value::{DataSetSequence, Value};
+use dicom_core::value::{DataSetSequence, PixelFragmentSequence, Value};
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
@@ -72,7 +72,7 @@ pub(crate) fn slice(position: [f64; 3], first: i16) -> Object {
 
 /// Values from `first` upwards for some frames.
 pub(crate) fn ramp(first: i16, frames: i16) -> Vec<i16> {
-    let count = ROWS as i16 * COLUMNS as i16 * frames;
+    let count = (ROWS * COLUMNS).cast_signed() * frames;
     (first..first + count).collect()
 }
 
@@ -97,13 +97,7 @@ pub(crate) fn pixel_module(object: &mut Object, frames: u16) {
 }
 
 pub(crate) fn pixels(object: &mut Object, values: &[i16]) {
-    let values = PrimitiveValue::I16(values.into());
-    let words: Vec<u16> = values
-        .to_multi_int::<i16>()
-        .unwrap()
-        .iter()
-        .map(|value| value.cast_unsigned())
-        .collect();
+    let words: Vec<u16> = values.iter().map(|value| value.cast_unsigned()).collect();
     let words = PrimitiveValue::U16(words.as_slice().into());
     object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, words));
 }
@@ -130,4 +124,20 @@ pub(crate) fn save_as(object: &Object, folder: &Path, name: &str, syntax: &str) 
         .write_to_file(&path)
         .unwrap();
     path
+}
+
+/// Compressed fragments of an object, with an offset table.
+pub(crate) fn encapsulated(
+    object: &Object,
+    folder: &Path,
+    syntax: &str,
+    table: &[u32],
+    fragments: &[&[u8]],
+) -> PathBuf {
+    let mut object = object.clone();
+    let fragments: Vec<Vec<u8>> = fragments.iter().map(|part| part.to_vec()).collect();
+    let sequence = PixelFragmentSequence::new(table.to_vec(), fragments);
+    let value: Value<Object> = Value::PixelSequence(sequence);
+    object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, value));
+    save_as(&object, folder, "encapsulated.dcm", syntax)
 }

@@ -1,12 +1,11 @@
 //! Layouts and codecs of pixels.
 
-use crate::make::{self, Object, number, save, slice, text};
+use crate::make::{self, Object, encapsulated, number, save, slice, text};
 use ctl_imaging::dicom::{Palette, StoredBits, Window, WindowShape, info, read_pixels};
 use ctl_imaging::volume::Samples;
-use dicom_core::value::{PixelFragmentSequence, Value};
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn bytes(object: &mut Object, vr: VR, values: &[u8]) {
     let values = PrimitiveValue::U8(values.into());
@@ -134,16 +133,6 @@ fn single_bits_and_floats() {
     assert_eq!(told["pixel"]["max"], "nan");
 }
 
-/// Compressed fragments of an object, with an offset table.
-fn encapsulated(object: &Object, folder: &Path, table: &[u32], fragments: &[&[u8]]) -> PathBuf {
-    let mut object = object.clone();
-    let fragments: Vec<Vec<u8>> = fragments.iter().map(|part| part.to_vec()).collect();
-    let sequence = PixelFragmentSequence::new(table.to_vec(), fragments);
-    let value: Value<Object> = Value::PixelSequence(sequence);
-    object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, value));
-    make::save_as(&object, folder, "encapsulated.dcm", uids::RLE_LOSSLESS)
-}
-
 /// An RLE frame of 12 bytes of one value.
 fn rle(value: u8) -> Vec<u8> {
     let mut frame = vec![0; 64];
@@ -168,13 +157,25 @@ fn frames_with_and_without_offsets() {
     }
     let (first, second) = (rle(3), rle(9));
     let expected = Samples::U8([vec![3; 12], vec![9; 12]].concat());
-    let whole = encapsulated(&object, folder.path(), &[], &[&first, &second]);
+    let whole = encapsulated(
+        &object,
+        folder.path(),
+        uids::RLE_LOSSLESS,
+        &[],
+        &[&first, &second],
+    );
     assert_eq!(samples(&whole), expected);
     // The first frame in two fragments, told apart by the table alone.
     let (head, tail) = first.split_at(40);
-    let split = encapsulated(&object, folder.path(), &[0, 82], &[head, tail, &second]);
+    let split = encapsulated(
+        &object,
+        folder.path(),
+        uids::RLE_LOSSLESS,
+        &[0, 82],
+        &[head, tail, &second],
+    );
     assert_eq!(samples(&split), expected);
-    let short = encapsulated(&object, folder.path(), &[], &[&first]);
+    let short = encapsulated(&object, folder.path(), uids::RLE_LOSSLESS, &[], &[&first]);
     let error = read_pixels(&short, StoredBits::default()).unwrap_err();
     assert!(error.to_string().contains("2 frames"), "{error}");
 }

@@ -14,9 +14,10 @@ fn options() -> SeriesOptions {
 
 /// Five slices, 2.5 mm apart, saved so that names are not in order.
 fn five(folder: &Path, change: impl Fn(usize, &mut Object)) {
-    for (name, index) in [3, 0, 4, 1, 2].into_iter().enumerate() {
-        let mut object = slice([-10.0, 20.0, 2.5 * index as f64], 100 * index as i16);
-        change(index, &mut object);
+    for (name, index) in [3_u8, 0, 4, 1, 2].into_iter().enumerate() {
+        let position = [-10.0, 20.0, 2.5 * f64::from(index)];
+        let mut object = slice(position, 100 * i16::from(index));
+        change(index.into(), &mut object);
         save(&object, folder, &format!("{name}.dcm"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::make::{self, Object, decimals, number, save, sequence, slice, text};
 use ctl_imaging::dicom::{SeriesAxis, SeriesOptions, read_series, read_series_files};
 use ctl_imaging::volume::Scaling;
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
 use std::path::Path;
 
@@ -12,12 +12,12 @@ fn options() -> SeriesOptions {
 }
 
 /// Three places and two times, the later time saved first; `mark` tells times apart.
-fn two_times(folder: &Path, mark: impl Fn(&mut Object, usize, usize)) {
-    for time in [1_usize, 0] {
-        for place in 0..3_usize {
-            let first = (1000 * time + 100 * place) as i16;
-            let mut object = slice([0.0, 0.0, 4.0 * place as f64], first);
-            mark(&mut object, time, place);
+fn two_times(folder: &Path, mark: impl Fn(&mut Object, usize)) {
+    for time in [1_u8, 0] {
+        for place in 0..3_u8 {
+            let first = 1000 * i16::from(time) + 100 * i16::from(place);
+            let mut object = slice([0.0, 0.0, 4.0 * f64::from(place)], first);
+            mark(&mut object, time.into());
             save(&object, folder, &format!("{}{place}.dcm", 1 - time));
         }
     }
@@ -25,7 +25,7 @@ fn two_times(folder: &Path, mark: impl Fn(&mut Object, usize, usize)) {
 
 #[test]
 fn times_echoes_and_b_values() {
-    let cases: [(Tag, VR, SeriesAxis, [&str; 2], [f64; 2]); 4] = [
+    let cases = [
         (
             tags::TEMPORAL_POSITION_IDENTIFIER,
             VR::IS,
@@ -57,8 +57,8 @@ fn times_echoes_and_b_values() {
     ];
     for (tag, vr, axis, values, numbers) in cases {
         let folder = tempfile::tempdir().unwrap();
-        two_times(folder.path(), |object, time, _| {
-            text(object, tag, vr, values[time])
+        two_times(folder.path(), |object, time| {
+            text(object, tag, vr, values[time]);
         });
         let series = &read_series(folder.path(), &options()).unwrap()[0];
         assert_eq!(series.axis, Some(axis));
@@ -71,16 +71,14 @@ fn times_echoes_and_b_values() {
 #[test]
 fn b_value_and_direction_together() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, (value, direction)) in [
+    let images = [
         (0.0, [0.0; 3]),
         (1000.0, [1.0, 0.0, 0.0]),
         (1000.0, [0.0, 1.0, 0.0]),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ];
+    for (name, (value, direction)) in (0_i16..).zip(images) {
         for place in 0..2 {
-            let mut object = slice([0.0, 0.0, f64::from(place)], 100 * name as i16);
+            let mut object = slice([0.0, 0.0, f64::from(place)], 100 * name);
             let number = PrimitiveValue::from(value);
             object.put(DataElement::new(tags::DIFFUSION_B_VALUE, VR::FD, number));
             let direction = PrimitiveValue::F64(direction.as_slice().into());
@@ -99,7 +97,7 @@ fn b_value_and_direction_together() {
 #[test]
 fn duplicates_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    two_times(folder.path(), |_, _, _| {});
+    two_times(folder.path(), |_, _| {});
     let error = read_series(folder.path(), &options())
         .unwrap_err()
         .to_string();

@@ -19,8 +19,6 @@ pub(crate) struct Element<'a> {
     pub(crate) value: &'a [u8],
     /// The whole element: header, value and delimiter.
     pub(crate) raw: &'a [u8],
-    /// Whether its length was left undefined.
-    pub(crate) undefined: bool,
     /// How it is written.
     pub(crate) encoding: Encoding,
     header: Header,
@@ -104,7 +102,6 @@ impl<'a> DataSet<'a> {
                 code: start.code,
                 value: bytes.get(start.value..end.value_end).unwrap_or_default(),
                 raw: bytes.get(at..end.element_end).unwrap_or_default(),
-                undefined: start.length == UNDEFINED,
                 encoding,
                 header: Header {
                     value: start.value - at,
@@ -241,7 +238,8 @@ pub(crate) fn dictionary_vr(tag: Tag, signed: bool) -> Option<VR> {
 
 /// The keyword of PS3.6, such as `PatientName`, for public tags that have one.
 pub(crate) fn keyword(tag: Tag) -> Option<&'static str> {
-    (tag.group() % 2 == 0)
+    tag.group()
+        .is_multiple_of(2)
         .then(|| StandardDataDictionary.by_tag(tag))
         .flatten()
         .map(DataDictionaryEntry::alias)

@@ -31,6 +31,9 @@ const METHOD: &str = "PS3.15 E Basic Profile (ctl-imaging)";
 const IMPLEMENTATION_UID: &str = "2.25.169388293853024118247539226714011264973";
 const IMPLEMENTATION_NAME: &str = "CTL_IMAGING_0_1";
 
+/// Retired from the standard, not from archives.
+const EXPLICIT_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+
 /// What is kept and what is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -203,7 +206,7 @@ fn meta(source: &Source, set: &DataSet<'_>, secret: &Secret) -> Vec<u8> {
             Encoding { implicit: true, .. } => uids::IMPLICIT_VR_LITTLE_ENDIAN,
             Encoding {
                 big_endian: true, ..
-            } => uids::EXPLICIT_VR_BIG_ENDIAN,
+            } => EXPLICIT_BIG_ENDIAN,
             _ => uids::EXPLICIT_VR_LITTLE_ENDIAN,
         }
         .to_owned(),

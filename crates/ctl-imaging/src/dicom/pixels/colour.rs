@@ -13,7 +13,7 @@
 pub(super) fn to_rgb(pixel: [f32; 3], bits: u32) -> [f32; 3] {
     const GREEN_BLUE: f32 = (-0.114 * 1.772 / 0.587) as f32;
     const GREEN_RED: f32 = (-0.299 * 1.402 / 0.587) as f32;
-    let middle = 2_f32.powi(bits as i32 - 1);
+    let middle = (1_u64 << (bits - 1)) as f32;
     let top = 2.0 * middle - 1.0;
     let [y, blue, red] = pixel;
     let (blue, red) = (blue - middle, red - middle);
@@ -50,11 +50,12 @@ mod tests {
     #[test]
     fn primaries() {
         // The Y, Cb, Cr of pure red, green and blue at 8 bits.
-        assert_eq!(to_rgb([76.0, 85.0, 255.0], 8), [254.0, 0.0, 0.0]);
-        assert_eq!(to_rgb([150.0, 44.0, 21.0], 8), [0.0, 255.0, 1.0]);
-        assert_eq!(to_rgb([29.0, 255.0, 107.0], 8), [0.0, 0.0, 254.0]);
-        assert_eq!(to_rgb([200.0, 128.0, 128.0], 8), [200.0; 3]);
-        assert_eq!(to_rgb([3000.0, 2048.0, 2048.0], 12), [3000.0; 3]);
+        let rgb = |pixel, bits| to_rgb(pixel, bits).map(|value| value as u32);
+        assert_eq!(rgb([76.0, 85.0, 255.0], 8), [254, 0, 0]);
+        assert_eq!(rgb([150.0, 44.0, 21.0], 8), [0, 255, 1]);
+        assert_eq!(rgb([29.0, 255.0, 107.0], 8), [0, 0, 254]);
+        assert_eq!(rgb([200.0, 128.0, 128.0], 8), [200; 3]);
+        assert_eq!(rgb([3000.0, 2048.0, 2048.0], 12), [3000; 3]);
     }
 
     #[test]

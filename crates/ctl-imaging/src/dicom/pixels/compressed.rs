@@ -192,7 +192,7 @@ fn stored(values: impl Iterator<Item = i64>, layout: &Layout) -> Samples {
 fn joined(frames: Vec<Frame>, kind: SampleType) -> Option<Samples> {
     let mut frames = frames.into_iter().map(|frame| frame.samples);
     let first = frames.next().filter(|first| first.sample_type() == kind)?;
-    frames.try_fold(first, |all, next| append(all, next))
+    frames.try_fold(first, append)
 }
 
 pub(crate) fn append(all: Samples, next: Samples) -> Option<Samples> {
@@ -207,5 +207,5 @@ pub(crate) fn append(all: Samples, next: Samples) -> Option<Samples> {
             }
         };
     }
-    append!(U8, I8, U16, I16, U32, I32, U64, I64)
+    append!(U8, I8, U16, I16, U32, I32, U64, I64, F32, F64)
 }

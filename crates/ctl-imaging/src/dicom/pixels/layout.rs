@@ -171,12 +171,11 @@ impl Reader<'_> {
     fn bits(&self, allocated: u32) -> Result<(u32, u32, bool)> {
         let stored = self.within(tags::BITS_STORED, "BitsStored", 1, allocated.into())? as u32;
         let signed = self.within(tags::PIXEL_REPRESENTATION, "PixelRepresentation", 0, 1)? == 1;
-        let high = match self.set.integer(tags::HIGH_BIT) {
-            None => stored - 1,
-            Some(_) => {
-                let low = i64::from(stored) - 1;
-                self.within(tags::HIGH_BIT, "HighBit", low, i64::from(allocated) - 1)? as u32
-            }
+        let high = if self.set.has(tags::HIGH_BIT) {
+            let low = i64::from(stored) - 1;
+            self.within(tags::HIGH_BIT, "HighBit", low, i64::from(allocated) - 1)? as u32
+        } else {
+            stored - 1
         };
         Ok((stored, high, signed))
     }

@@ -229,13 +229,9 @@ impl Builder<'_> {
                 "the stack is tilted by {tilt:.2} degrees; the affine keeps the shear"
             ));
         }
-        let step = if locations.len() > 1 {
-            let mean = along / (locations.len() - 1) as f64;
-            let even = (mean - spacing).abs() <= self.tolerance(spacing);
-            straight.map(|part| part * if even { mean } else { spacing })
-        } else {
-            normal
-        };
+        let mean = along / (locations.len() - 1) as f64;
+        let even = (mean - spacing).abs() <= self.tolerance(spacing);
+        let step = straight.map(|part| part * if even { mean } else { spacing });
         Ok((step, tilt))
     }
 
@@ -280,7 +276,7 @@ impl Builder<'_> {
                     return Err(ImagingError::content(self.path, expected, found));
                 }
                 Gaps::Report => {
-                    warnings.push(format!("slices are not all {spacing:.3} mm apart: {found}"))
+                    warnings.push(format!("slices are not all {spacing:.3} mm apart: {found}"));
                 }
             }
         }

@@ -10,8 +10,8 @@ const FAST: u32 = 9;
 pub(super) struct Table {
     /// By the next [`FAST`] bits: a symbol and the length of its code, 0 where it is longer.
     fast: Vec<(u8, u8)>,
-    /// By length: one more than the last code, and what to add to a code for its symbol's place.
-    limits: [(u32, i32); 17],
+    /// By length: the first code, one more than the last, and the place of the first's symbol.
+    ranges: [(u32, u32, usize); 17],
     symbols: Vec<u8>,
 }
 
@@ -19,11 +19,11 @@ impl Table {
     /// The canonical codes with `counts[n]` of `n + 1` bits.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Problem> {
         let mut fast = vec![(0, 0); 1 << FAST];
-        let mut limits = [(0, 0); 17];
+        let mut ranges = [(0, 0, 0); 17];
         let mut code = 0_u32;
         let mut place = 0;
         for (length, &count) in (1_u32..).zip(counts) {
-            let first = code;
+            let (first, start) = (code, place);
             for _ in 0..count {
                 if code >= 1 << length {
                     return Err(Problem::new("Huffman codes that can be told apart", "more"));
@@ -36,13 +36,12 @@ impl Table {
                 place += 1;
                 code += 1;
             }
-            let offset = place as i32 - i32::from(count) - first as i32;
-            limits[length as usize] = (code, offset);
+            ranges[length as usize] = (first, code, start);
             code <<= 1;
         }
         Ok(Self {
             fast,
-            limits,
+            ranges,
             symbols: symbols.to_vec(),
         })
     }
@@ -125,14 +124,12 @@ impl<'a> Bits<'a> {
         }
         for length in FAST + 1..=16 {
             let code = window >> (16 - length);
-            let (limit, offset) = table.limits[length as usize];
+            let (first, limit, start) = table.ranges[length as usize];
             if code < limit {
                 self.consume(length)?;
-                let place = code as i32 + offset;
-                let symbol = usize::try_from(place)
-                    .ok()
-                    .and_then(|at| table.symbols.get(at));
-                return symbol.copied().ok_or_else(unknown_code);
+                // Shorter codes are no starts of longer ones, so that this is not below the first.
+                let place = start + code.saturating_sub(first) as usize;
+                return table.symbols.get(place).copied().ok_or_else(unknown_code);
             }
         }
         Err(unknown_code())
@@ -144,7 +141,7 @@ impl<'a> Bits<'a> {
             0 => Ok(0),
             1..=15 => {
                 let size = u32::from(size);
-                let bits = self.take(size)? as i32;
+                let bits = self.take(size)?.cast_signed();
                 let is_negative = bits < 1 << (size - 1);
                 Ok(if is_negative {
                     bits - (1 << size) + 1

@@ -56,20 +56,20 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, Problem> {
     }
     decoder
         .filter(Decoder::is_complete)
-        .ok_or_else(|| Problem::new("scans of all components", "fewer (truncated)"))?
-        .picture(jfif)
+        .map(|decoder| decoder.picture(jfif))
+        .ok_or_else(|| Problem::new("scans of all components", "fewer (truncated)"))
 }
 
 /// The decoder that a frame needs.
 enum Decoder {
-    Sequential(sequential::Planes),
+    Sequential(sequential::Blocks),
     Lossless(lossless::Rows),
 }
 
 impl Decoder {
     fn new(frame: Frame, available: usize) -> Result<Self, Problem> {
         Ok(match frame.process {
-            Process::Sequential => Self::Sequential(sequential::Planes::new(frame, available)?),
+            Process::Sequential => Self::Sequential(sequential::Blocks::new(frame, available)?),
             Process::Lossless => Self::Lossless(lossless::Rows::new(frame, available)?),
         })
     }
@@ -89,13 +89,13 @@ impl Decoder {
         }
     }
 
-    fn picture(self, jfif: bool) -> Result<Picture, Problem> {
+    fn picture(self, jfif: bool) -> Picture {
         let (frame, values) = match self {
             Self::Sequential(planes) => planes.finish(),
             Self::Lossless(rows) => rows.finish(),
         };
         let ids: Vec<u8> = frame.components.iter().map(|part| part.id).collect();
-        Ok(Picture {
+        Picture {
             width: frame.width,
             height: frame.height,
             components: ids.len(),
@@ -103,6 +103,6 @@ impl Decoder {
             values,
             says_rgb: ids == *b"RGB" || ids == *b"rgb",
             says_ycc: jfif,
-        })
+        }
     }
 }

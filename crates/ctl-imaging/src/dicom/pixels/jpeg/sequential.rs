@@ -10,7 +10,7 @@ use super::upsample::upsample;
 const BLOCKS_A_BYTE: usize = 4;
 
 /// The samples of all components, each at its own resolution.
-pub(super) struct Planes {
+pub(super) struct Blocks {
     frame: Frame,
     horizontal: usize,
     vertical: usize,
@@ -38,7 +38,7 @@ struct Coder<'a> {
     predicted: i32,
 }
 
-impl Planes {
+impl Blocks {
     /// Room for a frame, if `available` bytes can hold it.
     pub(super) fn new(frame: Frame, available: usize) -> Result<Self, Problem> {
         let greatest = |factor: fn(&Component) -> usize| {
@@ -46,6 +46,15 @@ impl Planes {
         };
         let horizontal = greatest(|part| part.horizontal);
         let vertical = greatest(|part| part.vertical);
+        let whole =
+            |part: &Component| horizontal % part.horizontal == 0 && vertical % part.vertical == 0;
+        if !frame.components.iter().all(whole) {
+            let expected = "whole numbers of pixels a sample";
+            return Err(Problem::new(
+                expected,
+                "sampling factors that divide each other not",
+            ));
+        }
         let across = frame.width.div_ceil(8 * horizontal);
         let down = frame.height.div_ceil(8 * vertical);
         let blocks: usize = frame
