@@ -38,6 +38,7 @@
 //!
 //! | format | module | place in the patient |
 //! |---|---|---|
+//! | DICOM, one file or a series, every transfer syntax of still images | [`dicom`] | in the file |
 //! | `NIfTI`-1 and -2, `.nii`, `.hdr` with `.img`, plain or gzip (written too) | [`nifti`] | in the file |
 //! | NRRD 1 to 5, `.nrrd` and `.nhdr` (written too) | [`nrrd`] | in the file |
 //! | `MetaImage`, `.mha` and `.mhd` (written too) | [`metaimage`] | in the file |
@@ -67,9 +68,11 @@
 //! | [`kspace`] | centred Fourier transforms, undersampling, coils combined by their sensitivities |
 
 pub mod bart;
+pub mod dicom;
 pub mod distance;
 pub mod fastmri;
 pub mod idx;
+pub mod jpegls;
 pub mod kspace;
 pub mod metaimage;
 pub mod morphology;

@@ -1,0 +1,344 @@
+//! Series of slices as volumes.
+
+mod assemble;
+mod group;
+mod keys;
+mod plane;
+mod stack;
+
+pub use keys::SeriesAxis;
+
+use super::Window;
+use super::data::{Source, Until};
+use crate::Result;
+use crate::bounded::read_start;
+use crate::error::ImagingError;
+use crate::volume::Volume;
+use group::Group;
+use plane::{Header, Plane};
+use rayon::prelude::*;
+use stack::Stack;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What to do about slices that are not equally far apart.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gaps {
+    /// Report them as an error that names where.
+    #[default]
+    Refuse,
+    /// Put the slices that there are beside each other, with a warning.
+    Report,
+}
+
+/// How slices become volumes.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SeriesOptions {
+    /// What to do about missing and unequally spaced slices.
+    pub gaps: Gaps,
+    /// Part of the spacing by which distances may differ from it, 0 to 0.5; 0.01 mm always may.
+    pub spacing_tolerance: f64,
+    /// Whether indices into a palette become its colours.
+    pub apply_palette: bool,
+}
+
+impl Default for SeriesOptions {
+    fn default() -> Self {
+        Self {
+            gaps: Gaps::Refuse,
+            spacing_tolerance: 0.01,
+            apply_palette: false,
+        }
+    }
+}
+
+impl SeriesOptions {
+    fn validate(&self) -> Result<()> {
+        if (0.0..=0.5).contains(&self.spacing_tolerance) {
+            return Ok(());
+        }
+        Err(ImagingError::argument(
+            "spacing_tolerance",
+            "0 to 0.5",
+            self.spacing_tolerance.to_string(),
+        ))
+    }
+}
+
+/// A series of slices (or one of its stacks) as a volume.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// `SeriesInstanceUID`.
+    pub uid: String,
+    /// `StudyInstanceUID`, empty where it is absent.
+    pub study: String,
+    /// `Modality`, empty where it is absent.
+    pub modality: String,
+    /// `SeriesDescription`, empty where it is absent.
+    pub description: String,
+    /// Its files, in the order of their first slice in the volume.
+    pub files: Vec<PathBuf>,
+    /// Values `[columns, rows, slices, times]` with their place in the patient.
+    ///
+    /// Where all slices have one slope and intercept, values keep their type and the scaling is the
+    /// volume's; otherwise they are rescaled numbers in single precision.
+    pub volume: Volume,
+    /// What the fourth axis counts, if there is one.
+    pub axis: Option<SeriesAxis>,
+    /// Its values, as far as they are single numbers.
+    pub axis_values: Vec<f64>,
+    /// Angle between the slices' normal and the way from one to the next, in degrees.
+    pub tilt_degrees: f64,
+    /// First and last stored value that stand for no tissue (`PixelPaddingValue`).
+    pub padding: Option<(i64, i64)>,
+    /// Whether low values are to be shown bright (`MONOCHROME1`); the volume is not inverted.
+    pub inverted_display: bool,
+    /// Windows of the first file.
+    pub windows: Vec<Window>,
+    /// What is unusual about it.
+    pub warnings: Vec<String>,
+}
+
+/// What a folder holds.
+#[derive(Debug)]
+pub struct Discovery {
+    /// Series of images, in the order of their UIDs.
+    pub series: Vec<SeriesFiles>,
+    /// DICOM files that are no such images, each with the reason.
+    pub skipped: Vec<(PathBuf, ImagingError)>,
+    /// Files that are no DICOM.
+    pub foreign: Vec<PathBuf>,
+}
+
+/// A series of images, of which only headers have been read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SeriesFiles {
+    /// `SeriesInstanceUID`.
+    pub uid: String,
+    /// `StudyInstanceUID`, empty where it is absent.
+    pub study: String,
+    /// `Modality`, empty where it is absent.
+    pub modality: String,
+    /// `SeriesDescription`, empty where it is absent.
+    pub description: String,
+    /// Number of slices.
+    pub slices: usize,
+    /// Its files, by name.
+    pub files: Vec<PathBuf>,
+}
+
+/// Finds the series of a folder, reading headers alone.
+///
+/// # Arguments
+/// * `folder`: is searched through with all folders in it.
+///
+/// # Returns
+/// Series by UID; files that are left out, each with the reason.
+///
+/// # Errors
+/// [`ImagingError::Io`] when a folder cannot be read.
+pub fn discover_series(folder: &Path) -> Result<Discovery> {
+    let mut files = Vec::new();
+    walk(folder, &mut files)?;
+    files.sort();
+    let (files, foreign): (Vec<_>, Vec<_>) = files.into_par_iter().partition(|path| is_dicom(path));
+    let mut headers = Vec::new();
+    let mut skipped = Vec::new();
+    for (path, read) in files.iter().zip(read_headers(&files)) {
+        match read {
+            Ok(header) => headers.push(header),
+            Err(error) => skipped.push((path.clone(), error)),
+        }
+    }
+    let uids: BTreeSet<&str> = headers
+        .iter()
+        .map(|header| header.series.as_str())
+        .collect();
+    let series = uids
+        .into_iter()
+        .filter_map(|uid| {
+            let of_series: Vec<&Header> = headers
+                .iter()
+                .filter(|header| header.series == uid)
+                .collect();
+            let first = of_series.first()?;
+            Some(SeriesFiles {
+                uid: uid.to_owned(),
+                study: first.study.clone(),
+                modality: first.modality.clone(),
+                description: first.description.clone(),
+                slices: of_series.iter().map(|header| header.planes.len()).sum(),
+                files: of_series.iter().map(|header| header.path.clone()).collect(),
+            })
+        })
+        .collect();
+    Ok(Discovery {
+        series,
+        skipped,
+        foreign,
+    })
+}
+
+impl SeriesFiles {
+    /// Reads the series.
+    ///
+    /// # Errors
+    /// Those of [`read_series_files`].
+    pub fn read(&self, options: &SeriesOptions) -> Result<Vec<Series>> {
+        read_series_files(&self.files, options)
+    }
+}
+
+/// Reads all series of images of a folder as volumes.
+///
+/// # Arguments
+/// * `folder`: is searched through with all folders in it; what is no image of the patient
+///   (structured reports, segmentations) is left out.
+///
+/// # Errors
+/// Those of [`read_series_files`]; the reason for which a file was left out, when there is no
+/// other.
+pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
+    let discovery = discover_series(folder)?;
+    if discovery.series.is_empty() {
+        return Err(match discovery.skipped.into_iter().next() {
+            Some((_, error)) => error,
+            None => ImagingError::content(folder, "DICOM images", "none"),
+        });
+    }
+    let mut all = Vec::new();
+    for series in &discovery.series {
+        all.extend(series.read(options)?);
+    }
+    Ok(all)
+}
+
+/// Reads files as volumes, one for each series and stack.
+///
+/// Files are grouped by series, orientation, size and type. Slices are sorted along their normal;
+/// several of one place become a fourth axis by what tells them apart ([`SeriesAxis`]). Where a
+/// series mixes stacks of several acquisitions that do not fit together, each is a volume of its
+/// own. Affines are those of RAS+ mm and keep the shear of a tilted gantry.
+///
+/// # Arguments
+/// * `files`: in any order; enhanced files with several frames as well as one slice a file.
+///
+/// # Errors
+/// [`ImagingError::Io`] when a file cannot be read; [`ImagingError::Content`] when one is no image
+/// that can be placed in the patient, slices are missing or not equally far apart (by more than the
+/// tolerance of `options`), or nothing tells images of one place apart; [`ImagingError::Argument`]
+/// when an option is out of range or there are no files.
+///
+/// # References
+/// PS3.3 sections C.7.6.2 (image plane), C.7.6.16 (functional groups), C.11.1 (modality LUT).
+pub fn read_series_files(files: &[PathBuf], options: &SeriesOptions) -> Result<Vec<Series>> {
+    options.validate()?;
+    if files.is_empty() {
+        return Err(ImagingError::argument("files of a series", "some", "none"));
+    }
+    let headers = read_headers(files)
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let mut series = Vec::new();
+    for group in group::groups(&headers) {
+        match read_group(&headers, &group, options) {
+            Ok(read) => series.push(read),
+            Err(error) => {
+                // The stacks of several acquisitions may fit where all slices together do not.
+                let parts = group.by_acquisition().ok_or(error)?;
+                for part in &parts {
+                    series.push(read_group(&headers, part, options)?);
+                }
+            }
+        }
+    }
+    Ok(series)
+}
+
+fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
+    files
+        .par_iter()
+        .enumerate()
+        .map(|(index, path)| Header::read(path, index))
+        .collect()
+}
+
+fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Series> {
+    let first = group.first;
+    let name = |index: usize| {
+        let plane = group.planes[index];
+        let header = &headers[plane.file];
+        let file = header.path.file_name().unwrap_or_default();
+        let file = file.to_string_lossy().into_owned();
+        if header.planes.len() > 1 {
+            format!("frame {} of {file}", plane.frame)
+        } else {
+            file
+        }
+    };
+    let folder = first.path.parent().unwrap_or(&first.path);
+    let stack = stack::stack(&group.planes, options, &name, folder)?;
+    let volume = assemble::volume(headers, &group.planes, &stack, options)?;
+    Ok(Series {
+        uid: first.series.clone(),
+        study: first.study.clone(),
+        modality: first.modality.clone(),
+        description: first.description.clone(),
+        files: ordered_files(headers, &group.planes, &stack),
+        volume,
+        axis: stack.axis,
+        axis_values: stack.axis_values,
+        tilt_degrees: stack.tilt,
+        padding: first.padding,
+        inverted_display: first.layout.photometric == "MONOCHROME1",
+        windows: first.windows.clone(),
+        warnings: stack.warnings,
+    })
+}
+
+fn ordered_files(headers: &[Header], planes: &[&Plane], stack: &Stack) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    stack
+        .order
+        .iter()
+        .map(|&index| planes[index].file)
+        .filter(|&file| seen.insert(file))
+        .map(|file| headers[file].path.clone())
+        .collect()
+}
+
+/// Whether a file starts as DICOM does; of those without preamble, whether its class can be read.
+fn is_dicom(path: &Path) -> bool {
+    let Ok(start) = read_start(path, 132) else {
+        return false;
+    };
+    if start.get(128..) == Some(b"DICM") {
+        return true;
+    }
+    // The first element of a file without preamble is of a low, even group.
+    let plausible = matches!(start[..], [2 | 8, 0, ..] | [0, 2 | 8, ..]);
+    plausible
+        && Source::read_header(path).is_ok_and(|source| {
+            let set = source.data_set(Until::Pixels);
+            set.word(dicom_dictionary_std::tags::SOP_CLASS_UID)
+                .is_some()
+        })
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |source| ImagingError::io(folder, "list", source);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            walk(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
