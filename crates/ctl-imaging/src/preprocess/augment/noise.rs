@@ -9,7 +9,7 @@ use crate::preprocess::step::Apply;
 use crate::preprocess::stream::Stream;
 use serde::{Deserialize, Serialize};
 
-/// [`Gamma`](super::super::Gamma) with a drawn exponent.
+/// [`Gamma`](crate::preprocess::Gamma) with a drawn exponent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomGamma {

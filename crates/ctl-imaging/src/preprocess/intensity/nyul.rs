@@ -113,7 +113,7 @@ impl NyulTraining {
 /// let pipeline = Pipeline { steps: vec![Step::Nyul(scale)] };
 /// let (first, _) = pipeline.apply(&one, None, 0)?;
 /// let (second, _) = pipeline.apply(&two, None, 0)?;
-/// let apart = first.to_f32().iter().zip(second.to_f32()).map(|(a, b)| (a - b).abs());
+/// let apart = first.to_f32().into_iter().zip(second.to_f32()).map(|(a, b)| (a - b).abs());
 /// assert!(apart.fold(0.0, f32::max) < 1e-4);
 /// # Ok::<(), ctl_imaging::ImagingError>(())
 /// ```
