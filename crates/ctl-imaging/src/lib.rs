@@ -1,5 +1,5 @@
-//! Medical images from disk: cohorts with a manifest, PNG, JPEG, TIFF, NPY, NPZ and IDX,
-//! resizing, patient-wise splits, preprocessing.
+//! Medical images from disk: DICOM, `NIfTI`, NRRD, `MetaImage` and others with their geometry,
+//! preprocessing, and cohorts with a manifest.
 //!
 //! A **cohort** is a folder with a `manifest.csv`: one row an image, with its mask, label, site,
 //! patient and split where they exist, and an optional `cohort.toml` that says what the columns
