@@ -53,6 +53,7 @@ mod cohort;
 mod decode;
 mod error;
 mod folder;
+mod gzip;
 mod hash;
 mod header;
 mod mask;

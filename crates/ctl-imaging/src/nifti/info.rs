@@ -5,7 +5,7 @@ use super::elements::{Element, with_element};
 use super::geometry::xform_code;
 use super::header::Endianness;
 use crate::Result;
-use crate::volume::Scaling;
+use crate::volume::{Scaling, Value};
 use num_complex::Complex;
 use serde::{Serialize, Serializer};
 use std::path::Path;
@@ -167,19 +167,18 @@ impl Reader {
 
     fn tally(&self) -> Result<Tally> {
         let scaling = self.scaling();
+        let order = self.header().endianness;
+        let place = self.place();
+        let mut tally = Tally::new();
+        let mut numbers = Vec::new();
         with_element!(self.sample_type(), T => {
-            let mut tally = Tally::new();
-            let mut numbers = Vec::new();
-            self.source().for_each_chunk(self.place(), T::BYTES, |bytes| {
+            self.source.for_each_chunk(place, |bytes| {
                 numbers.resize(bytes.len() / T::BYTES, 0.0);
-                let order = self.header().endianness;
-                <T as Element>::decode(bytes, order, &mut numbers, |value: T| {
-                    scaling.apply(crate::volume::Value::to_f64(value))
-                });
+                T::decode(bytes, order, &mut numbers, |value| scaling.apply(value.to_f64()));
                 tally.add(&numbers);
-            })?;
-            Ok(tally)
-        })
+            })
+        })?;
+        Ok(tally)
     }
 
     fn complex_sum(&self) -> Result<[f64; 2]> {
@@ -188,7 +187,7 @@ impl Reader {
         let mut sums = [0.0; 2];
         let bytes = self.sample_type().bytes();
         let mut values = Vec::new();
-        self.source().for_each_chunk(self.place(), bytes, |chunk| {
+        self.source.for_each_chunk(self.place(), |chunk| {
             values.resize(chunk.len() / bytes, Complex::default());
             if bytes == 8 {
                 Complex::<f32>::decode(chunk, order, &mut values, |value| {
@@ -256,9 +255,9 @@ impl Tally {
 }
 
 /// A number, or the name of one that JSON does not have.
-struct Number(f64);
+struct JsonNumber(f64);
 
-impl Serialize for Number {
+impl Serialize for JsonNumber {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self.0 {
             value if value.is_finite() => serializer.serialize_f64(value),
@@ -274,21 +273,21 @@ impl Serialize for Number {
     reason = "serde hands out a reference to the field"
 )]
 fn json_number<S: Serializer>(value: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    Number(*value).serialize(serializer)
+    JsonNumber(*value).serialize(serializer)
 }
 
 fn json_numbers<S: Serializer>(
     values: &[f64],
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(|&value| Number(value)))
+    serializer.collect_seq(values.iter().map(|&value| JsonNumber(value)))
 }
 
 fn json_matrix<S: Serializer>(
     rows: &[[f64; 4]; 4],
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(rows.iter().map(|row| row.map(Number)))
+    serializer.collect_seq(rows.iter().map(|row| row.map(JsonNumber)))
 }
 
 #[expect(
@@ -299,7 +298,7 @@ fn json_option<S: Serializer>(
     value: &Option<f64>,
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
-    value.map(Number).serialize(serializer)
+    value.map(JsonNumber).serialize(serializer)
 }
 
 #[expect(
@@ -311,6 +310,6 @@ fn json_pair<S: Serializer>(
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
     values
-        .map(|values| values.map(Number))
+        .map(|values| values.map(JsonNumber))
         .serialize(serializer)
 }
