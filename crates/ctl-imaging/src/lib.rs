@@ -92,6 +92,7 @@ mod decode;
 mod error;
 mod folder;
 mod foreground;
+mod gzip;
 mod hash;
 mod header;
 mod import;

@@ -6,7 +6,7 @@ use super::geometry::xform_code;
 use super::header::Endianness;
 use crate::Result;
 use crate::json::{json_matrix, json_number, json_numbers, json_option, json_pair};
-use crate::volume::Scaling;
+use crate::volume::{Scaling, Value};
 use num_complex::Complex;
 use serde::Serialize;
 use std::path::Path;
@@ -168,19 +168,18 @@ impl Reader {
 
     fn tally(&self) -> Result<Tally> {
         let scaling = self.scaling();
+        let order = self.header().endianness;
+        let place = self.place();
+        let mut tally = Tally::new();
+        let mut numbers = Vec::new();
         with_element!(self.sample_type(), T => {
-            let mut tally = Tally::new();
-            let mut numbers = Vec::new();
-            self.source().for_each_chunk(self.place(), T::BYTES, |bytes| {
+            self.source.for_each_chunk(place, |bytes| {
                 numbers.resize(bytes.len() / T::BYTES, 0.0);
-                let order = self.header().endianness;
-                <T as Element>::decode(bytes, order, &mut numbers, |value: T| {
-                    scaling.apply(crate::volume::Value::to_f64(value))
-                });
+                T::decode(bytes, order, &mut numbers, |value| scaling.apply(value.to_f64()));
                 tally.add(&numbers);
-            })?;
-            Ok(tally)
-        })
+            })
+        })?;
+        Ok(tally)
     }
 
     fn complex_sum(&self) -> Result<[f64; 2]> {
@@ -189,7 +188,7 @@ impl Reader {
         let mut sums = [0.0; 2];
         let bytes = self.sample_type().bytes();
         let mut values = Vec::new();
-        self.source().for_each_chunk(self.place(), bytes, |chunk| {
+        self.source.for_each_chunk(self.place(), |chunk| {
             values.resize(chunk.len() / bytes, Complex::default());
             if bytes == 8 {
                 Complex::<f32>::decode(chunk, order, &mut values, |value| {

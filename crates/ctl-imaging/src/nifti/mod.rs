@@ -44,11 +44,13 @@
 //! own file, an axis without voxels, and a number of axes other than 1 to 7.
 
 mod check;
+mod cut;
 mod datatype;
 mod elements;
 mod extension;
 mod fields;
 mod geometry;
+mod head;
 mod header;
 mod info;
 mod names;
@@ -113,7 +115,7 @@ pub fn parse(bytes: impl Into<Vec<u8>>, origin: &Path) -> Result<NiftiImage> {
 /// [`ImagingError::Content`](crate::ImagingError::Content) when there is no such file, or no header
 /// in it.
 pub fn read_header(path: &Path) -> Result<Header> {
-    reader::header_of(path)
+    head::header_of(path)
 }
 
 fn image(reader: &Reader) -> Result<NiftiImage> {

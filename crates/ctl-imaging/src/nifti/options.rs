@@ -94,8 +94,10 @@ pub struct WriteOptions {
     pub endianness: Endianness,
     /// In which form numbers are stored.
     pub encoding: Encoding,
-    /// Effort of compression, 0 (none) to 9, for names that end in `.gz`. The default is 1, as in
-    /// nibabel: higher levels take several times longer for a few per cent.
+    /// Effort of compression, 0 (none) to 9, for names that end in `.gz`.
+    ///
+    /// The default is 2: level 1 has fixed codes only, which hardly shrink noisy images, and
+    /// higher levels take longer for a few per cent.
     pub level: u32,
     /// What kind of space the affine leads to.
     pub space: Space,
@@ -111,7 +113,7 @@ impl Default for WriteOptions {
             version: None,
             endianness: Endianness::Little,
             encoding: Encoding::Keep,
-            level: 1,
+            level: 2,
             space: Space::Scanner,
             descrip: String::new(),
             extensions: Vec::new(),

@@ -1,18 +1,16 @@
-//! A file that is open: its header is known, its data are read where they are asked for.
+//! A file that is open: its header is known, its data are read when they are asked for.
 
 use super::check::Plan;
 use super::elements::{Element, interleaved, with_element};
-use super::extension::{self, Extension};
-use super::fields;
+use super::extension::Extension;
 use super::geometry;
+use super::head::Head;
 use super::header::Header;
 use super::names::Names;
-use super::region::{self, Region};
 use super::source::{Place, Source};
 use crate::Result;
 use crate::error::ImagingError;
 use crate::volume::{Affine, SampleType, Samples, Scaling, Value, Volume};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// An open file, for looking at parts of an image without reading the whole.
@@ -42,12 +40,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    source: Source,
-    header: Header,
+    pub(super) source: Source,
+    pub(super) header: Header,
     extensions: Vec<Extension>,
     pub(super) plan: Plan,
-    shape: Vec<usize>,
+    pub(super) shape: Vec<usize>,
 }
+
+/// Makes single-precision numbers of bytes.
+type SingleDecode = Box<dyn Fn(&[u8], &mut [f32]) + Sync>;
 
 impl Reader {
     /// Opens `.nii`, `.nii.gz` or either file of a `.hdr`/`.img` pair, and reads the header.
@@ -153,8 +154,10 @@ impl Reader {
     /// data end early or a checksum is wrong.
     pub fn volume(&self) -> Result<Volume> {
         let affine = self.affine()?;
+        let order = self.header.endianness;
         let samples = with_element!(self.sample_type(), T => {
-            T::samples(self.together(self.source.numbers(self.place(), |value: T| value)?))
+            let decode = |bytes: &[u8], out: &mut [T]| T::decode(bytes, order, out, |value| value);
+            T::samples(self.together(self.source.numbers(self.place(), &decode)?))
         });
         self.assembled(&self.shape, samples, affine)
     }
@@ -168,210 +171,81 @@ impl Reader {
     /// # Errors
     /// Those of [`volume`](Self::volume), but for the affine, which is not needed.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
-        let scaling = self.scaling();
-        let numbers = with_element!(self.sample_type(), T => {
-            if scaling == Scaling::NONE {
-                self.source.numbers(self.place(), |value: T| value.to_f64() as f32)
-            } else {
-                let Scaling { slope, intercept } = scaling;
-                self.source.numbers(self.place(), move |value: T| {
-                    (value.to_f64() * slope + intercept) as f32
-                })
-            }
-        })?;
+        let decode = self.single_precision();
+        let numbers = self.source.numbers(self.place(), &*decode)?;
         Ok(self.together(numbers))
     }
 
-    /// One slice, of all frames, one voxel thick.
+    /// The numbers of [`to_f32`](Self::to_f32), in memory that is there already.
+    ///
+    /// Who loads many images into the same memory is spared what the system takes for new pages,
+    /// which for plain files is more than the reading.
     ///
     /// # Arguments
-    /// * `axis`: axis of space that is cut: 0, 1 or 2.
-    /// * `index`: voxel along it.
+    /// * `out`: one place for each component of each voxel.
     ///
     /// # Errors
-    /// [`ImagingError::Argument`] when there is no such axis or index; else those of
-    /// [`volume`](Self::volume).
-    pub fn slice(&self, axis: usize, index: usize) -> Result<Volume> {
-        if axis >= self.shape.len().min(3) {
+    /// [`ImagingError::Argument`] when there are more or fewer places; else those of
+    /// [`to_f32`](Self::to_f32), after which some may have been filled.
+    pub fn fill_f32(&self, out: &mut [f32]) -> Result<()> {
+        let place = self.place();
+        if out.len() != place.count {
             return Err(ImagingError::argument(
-                "axis of a slice",
-                format!("below {}", self.shape.len().min(3)),
-                axis.to_string(),
+                "memory for the numbers of an image",
+                format!("{} places", place.count),
+                out.len().to_string(),
             ));
         }
-        let mut start = vec![0; self.shape.len()];
-        let mut size = self.shape.clone();
-        start[axis] = index;
-        size[axis] = 1;
-        self.boxed(&start, &size)
-    }
-
-    /// One three-dimensional image of a series.
-    ///
-    /// # Arguments
-    /// * `index`: which, counted over all axes beyond the third, the fourth fastest.
-    ///
-    /// # Errors
-    /// [`ImagingError::Argument`] when there are not so many; else those of
-    /// [`volume`](Self::volume).
-    pub fn frame(&self, index: usize) -> Result<Volume> {
-        let mut start = vec![0; self.shape.len()];
-        let mut size = self.shape.clone();
-        let mut left = index;
-        for (axis, &side) in self.shape.iter().enumerate().skip(3) {
-            start[axis] = left % side;
-            size[axis] = 1;
-            left /= side;
+        if self.plan.vector.is_some() {
+            out.copy_from_slice(&self.to_f32()?);
+            return Ok(());
         }
-        if left > 0 {
-            let frames: usize = self.shape.iter().skip(3).product();
-            return Err(ImagingError::argument(
-                "frame",
-                format!("below {frames}"),
-                index.to_string(),
-            ));
-        }
-        let frame = self.boxed(&start, &size)?;
-        let spatial = &self.shape[..self.shape.len().min(3)];
-        self.assembled(spatial, frame.into_samples(), self.affine()?)
+        self.source.fill(place, out, &*self.single_precision())
     }
 
-    /// A box of voxels; its affine leads to the same places as that of the whole.
-    ///
-    /// # Arguments
-    /// * `start`: first voxel along each axis of [`shape`](Self::shape).
-    /// * `size`: voxels along each, at least 1.
-    ///
-    /// # Errors
-    /// [`ImagingError::Argument`] when the box is not within the image; else those of
-    /// [`volume`](Self::volume).
-    pub fn boxed(&self, start: &[usize], size: &[usize]) -> Result<Volume> {
-        let region = self.region(start, size)?;
-        let affine = moved(&self.affine()?, start)?;
-        let samples = with_element!(self.sample_type(), T => {
-            let order = self.header.endianness;
-            let read = region::read(&self.source, &self.plan, order, &region, |value: T| value)?;
-            T::samples(self.together(read))
-        });
-        self.assembled(size, samples, affine)
-    }
-
-    /// The number at a voxel, scaled, of its first component.
-    ///
-    /// # Arguments
-    /// * `voxel`: one index for each axis of [`shape`](Self::shape).
-    ///
-    /// # Errors
-    /// [`ImagingError::Argument`] when an index is missing, too many or out of range; else those
-    /// of [`to_f32`](Self::to_f32).
-    pub fn value(&self, voxel: &[usize]) -> Result<f64> {
-        let region = self.region(voxel, &vec![1; voxel.len()])?;
+    /// Makes scaled numbers of bytes.
+    fn single_precision(&self) -> SingleDecode {
         let order = self.header.endianness;
-        let numbers = with_element!(self.sample_type(), T => {
-            region::read(&self.source, &self.plan, order, &region, |value: T| value.to_f64())
-        })?;
-        let first = numbers.first().copied().unwrap_or(f64::NAN);
-        Ok(self.scaling().apply(first))
-    }
-
-    /// A box over the axes of the file.
-    fn region(&self, start: &[usize], size: &[usize]) -> Result<Region> {
-        let axes = self.shape.len();
-        let within = start.len() == axes
-            && size.len() == axes
-            && (0..axes).all(|axis| {
-                let end = start[axis].checked_add(size[axis]);
-                size[axis] > 0 && end.is_some_and(|end| end <= self.shape[axis])
-            });
-        if !within {
-            return Err(ImagingError::argument(
-                "box of voxels",
-                format!("one within {:?}", self.shape),
-                format!("{size:?} from {start:?}"),
-            ));
-        }
-        let (mut start, mut size) = (start.to_vec(), size.to_vec());
-        start.resize(self.plan.shape.len(), 0);
-        size.resize(self.plan.shape.len(), 1);
-        if let Some(vector) = self.plan.vector {
-            size[4] = vector;
-        }
-        Ok(Region { start, size })
+        let scaling = self.scaling();
+        let Scaling { slope, intercept } = scaling;
+        with_element!(self.sample_type(), T => {
+            if scaling == Scaling::NONE {
+                Box::new(move |bytes: &[u8], out: &mut [f32]| {
+                    T::decode(bytes, order, out, |value| value.to_f64() as f32);
+                })
+            } else {
+                Box::new(move |bytes: &[u8], out: &mut [f32]| {
+                    let number = |value: T| (value.to_f64() * slope + intercept) as f32;
+                    T::decode(bytes, order, out, number);
+                })
+            }
+        })
     }
 
     pub(super) fn place(&self) -> Place {
         Place {
             offset: self.plan.offset,
             count: self.plan.voxels * self.plan.datatype.components,
-            order: self.header.endianness,
+            item_bytes: self.sample_type().bytes(),
         }
     }
 
-    pub(super) fn source(&self) -> &Source {
-        &self.source
-    }
-
     /// Components together, where the file has them plane after plane.
-    fn together<T: Copy + Default>(&self, numbers: Vec<T>) -> Vec<T> {
+    pub(super) fn together<T: Copy + Default>(&self, numbers: Vec<T>) -> Vec<T> {
         match self.plan.vector {
             Some(vector) => interleaved(&numbers, vector),
             None => numbers,
         }
     }
 
-    fn assembled(&self, shape: &[usize], samples: Samples, affine: Affine) -> Result<Volume> {
+    pub(super) fn assembled(
+        &self,
+        shape: &[usize],
+        samples: Samples,
+        affine: Affine,
+    ) -> Result<Volume> {
         Volume::with_components(shape, self.components(), samples, affine)?
             .with_scaling(self.plan.scaling)?
             .with_series(self.plan.series)
     }
-}
-
-/// The affine of a box: its first voxel is another one.
-fn moved(affine: &Affine, start: &[usize]) -> Result<Affine> {
-    let first = [0, 1, 2].map(|axis| start.get(axis).map_or(0.0, |&start| start as f64));
-    let origin = affine.to_world(first);
-    let mut rows = affine.rows();
-    for (row, origin) in rows.iter_mut().zip(origin) {
-        row[3] = origin;
-    }
-    Affine::new(rows)
-}
-
-/// All that stands before the data.
-pub(super) struct Head {
-    pub(super) header: Header,
-    extensions: Vec<Extension>,
-    plan: Plan,
-}
-
-impl Head {
-    fn read(source: &Source, paired: bool, path: &Path) -> Result<Self> {
-        let start = source.start(fields::LONGEST + 4)?;
-        let header = fields::parse(&start, path)?;
-        let mut plan = Plan::new(&header, paired, path)?;
-        let flag = header.version.header_bytes();
-        let mut extensions = Vec::new();
-        if start.len() >= flag + 4 && start[flag] != 0 {
-            let first = flag as u64 + 4;
-            let room = (!paired).then(|| plan.offset - first);
-            let mut stream = source.stream();
-            std::io::copy(&mut stream.by_ref().take(first), &mut std::io::sink())
-                .map_err(|source| ImagingError::io(path, "read", source))?;
-            let (found, odd) = extension::read(&mut stream, room, header.endianness, path)?;
-            extensions = found;
-            plan.warnings.extend(odd);
-        }
-        Ok(Self {
-            header,
-            extensions,
-            plan,
-        })
-    }
-}
-
-/// The header alone, as it stands in the file; what is impossible in it is not looked at.
-pub(super) fn header_of(path: &Path) -> Result<Header> {
-    let names = Names::of(path);
-    let start = Source::open(&names.header)?.start(fields::LONGEST)?;
-    fields::parse(&start, &names.header)
 }

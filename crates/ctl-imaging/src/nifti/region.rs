@@ -1,9 +1,7 @@
 //! Boxes of voxels out of a file, in as few reads as is sensible.
 
 use super::check::Plan;
-use super::elements::Element;
-use super::header::Endianness;
-use super::source::{CHUNK, Source};
+use super::source::{CHUNK, Decode, Number, Source};
 use crate::Result;
 
 /// Bytes between two wanted runs that are read along rather than stepped over: copying as many
@@ -55,15 +53,15 @@ impl Region {
     }
 }
 
-/// The numbers of a region, each as `convert` makes it, in the order of the file.
-pub(super) fn read<T: Element, N: Copy + Default>(
+/// The numbers of a region, as `decode` makes them, in the order of the file.
+pub(super) fn read<N: Number>(
     source: &Source,
     plan: &Plan,
-    order: Endianness,
     region: &Region,
-    convert: impl Fn(T) -> N,
+    decode: Decode<'_, N>,
 ) -> Result<Vec<N>> {
     let voxel = plan.datatype.bytes();
+    let item = plan.datatype.kind.bytes();
     let count = region.voxels() * plan.datatype.components;
     let mut numbers = Vec::new();
     let mut stream = source.stream();
@@ -81,8 +79,8 @@ pub(super) fn read<T: Element, N: Copy + Default>(
         for &(start, end) in &span.pieces {
             let bytes = &buffer[start..end];
             let from = numbers.len();
-            numbers.resize(from + bytes.len() / T::BYTES, N::default());
-            T::decode(bytes, order, &mut numbers[from..], &convert);
+            numbers.resize(from + bytes.len() / item, N::default());
+            decode(bytes, &mut numbers[from..]);
         }
         span.pieces.clear();
         Ok(())

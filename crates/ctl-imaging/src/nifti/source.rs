@@ -3,8 +3,6 @@
 //! Plain files are read at positions. They are not mapped into memory: a file that somebody else
 //! shortens while it is mapped kills the process that looks at it.
 
-use super::elements::Element;
-use super::header::Endianness;
 use crate::Result;
 use crate::bounded;
 use crate::error::ImagingError;
@@ -49,9 +47,19 @@ pub(super) struct Place {
     pub(super) offset: u64,
     /// How many numbers.
     pub(super) count: usize,
-    /// Order of their bytes.
-    pub(super) order: Endianness,
+    /// Bytes of each.
+    pub(super) item_bytes: usize,
 }
+
+/// What memory is filled with.
+pub(super) trait Number: Copy + Default + Send + Sync {}
+
+impl<N: Copy + Default + Send + Sync> Number for N {}
+
+/// Makes numbers of bytes, as many as there are places for.
+///
+/// It is called for many at a time, so that it need not be known where chunks are read.
+pub(super) type Decode<'a, N> = &'a (dyn Fn(&[u8], &mut [N]) + Sync);
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self> {
@@ -135,68 +143,83 @@ impl Source {
         ImagingError::io(&self.path, "read", error)
     }
 
-    /// All numbers of a place, each as `convert` makes it.
+    /// All numbers of a place, as `decode` makes them of their bytes.
     ///
     /// Memory is that of the result and of a chunk for each thread.
-    pub(super) fn numbers<T: Element, N: Copy + Default + Send + Sync>(
-        &self,
-        place: Place,
-        convert: impl Fn(T) -> N + Sync,
-    ) -> Result<Vec<N>> {
+    pub(super) fn numbers<N: Number>(&self, place: Place, decode: Decode<'_, N>) -> Result<Vec<N>> {
         if self.gzip {
-            self.compressed_numbers(place, convert)
+            self.compressed_numbers(place, decode)
         } else {
-            self.plain_numbers(place, convert)
+            self.plain_numbers(place, decode)
         }
     }
 
-    fn plain_numbers<T: Element, N: Copy + Default + Send + Sync>(
-        &self,
-        place: Place,
-        convert: impl Fn(T) -> N + Sync,
-    ) -> Result<Vec<N>> {
-        let bytes = (place.count as u64).saturating_mul(T::BYTES as u64);
+    fn plain_numbers<N: Number>(&self, place: Place, decode: Decode<'_, N>) -> Result<Vec<N>> {
+        let bytes = (place.count as u64).saturating_mul(place.item_bytes as u64);
         self.expect_length(place.offset.saturating_add(bytes))?;
         // The file is known to hold them; untouched memory costs nothing before it is filled.
         let mut numbers = vec![N::default(); place.count];
-        let step = CHUNK / T::BYTES;
-        numbers.par_chunks_mut(step).enumerate().try_for_each_init(
-            Vec::new,
-            |buffer, (index, out)| {
-                buffer.resize(out.len() * T::BYTES, 0);
-                let position = place.offset + (index * step * T::BYTES) as u64;
-                self.read_at(&mut self.stream(), position, buffer)?;
-                T::decode(buffer, place.order, out, &convert);
-                Ok::<(), ImagingError>(())
-            },
-        )?;
+        self.fill_plain(place, &mut numbers, decode)?;
         Ok(numbers)
     }
 
-    fn compressed_numbers<T: Element, N: Copy + Default>(
+    /// Fills memory of the right length with the numbers of a place.
+    pub(super) fn fill<N: Number>(
         &self,
         place: Place,
-        convert: impl Fn(T) -> N,
-    ) -> Result<Vec<N>> {
-        let most = self.length.saturating_mul(MOST_EXPANSION) / T::BYTES as u64;
+        out: &mut [N],
+        decode: Decode<'_, N>,
+    ) -> Result<()> {
+        if !self.gzip {
+            return self.fill_plain(place, out, decode);
+        }
+        let mut left = out;
+        self.for_each_chunk(place, |bytes| {
+            let count = bytes.len() / place.item_bytes;
+            let (now, later) = std::mem::take(&mut left).split_at_mut(count);
+            decode(bytes, now);
+            left = later;
+        })
+    }
+
+    fn fill_plain<N: Number>(
+        &self,
+        place: Place,
+        numbers: &mut [N],
+        decode: Decode<'_, N>,
+    ) -> Result<()> {
+        let item = place.item_bytes;
+        let step = CHUNK / item;
+        let fill = |buffer: &mut Vec<u8>, (index, out): (usize, &mut [N])| {
+            buffer.resize(out.len() * item, 0);
+            let position = place.offset + (index * step * item) as u64;
+            self.read_at(&mut self.stream(), position, buffer)?;
+            decode(buffer, out);
+            Ok::<(), ImagingError>(())
+        };
+        numbers
+            .par_chunks_mut(step)
+            .enumerate()
+            .try_for_each_init(Vec::new, fill)
+    }
+
+    fn compressed_numbers<N: Number>(&self, place: Place, decode: Decode<'_, N>) -> Result<Vec<N>> {
+        let item = place.item_bytes;
+        let most = self.length.saturating_mul(MOST_EXPANSION) / item as u64;
         let mut numbers = Vec::new();
         numbers.reserve_exact(place.count.min(usize::try_from(most).unwrap_or(usize::MAX)));
-        self.for_each_chunk(place, T::BYTES, |bytes| {
+        self.for_each_chunk(place, |bytes| {
             let from = numbers.len();
-            numbers.resize(from + bytes.len() / T::BYTES, N::default());
-            T::decode(bytes, place.order, &mut numbers[from..], &convert);
+            numbers.resize(from + bytes.len() / item, N::default());
+            decode(bytes, &mut numbers[from..]);
         })?;
         Ok(numbers)
     }
 
     /// Shows all bytes of a place in order, whole numbers at a time, and checks the checksum of a
     /// compressed file that ends with them.
-    pub(super) fn for_each_chunk(
-        &self,
-        place: Place,
-        item_bytes: usize,
-        mut see: impl FnMut(&[u8]),
-    ) -> Result<()> {
+    pub(super) fn for_each_chunk(&self, place: Place, mut see: impl FnMut(&[u8])) -> Result<()> {
+        let item_bytes = place.item_bytes;
         let mut stream = self.stream();
         let step = CHUNK / item_bytes;
         let mut buffer = vec![0; step.min(place.count) * item_bytes];

@@ -244,15 +244,18 @@ impl Range {
 
     fn of(volume: &Volume) -> Self {
         let scaling = volume.scaling();
-        for_any_type!(volume.samples(), values => {
-            values
-                .par_chunks(CHUNK)
-                .map(|chunk| {
-                    let numbers = chunk.iter().map(|&value| scaling.apply(Value::to_f64(value)));
-                    numbers.fold(Self::NONE, Self::with)
-                })
-                .reduce(|| Self::NONE, Self::joined)
-        })
+        for_any_type!(volume.samples(), values => Self::of_all(values.len(), &|part| {
+            let numbers = values[part].iter().map(|&value| scaling.apply(Value::to_f64(value)));
+            numbers.fold(Self::NONE, Self::with)
+        }))
+    }
+
+    /// The range of so many numbers, part by part.
+    fn of_all(count: usize, of_part: &(dyn Fn(std::ops::Range<usize>) -> Self + Sync)) -> Self {
+        (0..count.div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|part| of_part(part * CHUNK..count.min((part + 1) * CHUNK)))
+            .reduce(|| Self::NONE, Self::joined)
     }
 
     fn with(self, number: f64) -> Self {

@@ -11,10 +11,10 @@ use super::options::WriteOptions;
 use super::values::Stored;
 use crate::Result;
 use crate::error::ImagingError;
+use crate::gzip::GzipWriter;
 use crate::volume::{SampleType, Scaling, SeriesUnit, Volume};
 use crate::write::{replace_file, replace_two};
 use flate2::Compression;
-use flate2::write::GzEncoder;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -60,9 +60,9 @@ pub fn write(path: &Path, volume: &Volume, options: &WriteOptions) -> Result<()>
         if !ending.gzip {
             return file.put(part, out);
         }
-        let mut encoder = GzEncoder::new(out, level);
-        file.put(part, &mut encoder)?;
-        encoder.finish().map(|_| ())
+        let mut writer = GzipWriter::new(out, level)?;
+        file.put(part, &mut writer)?;
+        writer.finish()
     };
     if ending.pair {
         let names = Names::of(path);

@@ -86,6 +86,14 @@ fn large_images_are_read_chunk_by_chunk() {
         let reader = reader(&volume, name);
         assert_eq!(reader.volume().unwrap(), volume);
         assert_eq!(reader.to_f32().unwrap(), volume.to_f32());
+        let mut memory = vec![f32::NAN; 900_000];
+        reader.fill_f32(&mut memory).unwrap();
+        assert_eq!(memory, volume.to_f32());
+        let error = reader.fill_f32(&mut memory[1..]).unwrap_err().to_string();
+        assert!(
+            error.ends_with("expected 900000 places, found 899999"),
+            "{error}"
+        );
         for (start, size) in [
             ([199, 0, 0], [1, 150, 30]),
             ([0, 149, 0], [200, 1, 30]),
@@ -124,6 +132,9 @@ fn vectors_are_cut_with_all_their_components() {
     assert_eq!((reader.shape(), reader.components()), (&[2, 2, 2][..], 3));
     assert_eq!(reader.volume().unwrap(), volume);
     assert_eq!(reader.to_f32().unwrap(), volume.to_f32());
+    let mut memory = [0.0; 24];
+    reader.fill_f32(&mut memory).unwrap();
+    assert_eq!(memory, volume.to_f32()[..]);
     let slice = reader.slice(0, 1).unwrap();
     // Voxels 1, 3, 5 and 7, three components each.
     let expected = [3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23];
