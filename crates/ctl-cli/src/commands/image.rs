@@ -8,7 +8,7 @@ use ctl_compute::runtime::on_every_core;
 use ctl_imaging::volume::{
     Interpolation, Plane, SheetOptions, Volume, VolumeFormat, VolumeInfo, read_volume, write_volume,
 };
-use ctl_imaging::{ImagingError, nifti};
+use ctl_imaging::{ImagingError, dicom, nifti};
 use serde_json::Value;
 
 use crate::arguments::{Convert, Image, Show};
@@ -45,6 +45,7 @@ fn info(file: &Path, voxel: &[usize], json: bool) -> anyhow::Result<ExitCode> {
 fn described(file: &Path) -> anyhow::Result<Value> {
     Ok(match VolumeFormat::of(file)? {
         VolumeFormat::Nifti => serde_json::to_value(nifti::info(file)?)?,
+        VolumeFormat::Dicom if file.is_file() => serde_json::to_value(dicom::info(file)?)?,
         format => serde_json::to_value(VolumeInfo::of(&read_volume(file)?, format))?,
     })
 }

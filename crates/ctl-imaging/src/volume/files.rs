@@ -1,6 +1,7 @@
 //! One door to every format that knows where an image lies.
 
 use super::{SampleType, Scaling, Volume};
+use crate::dicom::{self, SeriesOptions};
 use crate::error::ImagingError;
 use crate::metaimage::{self, MetaOptions};
 use crate::nifti::{self, WriteOptions};
@@ -11,7 +12,7 @@ use std::path::Path;
 /// Bytes by which formats are told apart.
 const START: u64 = 512;
 /// What can be read here, for errors.
-const READ: &str = "NIfTI, NRRD or MetaImage, which say where an image lies";
+const READ: &str = "DICOM, NIfTI, NRRD or MetaImage, which say where an image lies";
 /// What can be written here, by name.
 const WRITTEN: &str = "a name that ends in .nii, .nii.gz, .nrrd or .mha";
 
@@ -20,6 +21,8 @@ const WRITTEN: &str = "a name that ends in .nii, .nii.gz, .nrrd or .mha";
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum VolumeFormat {
+    /// DICOM: a file, or a folder of files.
+    Dicom,
     /// `NIfTI`-1 or -2, or what is left to its reader.
     Nifti,
     /// NRRD.
@@ -29,13 +32,19 @@ pub enum VolumeFormat {
 }
 
 impl VolumeFormat {
-    /// The format of a file.
+    /// The format of a file; a folder is taken for one of DICOM files.
     ///
     /// # Errors
     /// [`ImagingError::Io`] and [`ImagingError::Content`] when there is no such file, or it is of a
     /// format that does not say where an image lies (a picture, an array).
     pub fn of(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self::Dicom);
+        }
         let start = bounded::read_start(path, START)?;
+        if is_dicom(&start) {
+            return Ok(Self::Dicom);
+        }
         if nrrd::can_read(&start) {
             return Ok(Self::Nrrd);
         }
@@ -47,6 +56,13 @@ impl VolumeFormat {
             None => Ok(Self::Nifti),
         }
     }
+}
+
+/// Whether a file starts like DICOM: with its mark, or, without preamble, with an element of one of
+/// the first groups (PS3.10 section 7.1).
+fn is_dicom(start: &[u8]) -> bool {
+    let marked = start.get(128..132) == Some(b"DICM");
+    marked || matches!(start, [2 | 8, 0, _, 0, ..] | [0, 2 | 8, 0, _, ..])
 }
 
 /// The name of a format that does not say where an image lies.
@@ -65,15 +81,17 @@ fn placeless(start: &[u8]) -> Option<&'static str> {
 
 /// Reads an image with its place in the patient, whatever its format.
 ///
-/// The format is told by content: NRRD and `MetaImage` by their first line, anything else is read
-/// as `NIfTI` (plain or gzip). Pictures and arrays, which do not say where they lie, are refused
+/// The format is told by content: DICOM by its mark, NRRD and `MetaImage` by their first line,
+/// anything else is read as `NIfTI` (plain or gzip). A DICOM file is read as the series that it is
+/// alone, a folder as the one series whose files lie in it; [`dicom::read_series`] reads several. Pictures and arrays, which do not say where they lie, are refused
 /// here; their own modules take an affine from the caller.
 ///
 /// # Arguments
 /// * `path`: the file; either one of a `.hdr`/`.img` pair, the header of `.nhdr` or `.mhd`.
 ///
 /// # Errors
-/// Those of [`VolumeFormat::of`] and of the format's own reader.
+/// [`ImagingError::Content`] when a folder holds several series; those of [`VolumeFormat::of`] and
+/// of the format's own reader.
 ///
 /// # Examples
 /// ```
@@ -91,9 +109,29 @@ fn placeless(start: &[u8]) -> Option<&'static str> {
 /// ```
 pub fn read_volume(path: &Path) -> Result<Volume> {
     match VolumeFormat::of(path)? {
+        VolumeFormat::Dicom => read_dicom(path),
         VolumeFormat::Nrrd => nrrd::read_nrrd(path),
         VolumeFormat::MetaImage => metaimage::read_metaimage(path),
         VolumeFormat::Nifti => Ok(nifti::read(path)?.volume),
+    }
+}
+
+/// The only series of a file or folder.
+fn read_dicom(path: &Path) -> Result<Volume> {
+    let options = SeriesOptions::default();
+    let mut series = if path.is_dir() {
+        dicom::read_series(path, &options)?
+    } else {
+        dicom::read_series_files(&[path.to_owned()], &options)?
+    };
+    let count = series.len();
+    match (series.pop(), count) {
+        (Some(only), 1) => Ok(only.volume),
+        _ => Err(ImagingError::content(
+            path,
+            "one series of images",
+            format!("{count}"),
+        )),
     }
 }
 
