@@ -102,6 +102,22 @@ fn deep_nesting_is_refused() {
     read_all(&path);
 }
 
+/// What stands behind a stray delimiter is not passed over.
+#[test]
+fn stray_delimiters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stray.dcm");
+    let mut bytes = WHOLE.clone();
+    bytes.extend([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(read_pixels(&path, StoredBits::default()).is_ok());
+    bytes.extend([0; 8]);
+    std::fs::write(&path, &bytes).unwrap();
+    let error = read_pixels(&path, StoredBits::default()).unwrap_err();
+    assert!(error.to_string().contains("end of an item"), "{error}");
+    assert_eq!(info(&path).unwrap().warnings.len(), 1);
+}
+
 /// Sizes that a header claims are not allocated.
 #[test]
 fn claims_of_size() {

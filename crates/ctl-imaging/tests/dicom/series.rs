@@ -324,7 +324,7 @@ fn single_slice_with_padding_and_inversion() {
     let path = save(&object, folder.path(), "one.dcm");
     let series = &read_series_files(&[path], &options()).unwrap()[0];
     assert_eq!(series.volume.affine().spacing(), [0.5, 2.0, 5.0]);
-    assert_eq!(series.padding, Some((63536, 63536)));
+    assert_eq!(series.padding, Some((-2000, -2000)));
     assert!(series.inverted_display);
     assert_eq!(series.windows[1].explanation(), Some("LUNG"));
     let values: Vec<i16> = (0..12).collect();

@@ -86,7 +86,12 @@ impl<'a> DataSet<'a> {
         while at < bytes.len() {
             let start = header(bytes, at, encoding)?;
             if start.tag == ITEM_END || start.tag == SEQUENCE_END {
-                break;
+                // One that is left over at the end hides nothing.
+                return if start.value >= bytes.len() {
+                    Ok(())
+                } else {
+                    Err(Fault::new(at, "an element", "the end of an item"))
+                };
             }
             if until == Until::Pixels && is_pixels(start.tag) {
                 self.stopped = true;

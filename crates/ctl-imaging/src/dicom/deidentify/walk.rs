@@ -127,8 +127,8 @@ impl Walker<'_> {
     /// A value that tells nothing, `None` where there is none.
     fn dummy(&self, set: &DataSet<'_>, element: &Element<'_>) -> Option<String> {
         if element.tag == tags::PATIENT_ID {
-            let id = set.word(tags::PATIENT_ID)?;
-            return Some(self.secret.pseudonym(&id));
+            let id = set.word(tags::PATIENT_ID);
+            return Some(id.map_or_else(String::new, |id| self.secret.pseudonym(&id)));
         }
         match set.vr(element)? {
             VR::DA => Some(DUMMY_DATE.to_owned()),

@@ -48,7 +48,7 @@ pub(super) fn decode(
         let expected = format!("at most {MAX_VALUES} values of a JPEG 2000 frame");
         return Err(Problem::new(expected, format!("{found:?}")));
     }
-    // The port keeps the original's assertions, which some broken streams meet.
+    // The port is unsafe code by translation; what of it may panic cannot be told beforehand.
     let image = catch_unwind(AssertUnwindSafe(|| Image::from_bytes(bytes)))
         .map_err(|_| Problem::new("a JPEG 2000 stream", "one that its decoder gave up"))?
         .map_err(|error| Problem::new("a JPEG 2000 stream", error.to_string()))?;

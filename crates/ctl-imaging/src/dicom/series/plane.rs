@@ -120,10 +120,19 @@ fn refuse_other_objects(set: &DataSet<'_>, path: &Path) -> Result<()> {
 }
 
 /// `PixelPaddingValue` and the limit of its range, which is the value itself where there is none.
+///
+/// Signed pixels' are often written as unsigned ones; they are brought to the range of the pixels.
 fn padding(set: &DataSet<'_>) -> Option<(i64, i64)> {
-    let value = set.integer(tags::PIXEL_PADDING_VALUE)?;
-    let limit = set.integer(tags::PIXEL_PADDING_RANGE_LIMIT);
-    Some((value, limit.unwrap_or(value)))
+    let stored = |tag| {
+        let value = set.integer(tag)?;
+        let wraps = set.is_signed() && (1 << 15..1 << 16).contains(&value);
+        Some(if wraps { value - (1 << 16) } else { value })
+    };
+    let value = stored(tags::PIXEL_PADDING_VALUE)?;
+    Some((
+        value,
+        stored(tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(value),
+    ))
 }
 
 /// The frames of a file.
