@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use ctl_compute::random::stream;
 use ctl_graph::stats::{Column, Contingency, CountStatistic, CountTest, Multiplicity, Table};
 use ctl_imaging::{AttributeKind, AttributeValue, Cohort};
+use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use super::sites::{Look, quartiles};
@@ -13,6 +15,8 @@ use crate::{HarnessError, Result};
 const SIGNIFICANT: f64 = 0.01;
 /// … if it is also as strong as this: with thousands of images anything is significant.
 const STRONG: f64 = 0.1;
+/// Random orders where counts are few.
+const ORDERS: usize = 9_999;
 /// Names of what is not a column of its own.
 const SITE: &str = "site";
 const LABEL: &str = "label";
@@ -37,12 +41,16 @@ pub struct Association {
     pub chi_squared: f64,
     /// Degrees of freedom, summed over the tables.
     pub degrees_of_freedom: usize,
-    /// Upper tail of χ².
+    /// Upper tail of χ², or of its random orders.
     pub p_value: f64,
     /// The same, adjusted by Holm's method over all pairs of the cohort.
     pub p_adjusted: f64,
     /// Cramér's V over all tables: `√(Σχ² / Σ n·(min(rows, columns) − 1))`, 0 to 1.
     pub cramers_v: f64,
+    /// Whether counts are too few for the distribution of χ² (an expected count below 1, or more
+    /// than a fifth of them below 5; Cochran 1954), so that the p-value is the share of 9,999 random
+    /// orders of the second column, within sites where the pair is tested so, whose χ² is as large.
+    pub permuted: bool,
     /// Whether the adjusted p-value is below 0.01 and V at least 0.1.
     pub flagged: bool,
 }
@@ -72,6 +80,45 @@ struct Levels {
     name: String,
     names: Vec<String>,
     codes: Vec<Option<u32>>,
+    /// The numbers that were cut, of a column of numbers.
+    numbers: Vec<Option<f64>>,
+}
+
+impl Levels {
+    /// The column as it is to be compared within sites: numbers are cut at each site's own
+    /// quartiles, since those of the cohort may lie between the sites.
+    fn within(&self, site: &Self) -> Self {
+        let mut within = Self {
+            name: self.name.clone(),
+            names: self.names.clone(),
+            codes: self.codes.clone(),
+            numbers: Vec::new(),
+        };
+        if self.numbers.is_empty() {
+            return within;
+        }
+        within.names = ["first", "second", "third", "last"]
+            .map(|quarter| format!("{quarter} quarter of the site"))
+            .to_vec();
+        for code in 0..site.names.len() as u32 {
+            let rows = site.codes.iter().enumerate();
+            let rows: Vec<usize> = rows
+                .filter(|(_, of)| **of == Some(code))
+                .map(|(row, _)| row)
+                .collect();
+            let numbers = rows.iter().filter_map(|&row| self.numbers[row]).collect();
+            let cuts = quartiles(numbers).unwrap_or_default();
+            for row in rows {
+                within.codes[row] = self.numbers[row].map(|number| quarter(number, cuts));
+            }
+        }
+        within
+    }
+}
+
+/// Which quarter a number lies in, 0 to 3.
+fn quarter(number: f64, cuts: [f64; 3]) -> u32 {
+    cuts.iter().filter(|&&cut| number > cut).count() as u32
 }
 
 pub(super) fn test(cohort: &Cohort, looks: &[Look]) -> Result<Vec<Association>> {
@@ -94,7 +141,7 @@ pub(super) fn test(cohort: &Cohort, looks: &[Look]) -> Result<Vec<Association>> 
     }
     for input in &inputs {
         if labelled {
-            add(input, &label, Some(&site))?;
+            add(&input.within(&site), &label, Some(&site))?;
         }
         if several {
             add(input, &site, None)?;
@@ -193,11 +240,13 @@ fn associate(
     }
     let whole = counts_within(first, second, &cells)?;
     let mut most = 0.0;
+    let mut expected = Expected::default();
     let mut tables = Vec::new();
     for cells in cells.chunk_by(|a, b| a.0 == b.0) {
         let counts = counted(first, second, cells);
         let test = counts_within(first, second, cells)?;
         let greatest = greatest(&counts);
+        expected.add(&counts);
         most += greatest;
         tables.push(Stratum {
             site: within.map(|within| within.names[cells[0].0 as usize].clone()),
@@ -206,6 +255,11 @@ fn associate(
             counts,
         });
     }
+    let p_value = if expected.too_few() {
+        permuted(&cells, first.names.len(), second.names.len())
+    } else {
+        whole.p_value(CountStatistic::Pearson)
+    };
     Ok(Some(Association {
         first: first.name.clone(),
         second: second.name.clone(),
@@ -215,9 +269,10 @@ fn associate(
         tables,
         chi_squared: whole.chi_squared,
         degrees_of_freedom: whole.degrees_of_freedom,
-        p_value: whole.p_value(CountStatistic::Pearson),
+        p_value,
         p_adjusted: f64::NAN,
         cramers_v: cramer(whole.chi_squared, most),
+        permuted: expected.too_few(),
         flagged: false,
     }))
 }
@@ -264,6 +319,94 @@ fn counted(first: &Levels, second: &Levels, cells: &[Cell]) -> Vec<Vec<u32>> {
     counts
 }
 
+/// The share of random orders of the second column within strata whose χ² is at least that of the
+/// order that is there, which is one of them.
+fn permuted(cells: &[Cell], rows: usize, columns: usize) -> f64 {
+    let strata: Vec<&[Cell]> = cells.chunk_by(|a, b| a.0 == b.0).collect();
+    let mut seconds: Vec<Vec<u32>> = strata
+        .iter()
+        .map(|stratum| stratum.iter().map(|cell| cell.2).collect())
+        .collect();
+    let mut counts = vec![0; rows * columns];
+    let mut statistic = |seconds: &[Vec<u32>]| -> f64 {
+        let tables = strata.iter().zip(seconds);
+        tables
+            .map(|(stratum, seconds)| {
+                counts.fill(0);
+                for (cell, &second) in stratum.iter().zip(seconds) {
+                    counts[cell.1 as usize * columns + second as usize] += 1_u32;
+                }
+                pearson(&counts, columns)
+            })
+            .sum()
+    };
+    // Sums of equal counts differ by rounding alone.
+    let found = statistic(&seconds) * (1.0 - 1e-9);
+    let mut rng = stream(0, "portrait", "orders");
+    let mut reached = 1;
+    for _ in 0..ORDERS {
+        for stratum in &mut seconds {
+            stratum.shuffle(&mut rng);
+        }
+        reached += usize::from(statistic(&seconds) >= found);
+    }
+    reached as f64 / (ORDERS + 1) as f64
+}
+
+/// Pearson's χ² of one table.
+fn pearson(counts: &[u32], columns: usize) -> f64 {
+    let all: u32 = counts.iter().sum();
+    let sums: Vec<u32> = (0..columns)
+        .map(|column| counts.iter().skip(column).step_by(columns).sum())
+        .collect();
+    let mut chi_squared = 0.0;
+    for row in counts.chunks_exact(columns) {
+        let sum: u32 = row.iter().sum();
+        for (&count, &column) in row.iter().zip(&sums) {
+            let expected = f64::from(sum) * f64::from(column) / f64::from(all);
+            if expected > 0.0 {
+                chi_squared += (f64::from(count) - expected).powi(2) / expected;
+            }
+        }
+    }
+    chi_squared
+}
+
+/// Expected counts of tables, of rows and columns that occur.
+#[derive(Default)]
+struct Expected {
+    cells: usize,
+    below_five: usize,
+    below_one: usize,
+}
+
+impl Expected {
+    fn add(&mut self, counts: &[Vec<u32>]) {
+        let all: u32 = counts.iter().flatten().sum();
+        let width = counts.first().map_or(0, Vec::len);
+        let columns = (0..width).map(|column| counts.iter().map(|row| row[column]).sum::<u32>());
+        let columns: Vec<u32> = columns.filter(|&sum| sum > 0).collect();
+        let rows = counts.iter().map(|row| row.iter().sum::<u32>());
+        let rows: Vec<u32> = rows.filter(|&sum| sum > 0).collect();
+        if rows.len() < 2 || columns.len() < 2 {
+            // The table says nothing, whatever its counts.
+            return;
+        }
+        for row in rows {
+            for &column in &columns {
+                let expected = f64::from(row) * f64::from(column) / f64::from(all);
+                self.cells += 1;
+                self.below_five += usize::from(expected < 5.0);
+                self.below_one += usize::from(expected < 1.0);
+            }
+        }
+    }
+
+    fn too_few(&self) -> bool {
+        self.below_one > 0 || self.below_five * 5 > self.cells
+    }
+}
+
 /// The greatest χ² of a table: its count times one less than its rows or columns that occur.
 fn greatest(counts: &[Vec<u32>]) -> f64 {
     let all: u32 = counts.iter().flatten().sum();
@@ -307,6 +450,7 @@ fn sites(cohort: &Cohort) -> Levels {
             .iter()
             .map(|r| Some(r.site as u32))
             .collect(),
+        numbers: Vec::new(),
     }
 }
 
@@ -316,6 +460,7 @@ fn labels(cohort: &Cohort) -> Levels {
         name: LABEL.into(),
         names: cohort.classes().to_vec(),
         codes: cohort.records().iter().map(code).collect(),
+        numbers: Vec::new(),
     }
 }
 
@@ -329,6 +474,7 @@ fn attributes(cohort: &Cohort) -> Vec<Levels> {
                     name: input.name.clone(),
                     names: levels.clone(),
                     codes: values.map(level).collect(),
+                    numbers: Vec::new(),
                 },
                 _ => quarters(&input.name, values.map(number).collect()),
             }
@@ -361,7 +507,6 @@ fn number(value: AttributeValue) -> Option<f64> {
 fn quarters(name: &str, numbers: Vec<Option<f64>>) -> Levels {
     let cuts = quartiles(numbers.iter().copied().flatten().collect()).unwrap_or_default();
     let [first, second, third] = cuts.map(plain);
-    let quarter = |number: f64| cuts.iter().filter(|&&cut| number > cut).count() as u32;
     Levels {
         name: name.to_owned(),
         names: vec![
@@ -371,9 +516,10 @@ fn quarters(name: &str, numbers: Vec<Option<f64>>) -> Levels {
             format!("above {third}"),
         ],
         codes: numbers
-            .into_iter()
-            .map(|number| number.map(quarter))
+            .iter()
+            .map(|number| number.map(|number| quarter(number, cuts)))
             .collect(),
+        numbers,
     }
 }
 
@@ -386,6 +532,7 @@ mod tests {
             name: name.into(),
             names: names.iter().map(|&name| name.into()).collect(),
             codes: codes.iter().copied().map(Some).collect(),
+            numbers: Vec::new(),
         }
     }
 
@@ -445,5 +592,37 @@ mod tests {
         );
         assert_eq!(cut.codes, [Some(0), Some(1), None, Some(2), Some(3)]);
         assert_eq!(cut.names[1], "up to 2.5");
+    }
+
+    /// Sites of other brightness, in each of which dark films are those of the sick.
+    #[test]
+    fn numbers_are_compared_within_a_site_by_its_own_quarters() {
+        let numbers = (0..32).map(|row| Some(f64::from(row / 16 * 100 + row % 16)));
+        let brightness = quarters("mean brightness", numbers.collect());
+        let codes: Vec<u32> = (0..32).map(|row| row / 16).collect();
+        let site = levels("site", &["a", "b"], &codes);
+        let codes: Vec<u32> = (0..32).map(|row| u32::from(row % 16 < 8)).collect();
+        let label = levels("label", &["well", "ill"], &codes);
+        let patients: Vec<u32> = (0..32).collect();
+        let within = brightness.within(&site);
+        let found = associate(&within, &label, Some(&site), &patients).unwrap();
+        let found = found.unwrap();
+        assert_eq!((found.cramers_v, found.degrees_of_freedom), (1.0, 6));
+        // Of 8 in each site's quarters and labels 2 are expected in a cell: below five.
+        assert!(found.permuted && found.p_value < 0.001);
+    }
+
+    #[test]
+    fn one_patient_is_as_rare_as_he_is() {
+        let mut codes = vec![0; 1000];
+        codes[7] = 1;
+        let first = levels("a", &["x", "y"], &codes);
+        let second = levels("b", &["u", "v"], &codes);
+        let patients: Vec<u32> = (0..1000).collect();
+        let found = associate(&first, &second, None, &patients)
+            .unwrap()
+            .unwrap();
+        // By χ² 1e-219; in one of a thousand orders the one meets the other.
+        assert!(found.permuted && (0.0003..0.002).contains(&found.p_value));
     }
 }

@@ -50,9 +50,10 @@ pub struct CohortStats {
 /// Reads every image once and tests every pair of columns.
 ///
 /// Images are averaged to 64 × 64 grey pixels for their brightness. A patient counts once in every
-/// cell of a table, however many images he has there; numbers are cut at their quartiles. Pairs are
-/// tested by Pearson's χ² without continuity correction, those within sites summed over the sites,
-/// and p-values are adjusted by Holm's method over all pairs.
+/// cell of a table, however many images he has there; numbers are cut at their quartiles, those of
+/// each site where they are compared within sites. Pairs are tested by Pearson's χ² without
+/// continuity correction, those within sites summed over the sites, against random orders where
+/// counts are few, and p-values are adjusted by Holm's method over all pairs.
 ///
 /// # Arguments
 /// * `folder`: a cohort.

@@ -11,7 +11,7 @@ use std::path::Path;
 const SCHEMA: u32 = 1;
 
 /// Cells that mean "not known" unless `missing` says otherwise.
-const MISSING: [&str; 4] = ["", "NA", "nan", "NaN"];
+pub(crate) const MISSING: [&str; 4] = ["", "NA", "nan", "NaN"];
 
 /// Columns that are model inputs, where they exist, unless `attributes.inputs` says otherwise.
 const INPUTS: [&str; 2] = ["age", "sex"];

@@ -8,6 +8,7 @@ mod labels;
 mod spelling;
 mod table;
 
+pub(crate) use config::MISSING;
 pub use discover::{Discovery, discover};
 
 use crate::Result;

@@ -58,6 +58,8 @@ pub(super) struct NewCohort {
     pub(super) copies: BTreeSet<(PathBuf, String)>,
     /// Columns that models may take.
     pub(super) inputs: Vec<String>,
+    /// Whether only an empty cell is a missing value.
+    pub(super) names_mean_themselves: bool,
 }
 
 impl NewCohort {
@@ -87,8 +89,13 @@ impl NewCohort {
     fn write_description(&self, folder: &Path, path: &Path) -> Result<()> {
         let mut description = toml::Table::new();
         description.insert("schema".into(), 1.into());
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        // Of `.` only the whole path has a name.
+        let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let name = whole.file_name().unwrap_or_default().to_string_lossy();
         description.insert("name".into(), name.into_owned().into());
+        if self.names_mean_themselves {
+            description.insert("missing".into(), vec![""].into());
+        }
         if !self.inputs.is_empty() {
             let inputs: Vec<toml::Value> = self.inputs.iter().cloned().map(Into::into).collect();
             let mut attributes = toml::Table::new();

@@ -5,6 +5,7 @@ use super::files::NewCohort;
 use crate::Result;
 use crate::address::ImageAddress;
 use crate::bounded;
+use crate::cohort::MISSING;
 use crate::error::ImagingError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -102,6 +103,7 @@ pub fn import_table(folder: &Path, import: &TableImport) -> Result<Imported> {
         rows: Vec::new(),
         copies: BTreeSet::new(),
         inputs: import.inputs.clone(),
+        names_mean_themselves: false,
     };
     for record in reader.records() {
         let record = record.map_err(malformed)?;
@@ -133,7 +135,17 @@ impl TableImport {
     /// The table's header with the manifest's names.
     fn renamed(&self, own: &[String]) -> Result<Vec<String>> {
         let mut header = own.to_vec();
+        let mut given = BTreeSet::new();
         for (to, from) in &self.columns {
+            if !given.insert(from) {
+                let expected = "one of the manifest's for each of the table's";
+                let found = format!("`{from}` twice");
+                return Err(ImagingError::argument(
+                    "columns of the table",
+                    expected,
+                    found,
+                ));
+            }
             if !KNOWN.contains(&to.as_str()) {
                 let allowed = format!("one of {}", KNOWN.join(", "));
                 return Err(ImagingError::argument("column of a manifest", allowed, to));
@@ -169,13 +181,14 @@ impl TableImport {
 
     /// Where a picture of the table will lie in the cohort; an empty cell stays empty.
     fn placed(&self, cell: &str, copies: &mut BTreeSet<(PathBuf, String)>) -> Result<String> {
-        if cell.is_empty() {
+        let cell = cell.trim();
+        if MISSING.contains(&cell) {
             return Ok(String::new());
         }
-        let address: ImageAddress = format!("img/{cell}{}", self.ending).parse()?;
-        let file = address.file();
-        let below = file.strip_prefix("img/").unwrap_or(file);
-        copies.insert((self.images.join(below), file.to_owned()));
-        Ok(address.to_string())
+        // Read on its own first, so that an absolute path is refused.
+        let address: ImageAddress = format!("{cell}{}", self.ending).parse()?;
+        let placed = format!("img/{}", address.file());
+        copies.insert((self.images.join(address.file()), placed));
+        Ok(format!("img/{address}"))
     }
 }

@@ -105,6 +105,7 @@ pub fn import_tree(folder: &Path, source: &Path, levels: &[TreeLevel]) -> Result
     for file in files_below(source)? {
         match raster_size(&source.join(&file)) {
             Ok(_) => pictures.push(file),
+            Err(error @ ImagingError::Io { .. }) => return Err(error),
             Err(error) if is_named_like_a_picture(&file) => return Err(error),
             Err(_) => left_out.push(file),
         }
@@ -149,6 +150,8 @@ fn cohort_of(source: &Path, pictures: &[PathBuf], levels: &[TreeLevel]) -> Resul
         rows: Vec::new(),
         copies: BTreeSet::new(),
         inputs: Vec::new(),
+        // A class may be called NA.
+        names_mean_themselves: true,
     };
     for picture in pictures {
         let path = format!("img/{}", text_of(picture)?);

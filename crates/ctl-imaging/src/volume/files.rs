@@ -42,7 +42,7 @@ impl VolumeFormat {
             return Ok(Self::Dicom);
         }
         let start = bounded::read_start(path, START)?;
-        if is_dicom(&start) {
+        if is_dicom(&start) && !is_half_of_a_pair(path) {
             return Ok(Self::Dicom);
         }
         if nrrd::can_read(&start) {
@@ -52,10 +52,24 @@ impl VolumeFormat {
             return Ok(Self::MetaImage);
         }
         match placeless(&start) {
+            _ if is_half_of_a_pair(path) => Ok(Self::Nifti),
             Some(found) => Err(ImagingError::content(path, READ, found)),
             None => Ok(Self::Nifti),
         }
     }
+}
+
+/// Whether a file holds the numbers of a `NIfTI` pair, which may start with any bytes.
+fn is_half_of_a_pair(path: &Path) -> bool {
+    let header = [".hdr", ".hdr.gz"];
+    let name = path.to_string_lossy();
+    let stem = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = stem.strip_suffix(".img");
+    stem.is_some_and(|stem| {
+        header
+            .iter()
+            .any(|end| Path::new(&format!("{stem}{end}")).exists())
+    })
 }
 
 /// Whether a file starts like DICOM: with its mark, or, without preamble, with an element of one of

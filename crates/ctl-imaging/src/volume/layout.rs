@@ -2,6 +2,7 @@
 
 use super::{Affine, Orientation, Samples, Value, Volume, map_any_type};
 use crate::Result;
+use crate::bounded::MAX_ARRAY_BYTES;
 use crate::error::ImagingError;
 
 impl Volume {
@@ -100,7 +101,7 @@ impl Volume {
     /// The box from every frame; a box within the image cuts, one beyond it pads.
     ///
     /// # Errors
-    /// [`ImagingError::Argument`] when a side is 0 or the box too large to be counted, when the
+    /// [`ImagingError::Argument`] when a side is 0 or the box takes more than 4 GiB, when the
     /// fill does not fit the type, or when the box of a two-dimensional image is deeper than one
     /// voxel.
     ///
@@ -120,9 +121,13 @@ impl Volume {
         let values = shape
             .iter()
             .try_fold(self.components, |count, &side| count.checked_mul(side))
-            .filter(|&values| values > 0 && values.checked_mul(16).is_some());
+            .filter(|&values| {
+                let bytes = values.checked_mul(self.sample_type().bytes());
+                values > 0 && bytes.is_some_and(|bytes| bytes as u64 <= MAX_ARRAY_BYTES)
+            });
         let values = values.ok_or_else(|| {
-            ImagingError::argument("box", "sides of at least 1 voxel", format!("{size:?}"))
+            let expected = format!("sides of at least 1 voxel and at most {MAX_ARRAY_BYTES} bytes");
+            ImagingError::argument("box", expected, format!("{size:?}"))
         })?;
         // Says whether the type has such a value.
         Samples::from_f64([fill], self.sample_type())?;

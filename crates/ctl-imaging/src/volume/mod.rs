@@ -24,6 +24,7 @@ pub use sheet::{Plane, SheetOptions};
 
 use crate::Result;
 use crate::error::ImagingError;
+use num_complex::Complex;
 
 /// Most axes of a volume, as in `NIfTI`.
 pub const MAX_AXES: usize = 7;
@@ -304,18 +305,8 @@ impl Volume {
                     kind.name(),
                 ));
             }
-            (Samples::Complex64(values), SampleType::Complex128) => Samples::Complex128(
-                values
-                    .iter()
-                    .map(|value| num_complex::Complex::new(value.re.into(), value.im.into()))
-                    .collect(),
-            ),
-            (Samples::Complex128(values), SampleType::Complex64) => Samples::Complex64(
-                values
-                    .iter()
-                    .map(|value| num_complex::Complex::new(value.re as f32, value.im as f32))
-                    .collect(),
-            ),
+            (Samples::Complex64(values), _) => complex(values, self.scaling, kind),
+            (Samples::Complex128(values), _) => complex(values, self.scaling, kind),
             _ => Samples::from_f64(self.to_f64(), kind)?,
         };
         Ok(Self {
@@ -355,4 +346,25 @@ fn numbers<T: Value, N: Send>(values: &[T], number: impl Fn(f64) -> N + Sync + S
         .with_min_len(1 << 16)
         .map(|&value| number(value.to_f64()))
         .collect()
+}
+
+/// Complex numbers, scaled in both parts, in a complex type.
+fn complex<T: Copy + Into<f64>>(
+    values: &[Complex<T>],
+    scaling: Scaling,
+    kind: SampleType,
+) -> Samples {
+    let scaled = values.iter().map(|value| {
+        // The intercept is a real number.
+        Complex::new(
+            scaling.apply(value.re.into()),
+            scaling.slope * value.im.into(),
+        )
+    });
+    if kind == SampleType::Complex64 {
+        let single = |value: Complex<f64>| Complex::new(value.re as f32, value.im as f32);
+        Samples::Complex64(scaled.map(single).collect())
+    } else {
+        Samples::Complex128(scaled.collect())
+    }
 }

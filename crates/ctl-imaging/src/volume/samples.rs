@@ -160,6 +160,39 @@ impl SampleType {
     }
 }
 
+impl SampleType {
+    /// What is stored for a number: the closest whole one for integers, itself otherwise; `None`
+    /// where the type has no such number.
+    fn holds(self, number: f64) -> Option<f64> {
+        /// Finite numbers from here on become infinite when they are rounded.
+        const HALF_END: f64 = 65_520.0;
+        let single_end = f64::from(f32::MAX) * (1.0 + f64::from(f32::EPSILON) / 4.0);
+        if let Some((low, high)) = self.integer_range() {
+            let whole = number.round();
+            // The largest 64-bit integers are not numbers of double precision: the next one is 2⁶³
+            // or 2⁶⁴, which the types do not have.
+            let below = match self {
+                Self::UInt64 | Self::Int64 => whole < high,
+                _ => whole <= high,
+            };
+            return (low <= whole && below).then_some(whole);
+        }
+        let end = match self {
+            Self::Float16 => HALF_END,
+            Self::Float32 | Self::Complex64 => single_end,
+            _ => f64::INFINITY,
+        };
+        (!number.is_finite() || number.abs() < end).then_some(number)
+    }
+
+    fn expected(self) -> String {
+        match self.integer_range() {
+            Some((low, high)) => format!("numbers from {low} to {high} for {self}"),
+            None => format!("numbers that {self} has"),
+        }
+    }
+}
+
 impl std::fmt::Display for SampleType {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
@@ -227,33 +260,25 @@ impl Samples {
     /// * `kind`: the type wanted; complex types get an imaginary part of 0.
     ///
     /// # Errors
-    /// [`ImagingError::Argument`] when a number lies outside an integer type's range or is NaN:
-    /// nothing is clipped silently.
+    /// [`ImagingError::Argument`] when a number lies outside the type's range, or is NaN and the
+    /// type an integer one: nothing is clipped silently.
     pub fn from_f64(values: impl IntoIterator<Item = f64>, kind: SampleType) -> Result<Self> {
-        let values = values.into_iter();
-        let range = kind.integer_range();
         let mut stray = None;
-        let checked = values.map(|value| match range {
-            None => value,
-            Some((low, high)) => {
-                let whole = value.round();
-                if !(low..=high).contains(&whole) && stray.is_none() {
-                    stray = Some(value);
-                }
-                whole
+        let checked = values.into_iter().map(|value| {
+            let stored = kind.holds(value);
+            if stored.is_none() && stray.is_none() {
+                stray = Some(value);
             }
+            stored.unwrap_or_default()
         });
         let samples = collected(checked, kind);
         match stray {
             None => Ok(samples),
-            Some(value) => {
-                let (low, high) = range.unwrap_or_default();
-                Err(ImagingError::argument(
-                    "values to store",
-                    format!("numbers from {low} to {high} for {kind}"),
-                    value.to_string(),
-                ))
-            }
+            Some(value) => Err(ImagingError::argument(
+                "values to store",
+                kind.expected(),
+                value.to_string(),
+            )),
         }
     }
 }
