@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
@@ -14,7 +15,29 @@ pub(crate) fn root() -> &'static Path {
 
 /// The cargo that started this program.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    if FROM_NOTHING.load(Ordering::Relaxed) {
+        command.env("CARGO_INCREMENTAL", "0");
+    }
+    command
+}
+
+/// Whether this process builds into a folder that held nothing of the workspace.
+static FROM_NOTHING: AtomicBool = AtomicBool::new(false);
+
+/// Has [`cargo`] keep no records for later builds where there was none before: they take a good
+/// part of the time of a first build, and a machine that checks a fresh clone never uses them.
+pub(crate) fn build_whole_if_first(target: &Path) {
+    FROM_NOTHING.store(!holds_a_build(target), Ordering::Relaxed);
+}
+
+/// Whether a library of the workspace has been built for development.
+fn holds_a_build(target: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(target.join("debug").join("deps")) else {
+        return false;
+    };
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().starts_with("libctl_"))
 }
 
 /// What `cargo metadata` says that matters here.
@@ -123,6 +146,21 @@ fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_is_a_library_of_the_workspace() {
+        let target = std::env::temp_dir().join(format!("ctl-xtask-{}", std::process::id()));
+        let deps = target.join("debug").join("deps");
+        std::fs::create_dir_all(&deps).unwrap();
+        let empty = holds_a_build(&target);
+        // What building this program leaves.
+        std::fs::write(deps.join("libanyhow-1.rlib"), "").unwrap();
+        let others = holds_a_build(&target);
+        std::fs::write(deps.join("libctl_graph-1.rlib"), "").unwrap();
+        let built = holds_a_build(&target);
+        std::fs::remove_dir_all(&target).unwrap();
+        assert_eq!([empty, others, built], [false, false, true]);
+    }
 
     #[test]
     fn the_root_holds_the_workspace() {

@@ -17,6 +17,7 @@ use crate::workspace::{self, Build};
 /// When a step could not be started.
 pub(crate) fn run(full: bool) -> anyhow::Result<bool> {
     let metadata = workspace::Metadata::read()?;
+    workspace::build_whole_if_first(&metadata.target_directory);
     let steps = steps(&Choice {
         crates: &metadata.crates(),
         target: &metadata.target_directory,
