@@ -262,7 +262,7 @@ pub(crate) enum Data {
 pub(crate) enum Image {
     /// Print header, place and numbers of an image.
     Info {
-        /// DICOM (a file, or the folder of a series), NIfTI, NRRD or MetaImage.
+        /// DICOM (a file, or the folder of a series), `NIfTI`, NRRD or `MetaImage`.
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Print the scaled number at this voxel as well.
@@ -280,7 +280,7 @@ pub(crate) enum Image {
 
 #[derive(Args)]
 pub(crate) struct Convert {
-    /// DICOM (a file, or the folder of a series), NIfTI, NRRD or MetaImage.
+    /// DICOM (a file, or the folder of a series), `NIfTI`, NRRD or `MetaImage`.
     #[arg(value_name = "IN")]
     pub(crate) from: PathBuf,
     /// Name that ends in .nii, .nii.gz, .nrrd or .mha; a file that is there is replaced.
@@ -302,7 +302,7 @@ pub(crate) struct Convert {
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// DICOM (a file, or the folder of a series), NIfTI, NRRD or MetaImage.
+    /// DICOM (a file, or the folder of a series), `NIfTI`, NRRD or `MetaImage`.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// PNG file; one that is there is replaced.

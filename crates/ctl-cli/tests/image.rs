@@ -65,8 +65,8 @@ fn header_and_numbers_are_printed_as_json(#[case] name: &str) {
         "scaled_sum",
         "value",
     ];
-    let numbers = numbers.map(|name| info[name].as_f64().unwrap());
-    assert_eq!(numbers, [0.0, 23.0, 11.5, 276.0, 23.0]);
+    let numbers = numbers.map(|name| (info[name].as_f64().unwrap() * 10.0) as i64);
+    assert_eq!(numbers, [0, 230, 115, 2760, 230]);
 }
 
 #[test]
