@@ -82,8 +82,8 @@ pub fn portray(folder: &Path) -> Result<CohortStats> {
 /// A page of the figures with thumbnails of every site, which opens offline.
 ///
 /// # Arguments
-/// * `folder`: the cohort that `stats` describes; as many images of each site as fit one row, those
-///   of different labels in turn, are read again.
+/// * `folder`: the cohort that `stats` describes; up to ten images of each site, of every label as many
+///   as fit, are read again.
 ///
 /// # Errors
 /// When an image cannot be read, or the page not be made.

@@ -75,7 +75,7 @@ pub(super) fn render(store: &ImageStore, stats: &CohortStats) -> Result<String> 
     render::portrait(&page)
 }
 
-/// Images of a site, those of different labels in turn, evenly over the manifest.
+/// Images of a site, label by label, evenly over the manifest.
 fn thumbnails(store: &ImageStore, cohort: &Cohort, site: usize) -> Result<Vec<Picture>> {
     let of_site = |label: Option<usize>| {
         let records = cohort.records().iter().enumerate();
@@ -93,8 +93,10 @@ fn thumbnails(store: &ImageStore, cohort: &Cohort, site: usize) -> Result<Vec<Pi
     let each = THUMBNAILS.div_ceil(groups.len().max(1));
     let mut pictures = Vec::new();
     for (label, rows) in groups {
-        let step = rows.len().div_ceil(each);
-        let chosen: Vec<usize> = rows.into_iter().step_by(step.max(1)).collect();
+        let count = each.min(rows.len());
+        let chosen: Vec<usize> = (0..count)
+            .map(|picture| rows[(2 * picture + 1) * rows.len() / (2 * count)])
+            .collect();
         let caption = match label {
             Some(label) => &cohort.classes()[label],
             None if cohort.classes().is_empty() => "",
