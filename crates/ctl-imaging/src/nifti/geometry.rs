@@ -84,7 +84,8 @@ fn real_part(parts: [f64; 3], rounding: f64) -> Option<f64> {
         low += (high - (sum - taken)) - (square + taken) - lost;
         high = sum;
     }
-    let square = high + low;
+    // Corrections of an infinite sum are no numbers.
+    let square = if high.is_finite() { high + low } else { high };
     if square.abs() < rounding {
         Some(0.0)
     } else if square < 0.0 {
@@ -223,5 +224,6 @@ mod tests {
         assert_eq!(real_part([0.6, 0.8, 0.0], 1e-15), Some(0.0));
         assert_eq!(real_part([0.0, 0.0, 0.6], 1e-15), Some(0.8));
         assert_eq!(real_part([1.0, 0.1, 0.0], 1e-15), None);
+        assert_eq!(real_part([f64::INFINITY, 0.0, 0.5], 1e-15), None);
     }
 }

@@ -176,6 +176,7 @@ def odd(version, order):
     yield case("half turn rounded", **quat, quatern=[0.6, 0.8, 0])
     yield case("slightly long", **quat, quatern=[1 + 1e-7, 0, 0])
     yield case("too long", **quat, quatern=[1 + 1e-6, 0, 0])
+    yield case("infinite quaternion", **quat, quatern=[INF, 0, 0])
     yield case("nan quaternion", **quat, quatern=[NAN, 0, 0])
     yield case("negative zoom", **quat, pixdim=[1, -2, 2.5, -3, -1.5, 0, 0, 0])
     yield case("negative zoom base", **noform, pixdim=[1, -2, 2.5, -3, 0, 0, 0, 0])
