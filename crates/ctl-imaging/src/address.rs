@@ -1,7 +1,8 @@
-//! Where a picture is: a file, or one picture of an array file.
+//! Where a picture is: a file, one picture of an array file, or a slice of a volume.
 
 use crate::Result;
 use crate::error::ImagingError;
+use crate::volume::Plane;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
@@ -18,13 +19,17 @@ const ARRAY_ENDINGS: [&str; 6] = [".npz", ".npy", ".idx", ".gz", "-ubyte", ".uby
 /// | `scans.npy#12` | the thirteenth picture of an array `[N, H, W]` or `[N, H, W, C]` |
 /// | `archive.npz#train_images/12` | the same, of the array `train_images` of an archive |
 /// | `images-idx3-ubyte.gz#12` | the same, of an IDX file (also named `.idx`), gzipped or not |
+/// | `ct.nii.gz#axial/12` | the thirteenth axial slice of a volume, counted from the feet |
 ///
-/// Indices count from 0. Channels come last in arrays.
+/// Indices count from 0. Channels come last in arrays. Slices are `axial` (from the feet),
+/// `coronal` (from the back) or `sagittal` (from the left); cohorts with a section `[volumes]` name
+/// the volume alone, and these addresses are made of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageAddress {
     file: String,
     array: Option<String>,
     index: Option<usize>,
+    plane: Option<Plane>,
 }
 
 impl ImageAddress {
@@ -38,9 +43,24 @@ impl ImageAddress {
         self.array.as_deref()
     }
 
-    /// The picture's index in its array, counted from 0.
+    /// The picture's index in its array, or the slice's in its volume, counted from 0.
     pub fn index(&self) -> Option<usize> {
         self.index
+    }
+
+    /// The plane of a slice of a volume.
+    pub fn plane(&self) -> Option<Plane> {
+        self.plane
+    }
+
+    /// The address of a slice of the volume that lies where this address says.
+    pub(crate) fn slice(&self, plane: Plane, index: usize) -> Self {
+        Self {
+            file: self.file.clone(),
+            array: None,
+            index: Some(index),
+            plane: Some(plane),
+        }
     }
 
     /// The file below a cohort's folder.
@@ -62,6 +82,14 @@ impl FromStr for ImageAddress {
     /// [`ImagingError::Argument`] when the path is empty, absolute or leaves its folder with
     /// `..`, and when what follows `#` is not a picture of an array.
     fn from_str(text: &str) -> Result<Self> {
+        if let Some((file, plane, index)) = slice_of(text) {
+            return Ok(Self {
+                file: normalised(file)?,
+                array: None,
+                index: Some(index),
+                plane: Some(plane),
+            });
+        }
         let (file, entry) = match text.rsplit_once('#') {
             Some((file, entry)) if is_array_file(file) => (file, Some(entry)),
             _ => (text, None),
@@ -76,6 +104,7 @@ impl FromStr for ImageAddress {
                 file,
                 array: None,
                 index: None,
+                plane: None,
             });
         };
         let (array, index) = match entry.rsplit_once('/') {
@@ -91,6 +120,7 @@ impl FromStr for ImageAddress {
             file,
             array: array.map(str::to_owned),
             index: Some(index),
+            plane: None,
         })
     }
 }
@@ -98,12 +128,23 @@ impl FromStr for ImageAddress {
 impl fmt::Display for ImageAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file)?;
-        match (&self.array, self.index) {
-            (Some(array), Some(index)) => write!(formatter, "#{array}/{index}"),
-            (None, Some(index)) => write!(formatter, "#{index}"),
-            (_, None) => Ok(()),
+        match (&self.array, self.plane, self.index) {
+            (Some(array), _, Some(index)) => write!(formatter, "#{array}/{index}"),
+            (None, Some(plane), Some(index)) => write!(formatter, "#{plane}/{index}"),
+            (None, None, Some(index)) => write!(formatter, "#{index}"),
+            (_, _, None) => Ok(()),
         }
     }
+}
+
+/// File, plane and index of a slice's address. Arrays of an NPZ archive may be called anything.
+fn slice_of(text: &str) -> Option<(&str, Plane, usize)> {
+    let (file, entry) = text.rsplit_once('#')?;
+    let (plane, index) = entry.split_once('/')?;
+    let plane = plane.parse().ok()?;
+    let is_index = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+    let index = index.parse().ok().filter(|_| is_index)?;
+    (!has_ending(file, ".npz")).then_some((file, plane, index))
 }
 
 fn is_array_file(file: &str) -> bool {

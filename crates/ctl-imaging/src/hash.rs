@@ -7,6 +7,7 @@ use crate::cohort::{Cohort, Record};
 use crate::error::{ImagingError, chain};
 use crate::mask::MaskRole;
 use crate::problem::{Problem, ProblemKind};
+use crate::study::companions;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -136,7 +137,38 @@ fn mask_addresses(record: &Record) -> impl Iterator<Item = Result<ImageAddress>>
         .filter_map(|role| record.mask_address(role).transpose())
 }
 
+/// The digest of a file; of an image of several files (a DICOM series, a header with its data) the
+/// digest of theirs, each after its name.
 fn digest(path: &Path, depth: HashDepth) -> Result<Vec<u8>> {
+    let files = if path.exists() {
+        companions(path)?
+    } else {
+        Vec::new()
+    };
+    if let [] | [_] = files[..]
+        && !path.is_dir()
+    {
+        return digest_of_file(path, depth);
+    }
+    let folder = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    let mut hasher = blake3::Hasher::new();
+    for file in &files {
+        let name = folder.and_then(|folder| file.strip_prefix(folder).ok());
+        let name = name.unwrap_or(file).to_string_lossy();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        let digest = digest_of_file(file, depth)?;
+        hasher.update(&(digest.len() as u64).to_le_bytes());
+        hasher.update(&digest);
+    }
+    Ok(hasher.finalize().as_bytes().to_vec())
+}
+
+fn digest_of_file(path: &Path, depth: HashDepth) -> Result<Vec<u8>> {
     match depth {
         HashDepth::Sizes => {
             let metadata = path.metadata();

@@ -85,11 +85,30 @@ pub(crate) fn format_of(start: &[u8], path: &Path) -> Result<ImageFormat> {
         })
         .ok_or_else(|| {
             let found = guessed.map_or_else(
-                || "content of no known format".to_owned(),
+                || unknown(start).to_owned(),
                 |format| format!("{format:?}").to_lowercase(),
             );
             ImagingError::content(path, "a PNG, JPEG or TIFF picture", found)
         })
+}
+
+/// What starts like this, if it is no picture.
+fn unknown(start: &[u8]) -> &'static str {
+    let has = |at: usize, mark: &[u8]| start.get(at..at + mark.len()) == Some(mark);
+    let nifti: [[u8; 4]; 4] = [
+        348_u32.to_le_bytes(),
+        348_u32.to_be_bytes(),
+        540_u32.to_le_bytes(),
+        540_u32.to_be_bytes(),
+    ];
+    let is_volume = has(0, b"NRRD") || has(128, b"DICM") || nifti.iter().any(|mark| has(0, mark));
+    if is_volume {
+        "a volume (cohorts of volumes have a section `[volumes]` in cohort.toml)"
+    } else if has(0, b"\x1f\x8b") {
+        "a gzip stream (cohorts of volumes have a section `[volumes]` in cohort.toml)"
+    } else {
+        "content of no known format"
+    }
 }
 
 /// What the `IHDR` chunk says; it must be the first.

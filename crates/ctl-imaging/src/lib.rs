@@ -81,6 +81,7 @@ pub mod npy;
 pub mod npz;
 pub mod nrrd;
 pub mod preprocess;
+pub mod study;
 pub mod tiff;
 pub mod volume;
 
@@ -113,7 +114,7 @@ mod write;
 pub use address::ImageAddress;
 pub use cohort::{
     AttributeInput, AttributeKind, AttributeValue, Cohort, Discovery, MANIFEST, MaskRule, MaskSpec,
-    Record, Split, Task, discover,
+    Record, Split, Task, VolumeSpec, discover,
 };
 pub use decode::{decode_raster, read_raster};
 pub use error::ImagingError;

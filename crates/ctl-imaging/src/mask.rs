@@ -1,8 +1,10 @@
 //! From the pixels of a mask to classes.
 
-use crate::cohort::MaskRule;
+use crate::cohort::{MaskRule, MaskSpec};
 use crate::decode::{Decoded, Scale};
+use crate::preprocess::Mask;
 use crate::raster::Raster;
+use crate::volume::Volume;
 use std::ops::RangeInclusive;
 
 /// Which of a record's masks is meant.
@@ -14,6 +16,25 @@ pub enum MaskRole {
     SecondObserver,
     /// The region within which results are evaluated (a field of view); always binary.
     EvaluateWithin,
+}
+
+impl MaskRole {
+    /// All roles, the annotation first.
+    pub const ALL: [Self; 3] = [Self::Annotation, Self::SecondObserver, Self::EvaluateWithin];
+
+    /// Its name in file names.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Annotation => "annotation",
+            Self::SecondObserver => "second-observer",
+            Self::EvaluateWithin => "evaluate-within",
+        }
+    }
+
+    /// How masks of this role are read in a cohort.
+    pub(crate) fn rule(self, spec: Option<&MaskSpec>) -> &MaskRule {
+        spec.map_or(&REGION_RULE, |spec| spec.rule_of(self))
+    }
 }
 
 /// Why a mask has no classes: fragments for "expected …, found …".
@@ -64,6 +85,58 @@ fn single_plane(raster: &Raster) -> Result<&[f32], MaskFault> {
         "a mask of one channel, or of equal channels",
         found,
     ))
+}
+
+/// The class of each voxel of a label map.
+///
+/// Numbers of label maps are labels and have no range that a threshold could be a share of: under
+/// [`MaskRule::Threshold`] 0 is the background, and 1, or 255, the foreground.
+pub(crate) fn classify_volume(labels: &Volume, rule: &MaskRule) -> Result<Mask, MaskFault> {
+    let numbers = labels.to_f64();
+    let class_of: Box<dyn Fn(f64) -> Option<u8>> = match rule {
+        MaskRule::Values(values) => Box::new(move |number| {
+            // −0 is 0.
+            let class = values.iter().position(|value| *value == number)?;
+            u8::try_from(class).ok()
+        }),
+        MaskRule::Threshold(_) => {
+            let highest = numbers
+                .iter()
+                .fold(0.0_f64, |high, &number| high.max(number));
+            let foreground = if highest == 255.0 { 255.0 } else { 1.0 };
+            Box::new(move |number| match number {
+                0.0 => Some(0),
+                other if other == foreground => Some(1),
+                _ => None,
+            })
+        }
+    };
+    let shape = labels.spatial_shape();
+    let mut classes = Vec::with_capacity(numbers.len());
+    for (voxel, &number) in numbers.iter().enumerate() {
+        let class = class_of(number).ok_or_else(|| {
+            let [columns, rows, _] = shape;
+            let at = [
+                voxel % columns,
+                voxel / columns % rows,
+                voxel / (columns * rows),
+            ];
+            MaskFault::new(expected_labels(rule), format!("{number} at voxel {at:?}"))
+        })?;
+        classes.push(class);
+    }
+    Mask::new(shape, classes).map_err(|error| MaskFault::new("a mask", error.to_string()))
+}
+
+fn expected_labels(rule: &MaskRule) -> String {
+    match rule {
+        MaskRule::Values(values) => format!("one of the mask values {values:?}"),
+        MaskRule::Threshold(_) => {
+            "a label map of 0 and 1, or 0 and 255 (say which labels are the classes by `values` in \
+             cohort.toml)"
+                .to_owned()
+        }
+    }
 }
 
 fn above(plane: &[f32], threshold: f64, scale: Scale) -> Result<Vec<f32>, MaskFault> {

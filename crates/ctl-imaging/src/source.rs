@@ -4,6 +4,7 @@ use crate::Result;
 use crate::address::ImageAddress;
 use crate::array::{self, Slice};
 use crate::decode::{self, Decoded};
+use crate::error::ImagingError;
 use crate::header::{RasterSize, raster_size};
 use crate::idx::{self, IdxArray};
 use crate::npy::{self, NpyArray, NpyData};
@@ -52,6 +53,7 @@ impl Source {
     /// The size of a picture, from headers only.
     pub(crate) fn size(&self, address: &ImageAddress) -> Result<RasterSize> {
         let path = address.file_in(&self.root);
+        refuse_slice(address)?;
         if !is_in_array(address) {
             return raster_size(&path);
         }
@@ -61,6 +63,7 @@ impl Source {
 
     /// A picture with the colours that it is stored in; a palette is applied.
     pub(crate) fn picture(&self, address: &ImageAddress) -> Result<Decoded> {
+        refuse_slice(address)?;
         if is_in_array(address) {
             self.array_picture(address)
         } else {
@@ -70,6 +73,7 @@ impl Source {
 
     /// A mask; of a palette picture, the indices.
     pub(crate) fn mask(&self, address: &ImageAddress) -> Result<Decoded> {
+        refuse_slice(address)?;
         if is_in_array(address) {
             self.array_picture(address)
         } else {
@@ -145,6 +149,19 @@ impl LoadedArray {
             },
         }
     }
+}
+
+/// Slices are cut by who prepares their volumes.
+fn refuse_slice(address: &ImageAddress) -> Result<()> {
+    if address.plane().is_none() {
+        return Ok(());
+    }
+    let expected = "a picture, or a section `[volumes]` in cohort.toml for slices of volumes";
+    Err(ImagingError::argument(
+        "image address",
+        expected,
+        format!("`{address}`"),
+    ))
 }
 
 fn is_in_array(address: &ImageAddress) -> bool {

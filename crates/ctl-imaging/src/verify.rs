@@ -4,16 +4,17 @@ use crate::Result;
 use crate::address::ImageAddress;
 use crate::cohort::{Cohort, MANIFEST, MaskSpec, Record};
 use crate::decode::Decoded;
-use crate::error::{ImagingError, chain};
+use crate::error::ImagingError;
 use crate::header::RasterSize;
 use crate::mask::{self, MaskRole};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::Source;
 use crate::store::{MORE_THAN_A_POINT, is_a_point};
+use crate::study::{StudyCheck, check_studies};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most bytes of array files that are held while pixels are checked (1 GiB).
 const ARRAY_BYTES: usize = 1 << 30;
@@ -41,9 +42,9 @@ impl Default for VerifyOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Rows of the manifest whose path could be read.
+    /// Rows of the manifest whose path could be read; of volumes, the slices that are used.
     pub rows: usize,
-    /// Images that were looked at: their headers, or their pixels too.
+    /// Images that were looked at (of volumes, the volumes): their headers, or their pixels too.
     pub images_checked: usize,
     /// Masks that were looked at, second observers' and regions included.
     pub masks_checked: usize,
@@ -106,11 +107,15 @@ pub fn verify(folder: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
         .cohort
         .as_ref()
         .map_or_else(Vec::new, Cohort::misspelt_columns);
-    let checks = scan
-        .cohort
-        .map_or_else(Vec::new, |cohort| check_files(&cohort, options.decode));
+    let (rows, checks) = match scan.cohort {
+        None => (0, Vec::new()),
+        Some(cohort) => {
+            let rows = cohort.len();
+            (rows, checks(cohort, options.decode))
+        }
+    };
     let masks_checked = checks.iter().map(|check| check.masks).sum();
-    let rows = checks.len();
+    let images_checked = checks.len();
     problems.extend(checks.into_iter().flat_map(|check| check.problems));
     // Stable: what the table says about a row comes before what its files say.
     problems.sort_by_key(|problem| (problem.file.ends_with(MANIFEST), problem.row));
@@ -119,7 +124,7 @@ pub fn verify(folder: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
     let decoded = options.decode;
     Ok(VerifyReport {
         rows,
-        images_checked: rows,
+        images_checked,
         masks_checked,
         decoded,
         problems,
@@ -133,6 +138,16 @@ pub fn verify(folder: &Path, options: &VerifyOptions) -> Result<VerifyReport> {
 struct Check {
     masks: usize,
     problems: Vec<Problem>,
+}
+
+/// The checks of every image, or of every volume where slices are images.
+fn checks(cohort: Cohort, decode: bool) -> Vec<Check> {
+    let Some(spec) = cohort.volumes().cloned() else {
+        return check_files(&cohort, decode);
+    };
+    let checks = check_studies(&Arc::new(cohort), &spec, decode).into_iter();
+    let check = |StudyCheck { masks, problems }| Check { masks, problems };
+    checks.map(check).collect()
 }
 
 fn check_files(cohort: &Cohort, decode: bool) -> Vec<Check> {
@@ -244,26 +259,8 @@ impl Checker<'_> {
     }
 
     fn unreadable(&self, place: &Place<'_>, error: &ImagingError) -> Box<Problem> {
-        match error {
-            ImagingError::Io { source, .. }
-                if matches!(
-                    source.kind(),
-                    ErrorKind::NotFound | ErrorKind::NotADirectory
-                ) =>
-            {
-                let expected = format!("an image at {}", place.address);
-                self.problem(
-                    place,
-                    ProblemKind::MissingImage,
-                    expected,
-                    "no such file".to_owned(),
-                )
-            }
-            _ => {
-                let expected = format!("a readable image at {}", place.address);
-                self.problem(place, ProblemKind::UnreadableImage, expected, chain(error))
-            }
-        }
+        let problem = Problem::of_file(&self.manifest, &place.address.to_string(), error);
+        Box::new(problem.at_row(place.record.row).in_column(place.column))
     }
 
     fn path_problem(&self, record: &Record, error: &ImagingError) -> Box<Problem> {

@@ -4,6 +4,7 @@ use super::attributes::{self, Column};
 use super::config::{Config, MaskConfig};
 use super::labels::Labels;
 use super::table::Table;
+use super::volumes::VolumesConfig;
 use super::{Cohort, DESCRIPTION, MANIFEST, MaskSpec, Record, Scan, Split, Task};
 use crate::Result;
 use crate::address::ImageAddress;
@@ -30,6 +31,7 @@ pub(crate) fn scan(folder: &Path) -> Result<Scan> {
     let table = Arc::new(table);
     let mut cohort = Builder::new(&table, &config, folder, &mut problems).build();
     cohort.description_digest = description_digest;
+    cohort.divide_volumes(&mut problems);
     sort(&mut problems);
     Ok(Scan {
         cohort: Some(cohort),
@@ -109,6 +111,7 @@ impl<'a> Builder<'a> {
             sites: self.sites,
             attribute_inputs: attributes.into_iter().map(|column| column.input).collect(),
             mask,
+            volumes: self.config.volumes.as_ref().map(VolumesConfig::spec),
             records,
             table: Arc::clone(self.table),
             description_digest: None,
@@ -189,7 +192,7 @@ impl<'a> Builder<'a> {
         let column = self.columns.mask?;
         let usual = MaskConfig::default();
         let config = self.config.mask.as_ref().unwrap_or(&usual);
-        let (classes, rule) = config.classes_and_rule();
+        let (classes, rule) = config.classes_and_rule(self.config.volumes.is_some());
         Some(MaskSpec {
             column: self.table.headers()[column].clone(),
             classes,

@@ -1,5 +1,6 @@
 //! `cohort.toml`: what the columns of a manifest mean.
 
+use super::volumes::VolumesConfig;
 use super::{MaskRule, Task};
 use crate::Result;
 use crate::bounded;
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) anomaly: Option<AnomalyConfig>,
     #[serde(default)]
     pub(crate) attributes: AttributesConfig,
+    pub(crate) volumes: Option<VolumesConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,6 +164,23 @@ impl Config {
         if let Some(mask) = &self.mask {
             mask.check(&mut fault);
         }
+        if let Some(volumes) = &self.volumes {
+            volumes.check(&mut fault);
+        }
+        let has_volumes = self.volumes.is_some();
+        if has_volumes
+            && self
+                .mask
+                .as_ref()
+                .is_some_and(|mask| mask.threshold.is_some())
+        {
+            let expected = "`values` for the labels of volumes";
+            fault("mask.threshold", expected, "a threshold".to_owned());
+        }
+        if has_volumes && self.pixel_mm.is_some() {
+            let expected = "no `pixel_mm` beside `[volumes]`, whose files say how large voxels are";
+            fault("pixel_mm", expected, "both".to_owned());
+        }
         self.check_inputs(&mut fault);
         faults
     }
@@ -265,7 +284,9 @@ impl MaskConfig {
     }
 
     /// Names of the classes and the rule, with what follows from the other where one is absent.
-    pub(crate) fn classes_and_rule(&self) -> (Vec<String>, MaskRule) {
+    ///
+    /// Label maps of volumes hold the positions of their classes unless `values` says otherwise.
+    pub(crate) fn classes_and_rule(&self, of_volumes: bool) -> (Vec<String>, MaskRule) {
         let count = self.values.as_ref().map_or(2, Vec::len);
         let classes = self
             .classes
@@ -274,7 +295,7 @@ impl MaskConfig {
         let rule = match (&self.values, self.threshold) {
             (Some(values), _) => MaskRule::Values(values.iter().map(|value| value + 0.0).collect()),
             (None, Some(threshold)) => MaskRule::Threshold(threshold),
-            (None, None) if classes.len() == 2 => MaskRule::Threshold(THRESHOLD),
+            (None, None) if classes.len() == 2 && !of_volumes => MaskRule::Threshold(THRESHOLD),
             (None, None) => MaskRule::Values((0..classes.len()).map(|i| i as f64).collect()),
         };
         (classes, rule)
@@ -286,7 +307,7 @@ impl Default for MaskConfig {
         Self {
             column: None,
             classes: None,
-            threshold: Some(THRESHOLD),
+            threshold: None,
             values: None,
             second_observer: None,
             evaluate_within: None,

@@ -7,9 +7,11 @@ mod discover;
 mod labels;
 mod spelling;
 mod table;
+mod volumes;
 
 pub(crate) use config::MISSING;
 pub use discover::{Discovery, discover};
+pub use volumes::VolumeSpec;
 
 use crate::Result;
 use crate::address::ImageAddress;
@@ -40,6 +42,7 @@ pub struct Cohort {
     sites: Vec<String>,
     attribute_inputs: Vec<AttributeInput>,
     mask: Option<MaskSpec>,
+    volumes: Option<VolumeSpec>,
     records: Vec<Record>,
     table: Arc<Table>,
     description_digest: Option<blake3::Hash>,
@@ -188,7 +191,8 @@ impl Cohort {
             .collect()
     }
 
-    /// Opens a cohort: reads `manifest.csv` and `cohort.toml`, and no image.
+    /// Opens a cohort: reads `manifest.csv` and `cohort.toml`, and no image; of the volumes of a
+    /// cohort with a section `[volumes]` the headers, to count their slices.
     ///
     /// Cells are trimmed, but paths are not. `path` is required; the columns of the label, site,
     /// patient, split, masks and attributes are read where they exist; all others are kept as
@@ -210,7 +214,8 @@ impl Cohort {
     /// is none of the classes, a split is unknown, a site is empty, a number is none, a patient
     /// is in two splits, or `cohort.toml` has an unknown key or a value out of range.
     /// [`ImagingError::Io`](crate::ImagingError::Io) when a file exists but cannot be read.
-    /// Images are not looked at; [`verify`](crate::verify()) does that.
+    /// Images are not looked at; [`verify`](crate::verify()) does that. Volumes whose slices are to
+    /// be counted must have a readable header.
     ///
     /// # Examples
     /// ```
@@ -288,12 +293,13 @@ impl Cohort {
         self.mask.as_ref()
     }
 
-    /// The rows of the manifest.
+    /// The rows of the manifest; under `[volumes]` one record for every slice that is used, in the
+    /// order of rows and slices.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// Number of rows.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }

@@ -31,6 +31,7 @@ pub use deidentify::{
 };
 pub use info::{DicomInfo, Number, PixelInfo, TagValue, info, info_of_bytes};
 pub use pixels::{Palette, Pixels, StoredBits, read_pixels};
+pub(crate) use series::read_series_headers;
 pub use series::{
     Discovery, Gaps, Series, SeriesAxis, SeriesFiles, SeriesOptions, discover_series, read_series,
     read_series_files,

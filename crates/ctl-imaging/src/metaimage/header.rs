@@ -47,6 +47,11 @@ pub struct MetaHeader {
 }
 
 impl MetaHeader {
+    /// Names of the files with its values, beside its own; none when they follow the header.
+    pub fn data_files(&self) -> &[String] {
+        &self.files
+    }
+
     pub(super) fn read(reader: &mut dyn BufRead, path: &Path) -> Result<Self> {
         let lines = Lines::read(reader, path)?;
         let header = Parser {

@@ -25,7 +25,7 @@ pub use write::{MetaOptions, write_metaimage};
 use crate::Result;
 use crate::bounded;
 use crate::error::ImagingError;
-use crate::volume::{Affine, Scaling, Volume};
+use crate::volume::{self, Affine, Scaling, Volume, VolumeHeader};
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 
@@ -109,6 +109,13 @@ pub fn parse_metaimage(bytes: &[u8], origin: &Path) -> Result<Volume> {
 pub fn read_metaimage_header(path: &Path) -> Result<MetaHeader> {
     let (file, _) = bounded::open_file(path)?;
     MetaHeader::read(&mut BufReader::new(file), path)
+}
+
+/// Shape and place of an image, from its header.
+pub(crate) fn read_place(path: &Path) -> Result<VolumeHeader> {
+    let header = read_metaimage_header(path)?;
+    let place = (header.kind, header.affine(path)?);
+    volume::of_shape(&header.sizes, header.channels, place, path)
 }
 
 /// Whether a file starts like a `MetaImage`, which has no magic bytes but begins with the kind of

@@ -70,7 +70,7 @@ pub use write::write;
 
 use crate::Result;
 use crate::volume::Volume;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An image, with all that its file says about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +92,16 @@ pub struct NiftiImage {
 /// Those of [`Reader::open`] and [`Reader::volume`].
 pub fn read(path: &Path) -> Result<NiftiImage> {
     image(&Reader::open(path)?)
+}
+
+/// The files of an image: one, or header and values of a pair.
+pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
+    let names = names::Names::of(path);
+    if names.are_pair() {
+        vec![names.header, names.data]
+    } else {
+        vec![names.header]
+    }
 }
 
 /// Reads an image from the bytes of a single file, plain or gzip.

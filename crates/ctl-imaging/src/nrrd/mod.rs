@@ -33,7 +33,7 @@ pub use write::{NrrdOptions, write_nrrd};
 use crate::Result;
 use crate::bounded;
 use crate::error::ImagingError;
-use crate::volume::{Affine, Volume};
+use crate::volume::{self, Affine, Volume, VolumeHeader};
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 
@@ -127,6 +127,14 @@ pub fn parse_nrrd(bytes: &[u8], origin: &Path) -> Result<Volume> {
 pub fn read_nrrd_header(path: &Path) -> Result<NrrdHeader> {
     let (file, _) = bounded::open_file(path)?;
     NrrdHeader::read(&mut BufReader::new(file), path)
+}
+
+/// Shape and place of an image, from its header.
+pub(crate) fn read_place(path: &Path) -> Result<VolumeHeader> {
+    let header = read_nrrd_header(path)?;
+    let layout = layout::Layout::new(&header, path, None)?;
+    let place = (layout.kind, layout.affine);
+    volume::of_shape(&layout.shape, layout.components, place, path)
 }
 
 /// Whether a file starts like an NRRD header.

@@ -53,3 +53,9 @@ pub use patch::{Aggregator, Border, PatchGrid, PatchPlace, PatchSampler, SliceSt
 pub use pipeline::{Draw, Pipeline, Processed};
 pub use provenance::{Measurements, Provenance, StepRecord};
 pub use step::Step;
+pub(crate) use stream::Stream;
+
+/// Refuses a share that is none.
+pub(crate) fn check_share(subject: &'static str, share: f64) -> crate::Result<()> {
+    check::within(subject, share, 0.0..=1.0)
+}

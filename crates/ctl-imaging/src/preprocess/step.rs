@@ -96,6 +96,31 @@ impl Step {
         self.parts().1.validate()
     }
 
+    /// Whether it draws random numbers.
+    pub fn is_random(&self) -> bool {
+        match self {
+            Self::ZScore(_)
+            | Self::PercentileRescale(_)
+            | Self::Window(_)
+            | Self::MinMax(_)
+            | Self::Nyul(_)
+            | Self::HistogramMatch(_)
+            | Self::Clahe(_)
+            | Self::Gamma(_)
+            | Self::N4(_) => false,
+            Self::RandomAffine(_)
+            | Self::RandomElastic(_)
+            | Self::RandomGamma(_)
+            | Self::RandomNoise(_)
+            | Self::RandomBias(_)
+            | Self::RandomBlur(_)
+            | Self::RandomResolution(_)
+            | Self::RandomMotion(_)
+            | Self::RandomGhosting(_)
+            | Self::Sometimes(_) => true,
+        }
+    }
+
     pub(crate) fn apply(&self, image: &mut Image, stream: &mut Stream) -> Result<Measurements> {
         self.parts().1.apply(image, stream)
     }

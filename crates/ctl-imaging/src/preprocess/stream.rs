@@ -9,6 +9,9 @@ const STEPS: &str = "ctl-imaging preprocess v1";
 /// Keeps the places of patches apart.
 const PATCHES: &str = "ctl-imaging patches v1";
 
+/// Keeps the order of parts of studies apart.
+const FEEDS: &str = "ctl-imaging feed v1";
+
 /// The random numbers of one step.
 ///
 /// Everything is written out so that no release of a library changes a draw.
@@ -25,6 +28,11 @@ impl Stream {
     /// The stream of the patches of image `index` under a seed.
     pub(crate) fn of_patches(seed: u64, index: u64) -> Self {
         Self::keyed(PATCHES, &[seed, index])
+    }
+
+    /// The stream of the order of a feed in an epoch.
+    pub(crate) fn of_feed(seed: u64, epoch: u64) -> Self {
+        Self::keyed(FEEDS, &[seed, epoch])
     }
 
     fn keyed(purpose: &'static str, parts: &[u64]) -> Self {
@@ -56,6 +64,13 @@ impl Stream {
     /// A whole number below `count`, which is at least 1.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         ((self.uniform() * count as f64) as usize).min(count - 1)
+    }
+
+    /// Puts things in random order (Durstenfeld 1964).
+    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
+        for end in (1..things.len()).rev() {
+            things.swap(end, self.below(end + 1));
+        }
     }
 
     /// Two independent standard normal numbers (Marsaglia & Bray 1964, the polar method).

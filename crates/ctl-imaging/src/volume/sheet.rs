@@ -27,7 +27,20 @@ const COLOURS: [[f32; 3]; 7] = [
 ];
 
 /// The plane of slices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Plane {
     /// From foot to head, seen from the feet.
     #[default]
@@ -240,9 +253,40 @@ impl Pixels {
     }
 }
 
+impl std::fmt::Display for Plane {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Axial => "axial",
+            Self::Coronal => "coronal",
+            Self::Sagittal => "sagittal",
+        })
+    }
+}
+
+impl std::str::FromStr for Plane {
+    type Err = ImagingError;
+
+    /// Reads `axial`, `coronal` or `sagittal`.
+    ///
+    /// # Errors
+    /// [`ImagingError::Argument`] for anything else.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "axial" => Ok(Self::Axial),
+            "coronal" => Ok(Self::Coronal),
+            "sagittal" => Ok(Self::Sagittal),
+            _ => Err(ImagingError::argument(
+                "plane",
+                "axial, coronal or sagittal",
+                format!("`{text}`"),
+            )),
+        }
+    }
+}
+
 impl Plane {
     /// The axis of a turned image that slices follow each other along.
-    fn across(self) -> usize {
+    pub(crate) fn across(self) -> usize {
         match self {
             Self::Axial => 2,
             Self::Coronal => 1,
@@ -251,7 +295,7 @@ impl Plane {
     }
 
     /// Its axes across and down a slice.
-    fn along(self) -> [usize; 2] {
+    pub(crate) fn along(self) -> [usize; 2] {
         match self {
             Self::Axial => [0, 1],
             Self::Coronal => [0, 2],
@@ -260,7 +304,7 @@ impl Plane {
     }
 
     /// Millimetres of a pixel down and across.
-    fn spacing(self, affine: &Affine) -> [f64; 2] {
+    pub(crate) fn spacing(self, affine: &Affine) -> [f64; 2] {
         let [across, down] = self.along().map(|axis| affine.spacing()[axis]);
         [down, across]
     }

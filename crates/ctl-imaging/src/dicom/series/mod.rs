@@ -13,7 +13,7 @@ use super::data::{Source, Until};
 use crate::Result;
 use crate::bounded::read_start;
 use crate::error::ImagingError;
-use crate::volume::Volume;
+use crate::volume::{self, Volume, VolumeHeader};
 use group::Group;
 use plane::{Header, Plane};
 use rayon::prelude::*;
@@ -205,10 +205,7 @@ impl SeriesFiles {
 pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
     let discovery = discover_series(folder)?;
     if discovery.series.is_empty() {
-        return Err(match discovery.skipped.into_iter().next() {
-            Some((_, error)) => error,
-            None => ImagingError::content(folder, "DICOM images", "none"),
-        });
+        return Err(no_images(folder, discovery));
     }
     let mut all = Vec::new();
     for series in &discovery.series {
@@ -243,20 +240,55 @@ pub fn read_series_files(files: &[PathBuf], options: &SeriesOptions) -> Result<V
     let headers = read_headers(files)
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    let mut series = Vec::new();
-    for group in group::groups(&headers) {
-        match read_group(&headers, &group, options) {
-            Ok(read) => series.push(read),
+    of_groups(&headers, |group| read_group(&headers, group, options))
+}
+
+/// Shape and place of the volumes of a file or folder, from headers alone.
+///
+/// # Errors
+/// Those of [`read_series`] that do not concern pixels.
+pub(crate) fn read_series_headers(path: &Path) -> Result<Vec<VolumeHeader>> {
+    let files = if path.is_dir() {
+        let discovery = discover_series(path)?;
+        if discovery.series.is_empty() {
+            return Err(no_images(path, discovery));
+        }
+        let series = discovery.series.into_iter();
+        series.flat_map(|series| series.files).collect()
+    } else {
+        vec![path.to_owned()]
+    };
+    let headers = read_headers(&files)
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let options = SeriesOptions::default();
+    of_groups(&headers, |group| group_header(&headers, group, &options))
+}
+
+/// Why a folder has no series.
+fn no_images(folder: &Path, discovery: Discovery) -> ImagingError {
+    match discovery.skipped.into_iter().next() {
+        Some((_, error)) => error,
+        None => ImagingError::content(folder, "DICOM images", "none"),
+    }
+}
+
+/// What `read` gives for each group of planes that make a volume.
+fn of_groups<T>(headers: &[Header], read: impl Fn(&Group<'_>) -> Result<T>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for group in group::groups(headers) {
+        match read(&group) {
+            Ok(one) => all.push(one),
             Err(error) => {
                 // The stacks of several acquisitions may fit where all slices together do not.
                 let parts = group.by_acquisition().ok_or(error)?;
                 for part in &parts {
-                    series.push(read_group(&headers, part, options)?);
+                    all.push(read(part)?);
                 }
             }
         }
     }
-    Ok(series)
+    Ok(all)
 }
 
 fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
@@ -267,7 +299,8 @@ fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
         .collect()
 }
 
-fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Series> {
+/// The planes of a group in order.
+fn stacked(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Stack> {
     let first = group.first;
     let name = |index: usize| {
         let plane = group.planes[index];
@@ -281,7 +314,24 @@ fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) ->
         }
     };
     let folder = first.path.parent().unwrap_or(&first.path);
-    let stack = stack::stack(&group.planes, options, &name, folder)?;
+    stack::stack(&group.planes, options, &name, folder)
+}
+
+fn group_header(
+    headers: &[Header],
+    group: &Group<'_>,
+    options: &SeriesOptions,
+) -> Result<VolumeHeader> {
+    let stack = stacked(headers, group, options)?;
+    let layout = &group.first.layout;
+    let shape = [layout.columns, layout.rows, stack.places, stack.times];
+    let place = (layout.sample_type(), stack.affine);
+    volume::of_shape(&shape, layout.samples, place, &group.first.path)
+}
+
+fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Series> {
+    let first = group.first;
+    let stack = stacked(headers, group, options)?;
     let volume = assemble::volume(headers, &group.planes, &stack, options)?;
     Ok(Series {
         uid: first.series.clone(),

@@ -1,7 +1,12 @@
 //! Loading images and masks: values, order, caching, threads.
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test")]
 
+mod feeds;
+mod slices;
+mod studies;
+#[path = "../support/mod.rs"]
 mod support;
+mod volumes;
 
 use ctl_imaging::{
     Cohort, Colour, ImageRequest, ImageStore, ImagingError, MaskRole, ProblemKind, Raster,
@@ -198,7 +203,7 @@ fn coloured_masks_must_have_equal_channels() {
 #[case::sixteen_bits("grey16.png", 0..1)]
 fn stored_values_are_compared(#[case] name: &str, #[case] values: std::ops::Range<usize>) {
     let golden: serde_json::Value =
-        serde_json::from_str(include_str!("golden/formats.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/formats.json")).unwrap();
     let pictures = golden["pictures"].as_array().unwrap();
     let picture = pictures
         .iter()

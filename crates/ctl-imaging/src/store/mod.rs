@@ -1,5 +1,7 @@
 //! Images of a cohort, decoded when they are first asked for.
 
+mod volumes;
+
 use crate::Result;
 use crate::address::ImageAddress;
 use crate::cohort::{Cohort, MaskRule, Record};
@@ -12,6 +14,7 @@ use crate::source::Source;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use volumes::Volumes;
 
 /// Whether an image is a single pixel, which shows nothing and is what a failed export leaves.
 pub(crate) fn is_a_point([height, width]: [usize; 2]) -> bool {
@@ -61,6 +64,10 @@ impl ImageRequest {
 /// again each time. Array files (NPY, NPZ, IDX) are held uncompressed up to the same limit once
 /// more, always at least the one in use. While decoding, each thread holds one image besides.
 /// Results do not depend on the number of threads, nor on what is cached.
+///
+/// Where the cohort's rows name volumes, its images are slices: floats as the steps of `[volumes]`
+/// leave them. When a volume is decoded, all its slices are kept as far as there is room; decoded
+/// volumes are held up to the same limit once more.
 #[derive(Debug)]
 pub struct ImageStore {
     cohort: Arc<Cohort>,
@@ -68,9 +75,20 @@ pub struct ImageStore {
     source: Source,
     free_bytes: AtomicUsize,
     images: Vec<Slot>,
-    /// Rows and columns of the files, of those that have been decoded.
-    sizes: Vec<OnceLock<[usize; 2]>>,
+    /// What the files were, of those that have been decoded.
+    seen: Vec<OnceLock<Seen>>,
     masks: [Vec<Slot>; 3],
+    /// Where images are slices of volumes.
+    volumes: Option<Volumes>,
+}
+
+/// An image before it was resized.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Rows and columns.
+    size: [usize; 2],
+    /// Height and width of a pixel in millimetres, where its file says so.
+    pixel_mm: Option<[f64; 2]>,
 }
 
 type Slot = OnceLock<Arc<Raster>>;
@@ -97,10 +115,11 @@ impl ImageStore {
             source: Source::new(cohort.root(), cache_limit_bytes),
             free_bytes: AtomicUsize::new(cache_limit_bytes),
             images: slots(),
-            sizes: std::iter::repeat_with(OnceLock::new)
+            seen: std::iter::repeat_with(OnceLock::new)
                 .take(cohort.len())
                 .collect(),
             masks: [slots(), slots(), slots()],
+            volumes: Volumes::of(&cohort, cache_limit_bytes),
             cohort,
         }
     }
@@ -148,10 +167,12 @@ impl ImageStore {
     pub fn load(&self, indices: &[usize]) -> Result<Vec<Arc<Raster>>> {
         in_order(indices, |index| {
             let record = self.record(index)?;
-            self.cached(&self.images[index], || {
-                self.read_image(index, record)
-                    .map_err(|error| self.at_row(record, error))
-            })
+            let image = if self.volumes.is_some() {
+                self.slice_image(index, record)
+            } else {
+                self.cached(&self.images[index], || self.read_image(index, record))
+            };
+            image.map_err(|error| self.at_row(record, error))
         })
     }
 
@@ -177,14 +198,42 @@ impl ImageStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn source_size(&self, index: usize) -> Result<[usize; 2]> {
-        let record = self.record(index)?;
-        if let Some(size) = self.sizes[index].get() {
-            return Ok(*size);
+        Ok(self.seen(index)?.size)
+    }
+
+    /// Height and width of a pixel of an image in millimetres, before it was resized: of a slice as
+    /// its volume says, of a picture as `pixel_mm` in `cohort.toml` does.
+    ///
+    /// # Arguments
+    /// * `index`: a position in [`Cohort::records`]; the image is decoded if it was not before.
+    ///
+    /// # Returns
+    /// `None` where nobody says.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub fn source_pixel_mm(&self, index: usize) -> Result<Option<[f64; 2]>> {
+        if self.volumes.is_none() {
+            self.record(index)?;
+            return Ok(self.cohort.pixel_mm().map(|side| [side; 2]));
         }
-        let raster = self
-            .decoded(index, record)
-            .map_err(|error| self.at_row(record, error))?;
-        Ok([raster.height(), raster.width()])
+        Ok(self.seen(index)?.pixel_mm)
+    }
+
+    fn seen(&self, index: usize) -> Result<Seen> {
+        let record = self.record(index)?;
+        if let Some(seen) = self.seen[index].get() {
+            return Ok(*seen);
+        }
+        let seen = if self.volumes.is_some() {
+            self.slice_seen(index, record)
+        } else {
+            self.decoded(index, record).map(|raster| Seen {
+                size: [raster.height(), raster.width()],
+                pixel_mm: None,
+            })
+        };
+        seen.map_err(|error| self.at_row(record, error))
     }
 
     /// Loads the masks that models are trained on, in parallel; see [`load`](Self::load).
@@ -228,6 +277,10 @@ impl ImageStore {
             let Some(address) = record.mask_address(role)? else {
                 return Ok(None);
             };
+            if self.volumes.is_some() {
+                let mask = self.slice_mask(index, role, &address);
+                return mask.map(Some).map_err(|error| self.at_row(record, error));
+            }
             let slot = &self.masks[role as usize][index];
             self.cached(slot, || self.read_mask(record, role, &address))
                 .map(Some)
@@ -251,7 +304,10 @@ impl ImageStore {
             let path = address.file_in(self.cohort.root());
             return Err(ImagingError::content(&path, MORE_THAN_A_POINT, "1x1"));
         }
-        self.sizes[index].get_or_init(|| [raster.height(), raster.width()]);
+        self.seen[index].get_or_init(|| Seen {
+            size: [raster.height(), raster.width()],
+            pixel_mm: None,
+        });
         Ok(raster)
     }
 
@@ -273,7 +329,7 @@ impl ImageStore {
     /// The error of a file with the row that names it; a caller's mistake has none.
     fn at_row(&self, record: &Record, error: ImagingError) -> ImagingError {
         match error {
-            ImagingError::Argument { .. } => error,
+            ImagingError::Argument { .. } | ImagingError::Image { .. } => error,
             _ => ImagingError::Image {
                 manifest: self.cohort.manifest_path(),
                 row: record.row,
@@ -303,9 +359,7 @@ impl ImageStore {
     }
 
     fn rule(&self, role: MaskRole) -> &MaskRule {
-        self.cohort
-            .mask()
-            .map_or(&mask::REGION_RULE, |mask| mask.rule_of(role))
+        role.rule(self.cohort.mask())
     }
 
     fn no_mask(&self, index: usize) -> Problem {

@@ -1,0 +1,64 @@
+//! Which files an image consists of.
+
+use crate::Result;
+use crate::error::ImagingError;
+use crate::metaimage;
+use crate::nifti;
+use crate::nrrd;
+use crate::sidecar::path_beside;
+use crate::volume::VolumeFormat;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How the names of headers and of halves of images end.
+const OF_SEVERAL: [&str; 6] = [".hdr", ".img", ".nhdr", ".nrrd", ".mhd", ".mha"];
+
+/// Every file whose content makes an image: of a folder all files in it, of a header of its own the
+/// data files besides, otherwise the file itself.
+///
+/// What cannot be opened stands for itself, so that whoever reads it says what is wrong.
+pub(crate) fn companions(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_dir() {
+        let mut files = Vec::new();
+        walk(path, &mut files)?;
+        files.sort();
+        return Ok(files);
+    }
+    let mut files = vec![path.to_owned()];
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    // Others hold everything themselves, and need not be opened.
+    if !OF_SEVERAL.iter().any(|ending| name.ends_with(ending)) {
+        return Ok(files);
+    }
+    match VolumeFormat::of(path) {
+        Ok(VolumeFormat::Nifti) => files = nifti::files_of(path),
+        Ok(VolumeFormat::Nrrd) => {
+            for name in nrrd::read_nrrd_header(path)?.data_files() {
+                files.push(path_beside(path, name)?);
+            }
+        }
+        Ok(VolumeFormat::MetaImage) => {
+            for name in metaimage::read_metaimage_header(path)?.data_files() {
+                files.push(path_beside(path, name)?);
+            }
+        }
+        Ok(VolumeFormat::Dicom) | Err(_) => {}
+    }
+    Ok(files)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let fault = |source| ImagingError::io(folder, "list", source);
+    for entry in fs::read_dir(folder).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let kind = entry.file_type().map_err(fault)?;
+        // Links to folders are not followed, which could lead in circles.
+        if kind.is_dir() {
+            walk(&entry.path(), files)?;
+        } else if entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
