@@ -98,7 +98,8 @@ impl ImageBank {
         }
     }
 
-    /// Height and width of a pixel of a sample in millimetres, where the cohort states it.
+    /// Height and width of a pixel of a sample in millimetres, where the cohort or, of a slice, its
+    /// volume states it.
     ///
     /// # Errors
     /// When the size of the image's file has to be read and cannot be.
@@ -106,15 +107,17 @@ impl ImageBank {
         match self {
             Self::Phantom(rendered) => Ok(Some([rendered.cohort.pixel_mm(); 2])),
             Self::Store { store, records, .. } => {
-                let Some(side) = store.cohort().pixel_mm() else {
+                let Some([down, across]) = store.source_pixel_mm(records[sample])? else {
                     return Ok(None);
                 };
                 let request = store.request();
                 let [rows, columns] = store.source_size(records[sample])?;
-                let scaled = |before: usize, after: usize| side * before as f64 / after as f64;
+                let scaled = |side: f64, before: usize, after: usize| {
+                    side * before as f64 / after as f64
+                };
                 Ok(Some([
-                    scaled(rows, request.height),
-                    scaled(columns, request.width),
+                    scaled(down, rows, request.height),
+                    scaled(across, columns, request.width),
                 ]))
             }
         }
