@@ -109,14 +109,22 @@ pub fn otsu_threshold(values: &[f64]) -> Result<f64> {
 /// # Ok::<(), ctl_imaging::ImagingError>(())
 /// ```
 pub fn foreground_mask(volume: &Volume, options: &ForegroundOptions) -> Result<Vec<bool>> {
-    let shape = volume.spatial_shape();
-    let numbers = mean_image(volume)?;
+    let place = (volume.spatial_shape(), volume.affine().spacing());
+    marks(mean_image(volume)?, place, options)
+}
+
+/// Foreground of numbers, first axis fastest, of a shape and spacing.
+pub(crate) fn marks(
+    numbers: Vec<f64>,
+    (shape, spacing): ([usize; 3], [f64; 3]),
+    options: &ForegroundOptions,
+) -> Result<Vec<bool>> {
     let threshold = otsu_threshold(&numbers)?;
     let above: Vec<bool> = numbers.par_iter().map(|&value| value > threshold).collect();
     let largest = largest_component(&above, shape, options.connectivity)?;
     let ball = Element::Ball {
         radius: options.closing_radius,
-        spacing: volume.affine().spacing(),
+        spacing,
     };
     let whole = closed(&largest, shape, &ball)?;
     holes_filled(&whole, shape, Connectivity::Faces)

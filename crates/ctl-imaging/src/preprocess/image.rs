@@ -3,7 +3,7 @@
 use super::mask::{Mask, Region};
 use crate::Result;
 use crate::error::ImagingError;
-use crate::volume::Volume;
+use crate::volume::{Affine, Samples, Scaling, Volume};
 
 /// A three-dimensional image between two steps.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(crate) struct Image {
     pub(crate) values: Vec<f32>,
     /// Of the same shape.
     pub(crate) mask: Option<Mask>,
+    /// From voxel indices to mm.
+    pub(crate) affine: Affine,
 }
 
 impl Image {
@@ -46,9 +48,25 @@ impl Image {
             spacing: volume.affine().spacing(),
             values: volume.to_f32(),
             mask: mask.cloned(),
+            affine: *volume.affine(),
         };
         image.check_finite("image to process")?;
         Ok(image)
+    }
+
+    /// The image as a volume of as many axes as the one that it was made of.
+    pub(crate) fn finish(self, original: &Volume) -> Result<Volume> {
+        // Only a picture has two axes, and it may have become a volume.
+        let axes = if original.shape().len() == 2 && self.shape[2] == 1 {
+            2
+        } else {
+            3
+        };
+        let mut shape = self.shape[..axes].to_vec();
+        shape.resize(original.shape().len().max(axes), 1);
+        Volume::new(&shape, Samples::F32(self.values), self.affine)?
+            .with_scaling(Scaling::NONE)?
+            .with_series(original.series())
     }
 
     pub(crate) fn check_finite(&self, subject: &'static str) -> Result<()> {

@@ -28,6 +28,7 @@
 
 mod augment;
 mod check;
+mod geometry;
 mod image;
 mod intensity;
 mod lattice;
@@ -37,6 +38,7 @@ mod patch;
 mod pipeline;
 mod provenance;
 mod quantile;
+mod region;
 mod step;
 mod stream;
 
@@ -44,6 +46,7 @@ pub use augment::{
     NoiseKind, RandomAffine, RandomBias, RandomBlur, RandomElastic, RandomGamma, RandomGhosting,
     RandomMotion, RandomNoise, RandomResolution, Sometimes,
 };
+pub use geometry::{CentreBox, CropForeground, Orient, Resample};
 pub use intensity::{
     Clahe, Gamma, HistogramMatch, MinMax, Nyul, NyulTraining, PercentileRescale, Window, ZScore,
 };
@@ -52,6 +55,7 @@ pub use n4::{BiasCorrection, N4};
 pub use patch::{Aggregator, Border, PatchGrid, PatchPlace, PatchSampler, SliceStack, Weighting};
 pub use pipeline::{Draw, Pipeline, Processed};
 pub use provenance::{Measurements, Provenance, StepRecord};
+pub use region::{DistanceMap, ForegroundMask, MaskOperation, ShapeMask};
 pub use step::Step;
 pub(crate) use stream::Stream;
 

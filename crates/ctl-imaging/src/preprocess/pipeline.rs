@@ -51,7 +51,7 @@ pub struct Draw {
 /// What a run gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Processed {
-    /// The image, in single precision, unscaled, with the geometry of the one that went in.
+    /// The image, in single precision, unscaled, where the steps left it.
     pub volume: Volume,
     /// The mask, where one was given, moved as the image was.
     pub mask: Option<Mask>,
@@ -174,9 +174,10 @@ impl Pipeline {
             index: draw.index,
             steps,
         };
+        let mask = image.mask.take();
         Ok(Processed {
-            volume: with_values(volume, image.values)?,
-            mask: image.mask,
+            volume: image.finish(volume)?,
+            mask,
             provenance,
         })
     }

@@ -4,12 +4,14 @@ use super::augment::{
     RandomAffine, RandomBias, RandomBlur, RandomElastic, RandomGamma, RandomGhosting, RandomMotion,
     RandomNoise, RandomResolution, Sometimes,
 };
+use super::geometry::{CentreBox, CropForeground, Orient, Resample};
 use super::image::Image;
 use super::intensity::{
     Clahe, Gamma, HistogramMatch, MinMax, Nyul, PercentileRescale, Window, ZScore,
 };
 use super::n4::N4;
 use super::provenance::Measurements;
+use super::region::{DistanceMap, ForegroundMask, ShapeMask};
 use super::stream::Stream;
 use crate::Result;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,20 @@ pub enum Step {
     Gamma(Gamma),
     /// Bias-field correction.
     N4(N4),
+    /// Other spacing.
+    Resample(Resample),
+    /// Another order and direction of axes.
+    Orient(Orient),
+    /// The box about the mask's foreground.
+    CropForeground(CropForeground),
+    /// A box about the middle.
+    CentreBox(CentreBox),
+    /// A mask of what was imaged.
+    ForegroundMask(ForegroundMask),
+    /// Another shape of the mask.
+    ShapeMask(ShapeMask),
+    /// Distances to the mask's border.
+    DistanceMap(DistanceMap),
     /// Rotation, scale, shear and translation.
     RandomAffine(RandomAffine),
     /// A smooth displacement.
@@ -107,7 +123,14 @@ impl Step {
             | Self::HistogramMatch(_)
             | Self::Clahe(_)
             | Self::Gamma(_)
-            | Self::N4(_) => false,
+            | Self::N4(_)
+            | Self::Resample(_)
+            | Self::Orient(_)
+            | Self::CropForeground(_)
+            | Self::CentreBox(_)
+            | Self::ForegroundMask(_)
+            | Self::ShapeMask(_)
+            | Self::DistanceMap(_) => false,
             Self::RandomAffine(_)
             | Self::RandomElastic(_)
             | Self::RandomGamma(_)
@@ -136,6 +159,13 @@ impl Step {
             Self::Clahe(step) => ("clahe", step),
             Self::Gamma(step) => ("gamma", step),
             Self::N4(step) => ("n4", step),
+            Self::Resample(step) => ("resample", step),
+            Self::Orient(step) => ("orient", step),
+            Self::CropForeground(step) => ("crop-foreground", step),
+            Self::CentreBox(step) => ("centre-box", step),
+            Self::ForegroundMask(step) => ("foreground-mask", step),
+            Self::ShapeMask(step) => ("shape-mask", step),
+            Self::DistanceMap(step) => ("distance-map", step),
             Self::RandomAffine(step) => ("random-affine", step),
             Self::RandomElastic(step) => ("random-elastic", step),
             Self::RandomGamma(step) => ("random-gamma", step),

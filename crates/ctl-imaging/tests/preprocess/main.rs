@@ -8,6 +8,7 @@
 
 mod augment;
 mod fourier;
+mod geometry;
 mod intensity;
 mod lines;
 mod moved;
