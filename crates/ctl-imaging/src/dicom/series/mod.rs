@@ -7,6 +7,7 @@ mod plane;
 mod stack;
 
 pub use keys::SeriesAxis;
+pub(crate) use plane::unplaced_kind;
 
 use super::Window;
 use super::data::{Source, Until};
@@ -267,7 +268,30 @@ fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
         .collect()
 }
 
-fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Series> {
+/// How many volumes files make, read from headers alone.
+///
+/// # Errors
+/// Those of [`read_series_files`] but for what is wrong with pixels.
+pub(crate) fn count_volumes(files: &[PathBuf], options: &SeriesOptions) -> Result<usize> {
+    let headers = read_headers(files)
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let mut count = 0;
+    for group in group::groups(&headers) {
+        match stack_of(&headers, &group, options) {
+            Ok(_) => count += 1,
+            Err(error) => {
+                for part in &group.by_acquisition().ok_or(error)? {
+                    stack_of(&headers, part, options)?;
+                    count += 1;
+                }
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn stack_of(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Stack> {
     let first = group.first;
     let name = |index: usize| {
         let plane = group.planes[index];
@@ -281,7 +305,12 @@ fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) ->
         }
     };
     let folder = first.path.parent().unwrap_or(&first.path);
-    let stack = stack::stack(&group.planes, options, &name, folder)?;
+    stack::stack(&group.planes, options, &name, folder)
+}
+
+fn read_group(headers: &[Header], group: &Group<'_>, options: &SeriesOptions) -> Result<Series> {
+    let first = group.first;
+    let stack = stack_of(headers, group, options)?;
     let volume = assemble::volume(headers, &group.planes, &stack, options)?;
     Ok(Series {
         uid: first.series.clone(),
