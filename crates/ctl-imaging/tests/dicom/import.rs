@@ -176,6 +176,7 @@ fn what_makes_no_volume_is_left_out_with_its_reason() {
 
     std::fs::remove_file(source.join("a1")).unwrap();
     save(&of("1.2.1", "P1", 15.0), &source, "a3");
+    save(&of("1.2.1", "P1", 20.0), &source, "a4");
     let again = parent.path().join("again");
     let error = import_dicom(&again, &import).unwrap_err().to_string();
     assert!(error.contains("missing slices"), "{error}");

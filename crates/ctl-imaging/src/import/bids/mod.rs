@@ -171,8 +171,8 @@ fn images(source: &Path, files: &[String], left_out: &mut Vec<LeftOut>) -> Resul
         if !is_image {
             continue;
         }
-        let Some(name) = Name::parse(file) else {
-            let reason = "a name without entities and suffix of BIDS";
+        let Some(name) = Name::parse(file).filter(|name| name.get("sub").is_some()) else {
+            let reason = "a name without subject and suffix of BIDS";
             left_out.push(LeftOut::new(path, reason));
             continue;
         };
@@ -193,12 +193,12 @@ impl Image {
 
     /// The folders above an image say subject and session as its name does.
     fn check_folders(&self, source: &Path) -> Result<()> {
-        for (key, required) in [("sub", true), ("ses", false)] {
+        for key in ["sub", "ses"] {
             let start = format!("{key}-");
             let mut folders = self.folder().split('/');
             let folder = folders.find_map(|folder| folder.strip_prefix(&start));
             let own = self.name.get(key);
-            if folder != own || (required && own.is_none()) {
+            if folder != own {
                 let shown = |value: Option<&str>| match value {
                     Some(value) => format!("{start}{value}"),
                     None => format!("no {start}"),

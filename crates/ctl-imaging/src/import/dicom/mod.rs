@@ -278,7 +278,9 @@ impl DicomImport {
 
 /// Whether a kind of object is none that a series of images could lack.
 fn is_other(kind: &str) -> bool {
-    !kind.starts_with("an image")
+    !["an image", "an object"]
+        .iter()
+        .any(|start| kind.starts_with(start))
 }
 
 fn convert(files: &SeriesFiles, to: &Path, notes: &mut Vec<String>) -> Result<()> {
