@@ -72,7 +72,7 @@ pub(crate) struct BidsArguments {
     /// New folder.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// The folder that holds dataset_description.json.
+    /// The folder that holds `dataset_description.json`.
     #[arg(value_name = "FROM")]
     pub(crate) source: PathBuf,
     /// Kind of image, such as T1w; required where there are several.
@@ -161,7 +161,7 @@ pub(crate) struct DicomArguments {
     /// Only series of this modality, such as MR.
     #[arg(long, value_name = "MODALITY")]
     pub(crate) modality: Option<String>,
-    /// Write series as NIfTI; else the cohort holds links to their files.
+    /// Write series as `NIfTI`; else the cohort holds links to their files.
     #[arg(long)]
     pub(crate) convert: bool,
     /// Leave out series of which no volume can be made, with the reason.

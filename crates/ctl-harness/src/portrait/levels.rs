@@ -2,7 +2,8 @@
 
 use ctl_imaging::{AttributeKind, AttributeValue, Cohort};
 
-use super::sites::{Look, quartiles};
+use super::look::Look;
+use super::sites::quartiles;
 
 /// Levels of a column that are told apart; of more the rarest are one.
 const MOST: usize = 20;

@@ -139,9 +139,12 @@ pub(super) fn shown(image: &Raster, size: [usize; 2], window: Option<Window>) ->
         return Ok(Raster::new(1, height, width, levels)?);
     }
     let of = |channel: f32| {
-        let shown = move |sample: &f32| match sample.is_finite() {
-            true => level(*sample),
-            false => channel,
+        let shown = move |sample: &f32| {
+            if sample.is_finite() {
+                level(*sample)
+            } else {
+                channel
+            }
         };
         samples.iter().map(shown)
     };

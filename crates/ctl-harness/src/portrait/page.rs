@@ -278,8 +278,8 @@ fn counts(association: &Association) -> Vec<Counts> {
         let counts = association.tables[place].counts.iter().flatten();
         counts.sum::<u32>() as usize
     };
-    let shown = largest(association.tables.len(), MAX_TABLES, size);
-    let tables = shown.iter().map(|&place| &association.tables[place]);
+    let places = largest(association.tables.len(), MAX_TABLES, size);
+    let tables = places.iter().map(|&place| &association.tables[place]);
     tables
         .map(|table| {
             let columns = 0..association.second_levels.len();
