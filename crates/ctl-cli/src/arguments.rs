@@ -8,11 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ctl_benches::graph::Workload;
 use ctl_benches::train_step::Model;
 use ctl_harness::sense::SenseConfig;
-use ctl_imaging::TreeLevel;
 use ctl_imaging::volume::{Orientation, SampleType};
 use ctl_phantom::digits::DigitKind;
 use ctl_phantom::{MrContrast, PhantomSpec};
 
+use crate::import_arguments::Import;
 use crate::slurm::SlurmArguments;
 
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
@@ -252,8 +252,13 @@ pub(crate) enum Data {
     /// Write coloured, rotated or morphed digits as a cohort, from the files of MNIST.
     Digits(Digits),
     /// Make a cohort of files in another layout.
-    #[command(subcommand)]
-    Import(Import),
+    Import {
+        #[command(subcommand)]
+        layout: Import,
+        /// Print what was made of it as JSON.
+        #[arg(long, global = true)]
+        json: bool,
+    },
     /// Reconstruct the raw data of several receiver coils, and compare with a reference.
     Kspace(Kspace),
 }
@@ -359,68 +364,6 @@ pub(crate) struct Digits {
     /// Master seed.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Import {
-    /// Archives in the layout of `MedMNIST`, each of which becomes a site.
-    Medmnist {
-        /// New folder.
-        #[arg(value_name = "DIR")]
-        folder: PathBuf,
-        /// NPZ files with {train,val,test}_{images,labels}.
-        #[arg(value_name = "FILE", required = true)]
-        archives: Vec<PathBuf>,
-    },
-    /// Pictures in folders named after their classes, or after sites, splits and patients too.
-    Tree {
-        /// New folder.
-        #[arg(value_name = "DIR")]
-        folder: PathBuf,
-        /// The outermost of the folders.
-        #[arg(value_name = "FROM")]
-        source: PathBuf,
-        /// What folders are named after, from the outermost: class, site, split, patient
-        /// [default: class, or split,class where folders are called like splits].
-        #[arg(long, value_name = "LEVEL,…", value_delimiter = ',')]
-        levels: Vec<TreeLevel>,
-    },
-    /// A table of comma-separated values beside a folder of pictures.
-    Csv(CsvImport),
-}
-
-#[derive(Args)]
-pub(crate) struct CsvImport {
-    /// New folder.
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    /// The table, with a header row.
-    #[arg(value_name = "FILE")]
-    pub(crate) table: PathBuf,
-    /// Folder that the table's paths are relative to [default: the table's own].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) images: Option<PathBuf>,
-    /// A column of the manifest and the table's name for it, such as label=Finding; repeatable.
-    #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = pair)]
-    pub(crate) columns: Vec<(String, String)>,
-    /// The site of all images.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) site: Option<String>,
-    /// What stands after every path, such as .png, where the table leaves it out.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) ending: String,
-    /// Columns that models may take [default: age, sex].
-    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
-    pub(crate) inputs: Vec<String>,
-}
-
-/// Two words around the first `=`.
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
-        .ok_or("expected NAME=COLUMN, such as label=Finding")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Args)]

@@ -4,6 +4,7 @@ mod arguments;
 mod command_line;
 mod commands;
 mod exit;
+mod import_arguments;
 mod kernels;
 mod output;
 mod progress;

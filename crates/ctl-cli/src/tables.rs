@@ -4,7 +4,7 @@ use comfy_table::{
     CellAlignment, ContentArrangement, Table as Grid, presets::UTF8_HORIZONTAL_ONLY,
 };
 use ctl_harness::Role;
-use ctl_harness::portrait::{Association, CohortStats, Share};
+use ctl_harness::portrait::{Association, CohortStats, SiteStats};
 use ctl_harness::report::{Average, MethodSummary, terminal_rows};
 use ctl_harness::reproduce::Reproduction;
 use ctl_harness::table::{LEAST_PER_CLASS, Table};
@@ -68,6 +68,7 @@ pub(crate) fn sites(stats: &CohortStats) -> String {
             "patients",
             "label",
             "pixels",
+            "mm",
             "brightness",
             "contrast",
         ]);
@@ -76,24 +77,41 @@ pub(crate) fn sites(stats: &CohortStats) -> String {
             site.site.clone(),
             site.images.to_string(),
             site.patients.to_string(),
-            prevalence(&site.prevalence, site.unlabelled),
+            prevalence(site),
             format!("{} × {}", site.height.median, site.width.median),
-            format!("{:.3} ± {:.3}", site.intensity.mean, site.intensity.spread),
-            format!("{:.3}", site.intensity.contrast),
+            spacing(site),
+            site.intensity.map_or_else(
+                || "–".to_owned(),
+                |of| format!("{:.3} ± {:.3}", of.mean, of.spread),
+            ),
+            number(site.intensity.map(|of| of.contrast)),
         ]);
     }
     grid.to_string()
 }
 
-fn prevalence(shares: &[Share], unlabelled: usize) -> String {
+fn prevalence(site: &SiteStats) -> String {
+    let shares = site.prevalence.iter();
     let mut parts: Vec<String> = shares
-        .iter()
         .map(|share| format!("{} {} ({:.2})", share.name, share.count, share.share))
         .collect();
-    if unlabelled > 0 {
-        parts.push(format!("{unlabelled} without"));
+    if let Some([low, median, high]) = site.label_quartiles {
+        parts.push(format!("median {median} ({low} to {high})"));
+    }
+    if site.unlabelled > 0 {
+        parts.push(format!("{} without", site.unlabelled));
     }
     parts.join(", ")
+}
+
+fn spacing(site: &SiteStats) -> String {
+    let medians: Vec<String> = (site.spacing.iter())
+        .map(|axis| axis.median.to_string())
+        .collect();
+    if medians.is_empty() {
+        return "–".to_owned();
+    }
+    medians.join(" × ")
 }
 
 /// One row per pair of columns, the strongest first.

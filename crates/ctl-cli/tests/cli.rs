@@ -83,6 +83,23 @@ fn benchmark(suite: &Path, out: &Path, more: &[&str]) -> Output {
 #[case::images_of_digits(
     &["data", "digits", "never-made", "--kind", "morpho", "--mnist", ".", "--images", "0"], 2, "images"
 )]
+#[case::levels(
+    &["data", "import", "tree", "never-made", ".", "--levels", "site,site"], 2, "each level once"
+)]
+#[case::meaning(
+    &["data", "import", "csv", "never-made", "/no/such.csv", "--column", "foo=bar"], 2, "one of path"
+)]
+#[case::column_twice(
+    &["data", "import", "csv", "never-made", "/no/such.csv", "--column", "label=a", "--column", "label=b"],
+    2, "label=a and label=b"
+)]
+#[case::table(&["data", "import", "csv", "never-made", "/no/such.csv"], 3, "/no/such.csv")]
+#[case::bids(&["data", "import", "bids", "never-made", "/no/such"], 3, "dataset_description.json")]
+#[case::nnunet(&["data", "import", "nnunet", "never-made", "/no/such"], 3, "dataset.json")]
+#[case::salt(&["data", "import", "dicom", "never-made", "."], 2, "--salt")]
+#[case::keyword(
+    &["data", "import", "dicom", "never-made", ".", "--salt", "x", "--tag", "Manufacture"], 2, "PS3.6"
+)]
 #[case::raw_data(&["data", "kspace", "/no/such/file.npy"], 3, "/no/such/file.npy")]
 #[case::iterations(&["data", "kspace", "x.npy", "--iterations", "0"], 2, "--iterations")]
 #[case::perf_model(&["perf", "--model", "mlp,resnet"], 2, "resnet18")]
@@ -247,6 +264,30 @@ fn every_cohort_that_can_be_read_is_listed() {
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("simulated-chest"));
     assert!(stderr(&output).contains("damaged"), "{}", stderr(&output));
+}
+
+/// What a program reads of an import, and where a cohort came from.
+#[test]
+fn an_import_comes_as_data() {
+    let folder = tempfile::tempdir().unwrap();
+    cohort(&folder.path().join("north"), 4);
+    let source = folder.path().join("tree/well");
+    std::fs::create_dir_all(&source).unwrap();
+    let picture = std::fs::read_dir(folder.path().join("north/images"))
+        .unwrap()
+        .next();
+    std::fs::copy(picture.unwrap().unwrap().path(), source.join("a.png")).unwrap();
+    std::fs::write(source.join("notes.txt"), "notes").unwrap();
+    let [from, to] = ["tree", "new"].map(|name| folder.path().join(name));
+    let [from, to] = [&from, &to].map(|path| path.to_str().unwrap());
+    let output = ctl(&["data", "import", "tree", to, from, "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&made["images"], &made["cohort"]), (&1.into(), &to.into()));
+    assert_eq!(made["left_out"][0]["path"], "well/notes.txt");
+    let provenance = std::fs::read(folder.path().join("new/import.json")).unwrap();
+    let provenance: serde_json::Value = serde_json::from_slice(&provenance).unwrap();
+    assert_eq!(provenance["sources"], serde_json::json!(["tree"]));
 }
 
 /// Complex numbers `[coils, H, W]` in the format of `NumPy`.

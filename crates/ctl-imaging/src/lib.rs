@@ -122,7 +122,11 @@ pub use folder::write_folder;
 pub use foreground::{ForegroundOptions, foreground_mask, otsu_threshold};
 pub use hash::{HashDepth, data_hash};
 pub use header::{RasterSize, raster_size};
-pub use import::{Imported, TableImport, TreeLevel, import_medmnist, import_table, import_tree};
+pub use import::{
+    BidsImport, BidsMasks, DicomImport, Imported, LeftOut, NnunetImport, NnunetSplits, TableImport,
+    TreeLevel, import_bids, import_dicom, import_medmnist, import_nnunet, import_table,
+    import_tree,
+};
 pub use mask::MaskRole;
 pub use problem::{Problem, ProblemKind};
 pub use raster::{Colour, Raster};

@@ -7,15 +7,12 @@ use ctl_compute::runtime::on_every_core;
 use ctl_harness::HarnessError;
 use ctl_harness::portrait::{self, portray};
 use ctl_harness::store::write_atomically;
-use ctl_imaging::{
-    Cohort, Imported, TableImport, VerifyOptions, VerifyReport, discover, import_medmnist,
-    import_table, import_tree, verify,
-};
+use ctl_imaging::{Cohort, VerifyOptions, VerifyReport, discover, verify};
 use ctl_phantom::digits::{DigitCohort, DigitSpec, ImageCount};
 use ctl_phantom::{Anatomy, CausalDirection, Dials, PhantomSpec, simulate};
 use serde::Serialize;
 
-use crate::arguments::{CsvImport, Data, Digits, Import, Make};
+use crate::arguments::{Data, Digits, Make};
 use crate::exit;
 use crate::output::{note, print_json, print_line};
 use crate::tables;
@@ -34,7 +31,7 @@ pub(crate) fn run(action: &Data) -> anyhow::Result<ExitCode> {
         Data::Stats { folder, html, json } => stats(folder, html.as_deref(), *json),
         Data::Make(options) => make(options),
         Data::Digits(options) => digits(options),
-        Data::Import(import) => self::import(import),
+        Data::Import { layout, json } => super::import::run(layout, *json),
         Data::Kspace(options) => super::kspace::run(options),
     }
 }
@@ -56,48 +53,6 @@ fn stats(folder: &Path, html: Option<&Path>, json: bool) -> anyhow::Result<ExitC
         print_line(format_args!("flag: {flag}"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn import(import: &Import) -> anyhow::Result<ExitCode> {
-    let folder = match import {
-        Import::Medmnist { folder, archives } => {
-            import_medmnist(folder, archives)?;
-            folder
-        }
-        Import::Tree {
-            folder,
-            source,
-            levels,
-        } => {
-            told(&import_tree(folder, source, levels)?)?;
-            folder
-        }
-        Import::Csv(options) => {
-            told(&import_table(&options.folder, &table_of(options))?)?;
-            &options.folder
-        }
-    };
-    print_line(format_args!("cohort: {}", folder.display()))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn told(imported: &Imported) -> anyhow::Result<()> {
-    for file in &imported.left_out {
-        note(format_args!("left out: {}: no picture", file.display()));
-    }
-    print_line(format_args!("images: {}", imported.images))
-}
-
-fn table_of(options: &CsvImport) -> TableImport {
-    let own = options.table.parent().unwrap_or(Path::new(""));
-    TableImport {
-        table: options.table.clone(),
-        images: options.images.clone().unwrap_or_else(|| own.to_owned()),
-        columns: options.columns.iter().cloned().collect(),
-        site: options.site.clone(),
-        ending: options.ending.clone(),
-        inputs: options.inputs.clone(),
-    }
 }
 
 fn digits(options: &Digits) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,7 @@ pub(crate) mod benchmark;
 pub(crate) mod conformance;
 pub(crate) mod data;
 pub(crate) mod image;
+pub(crate) mod import;
 pub(crate) mod kspace;
 pub(crate) mod methods;
 pub(crate) mod perf;

@@ -112,9 +112,8 @@ impl ImageBank {
                 };
                 let request = store.request();
                 let [rows, columns] = store.source_size(records[sample])?;
-                let scaled = |side: f64, before: usize, after: usize| {
-                    side * before as f64 / after as f64
-                };
+                let scaled =
+                    |side: f64, before: usize, after: usize| side * before as f64 / after as f64;
                 Ok(Some([
                     scaled(down, rows, request.height),
                     scaled(across, columns, request.width),

@@ -5,8 +5,11 @@
 //! within sites, and label, columns and brightness against the site.
 
 mod association;
+mod levels;
+mod look;
 mod page;
 mod sites;
+mod table;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +18,14 @@ use ctl_imaging::{Cohort, ImageRequest, ImageStore};
 use serde::Serialize;
 
 pub use association::{Association, Stratum};
-pub use sites::{Intensity, Range, Share, SiteStats};
+pub use look::Window;
+pub use sites::{Column, Intensity, Range, Share, SiteStats};
 
 use crate::Result;
+use levels::Columns;
 
 /// Version of the JSON form.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Side in pixels at which images are looked at.
 const SIDE: usize = 64;
 /// Bytes of decoded images that are kept.
@@ -39,6 +44,9 @@ pub struct CohortStats {
     pub patients: usize,
     /// Classes of the label, in the order of their indices.
     pub classes: Vec<String>,
+    /// The numbers between which images are shown, where they are not all between 0 and 1: the
+    /// 0.5th and 99.5th percentile of the finite ones.
+    pub window: Option<Window>,
     /// Every site, in the order of the manifest.
     pub sites: Vec<SiteStats>,
     /// Every pair of columns that was tested.
@@ -51,7 +59,9 @@ pub struct CohortStats {
 ///
 /// Images are averaged to 64 × 64 grey pixels for their brightness. A patient counts once in every
 /// cell of a table, however many images he has there; numbers are cut at their quartiles, those of
-/// each site where they are compared within sites. Pairs are tested by Pearson's χ² without
+/// each site where they are compared within sites; so are labels of more than twenty classes that are
+/// all called by numbers. Of more than twenty other levels the rarest are one. Pixels that are NaN or
+/// infinite count nowhere but as such. Pairs are tested by Pearson's χ² without
 /// continuity correction, those within sites summed over the sites, against random orders where
 /// counts are few, and p-values are adjusted by Holm's method over all pairs.
 ///
@@ -63,16 +73,18 @@ pub struct CohortStats {
 /// read.
 pub fn portray(folder: &Path) -> Result<CohortStats> {
     let cohort = Arc::new(Cohort::open(folder)?);
-    let looked_at = sites::look(&store(&cohort))?;
-    let sites = sites::describe(&cohort, &looked_at);
-    let associations = association::test(&cohort, &looked_at)?;
-    let flags = association::flags(&cohort, &associations);
+    let (looks, window) = look::look(&store(&cohort))?;
+    let columns = Columns::of(&cohort, &looks);
+    let sites = sites::describe(&cohort, &columns, &looks);
+    let associations = association::test(&cohort, &columns)?;
+    let flags = association::flags(&cohort, &sites, &associations);
     Ok(CohortStats {
         schema: SCHEMA,
         cohort: cohort.name().to_owned(),
         images: cohort.len(),
         patients: sites::patients(cohort.records()),
         classes: cohort.classes().to_vec(),
+        window,
         sites,
         associations,
         flags,
@@ -82,8 +94,8 @@ pub fn portray(folder: &Path) -> Result<CohortStats> {
 /// A page of the figures with thumbnails of every site, which opens offline.
 ///
 /// # Arguments
-/// * `folder`: the cohort that `stats` describes; up to ten images of each site, of every label as many
-///   as fit, are read again.
+/// * `folder`: the cohort that `stats` describes; up to ten images of each of its forty largest sites,
+///   of every label as many as fit, are read again.
 ///
 /// # Errors
 /// When an image cannot be read, or the page not be made.
@@ -160,8 +172,9 @@ mod tests {
             (48, 48, 0)
         );
         assert_eq!((north.height.median, north.width.median), (3.0, 2.0));
-        assert!((north.intensity.mean - 64.0 / 255.0).abs() < 1e-6);
-        assert!(north.intensity.spread < 1e-6 && north.intensity.contrast < 1e-6);
+        let intensity = north.intensity.unwrap();
+        assert!((intensity.mean - 64.0 / 255.0).abs() < 1e-6);
+        assert!(intensity.spread < 1e-6 && intensity.contrast < 1e-6);
     }
 
     #[test]
@@ -177,6 +190,70 @@ mod tests {
         assert_eq!(page.matches("data:image/png;base64,iVBOR").count(), 20);
         assert!(page.contains("&lt;south&gt;") && !page.contains("<south>"));
         assert!(!page.contains("http"));
+    }
+
+    /// Hounsfield units with holes, and labels and words by the hundred.
+    fn holed(folder: &Path) {
+        let mut manifest = "path,label,site,patient,centre\n".to_owned();
+        for index in 0..120_u32 {
+            let mut samples = vec![index as f32 * 10.0 - 1000.0; 8];
+            if index < 3 {
+                samples.fill(f32::NAN);
+            } else if index < 5 {
+                samples[0] = f32::NAN;
+            }
+            let bytes: Vec<u8> = samples
+                .iter()
+                .flat_map(|sample| sample.to_le_bytes())
+                .collect();
+            // Format and header of NPY 1.0, padded to 64 bytes with its ten before.
+            let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4), }";
+            let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+            npy.extend(118_u16.to_le_bytes());
+            npy.extend(format!("{header:<117}\n").bytes());
+            npy.extend(bytes);
+            std::fs::write(folder.join(format!("{index}.npy")), npy).unwrap();
+            let (site, patient) = (index % 2, index / 4);
+            writeln!(
+                manifest,
+                "{index}.npy,{index}.5,s{site},p{patient},c{index}"
+            )
+            .unwrap();
+        }
+        std::fs::write(folder.join("manifest.csv"), manifest).unwrap();
+        let toml = "schema = 1\n[attributes]\ninputs = [\"centre\"]\n";
+        std::fs::write(folder.join("cohort.toml"), toml).unwrap();
+    }
+
+    #[test]
+    fn numbers_that_are_none_and_columns_of_many_levels_do_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        holed(folder.path());
+        let stats = portray(folder.path()).unwrap();
+        let first = &stats.sites[0];
+        // Of images 0, 2 and 4 of the first site two are all NaN.
+        assert_eq!((first.not_finite, first.blank), (3, 2));
+        assert!(
+            stats
+                .flags
+                .iter()
+                .any(|flag| flag.contains("3 of 60 images have pixels"))
+        );
+        // Means of images 4, 6, … 118: 10·61 − 1000.
+        assert!((first.intensity.unwrap().mean + 390.0).abs() < 1e-3);
+        let window = stats.window.unwrap();
+        assert!(window.low < -940.0 && window.high > 150.0, "{window:?}");
+        // The label is a number, and the centres are nineteen and the rest.
+        assert!(first.prevalence.is_empty());
+        assert_eq!(first.label_quartiles, Some([30.0, 59.5, 89.0]));
+        let centres = &first.attributes[0].levels;
+        assert_eq!(centres.len(), 20);
+        assert_eq!(centres[19].name, "101 more");
+        // Two images of each of thirty patients are thirty draws: 1 of 60 is 0.5 of 30.
+        assert!(centres[0].interval[1] > 0.11, "{:?}", centres[0]);
+        let page = page(folder.path(), &stats).unwrap();
+        assert!(page.len() < 200_000, "{}", page.len());
+        assert!(page.contains("101 more") && page.contains("NaN or infinite"));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The page of a cohort's make-up.
 
-use ctl_imaging::{Cohort, ImageStore};
+use std::collections::BTreeMap;
+
+use ctl_imaging::ImageStore;
 use serde::Serialize;
 
-use super::association::{Association, plain, shown};
+use super::association::{Association, shown};
+use super::levels::plain;
+use super::look::{self, Window};
 use super::sites::{Column, Range, Share, SiteStats};
 use super::{CohortStats, SIDE};
 use crate::Result;
@@ -13,15 +17,23 @@ use crate::report::{data_uri, render};
 const THUMBNAILS: usize = 10;
 /// Levels of a column that are listed.
 const MAX_LEVELS: usize = 8;
+/// Sites that are shown, the largest of all.
+const MAX_SITES: usize = 40;
+/// Tables of one pair that are shown, those of the largest counts.
+const MAX_TABLES: usize = 12;
 
 #[derive(Serialize)]
 struct Page<'a> {
     stats: &'a CohortStats,
     sites: Vec<Site>,
+    /// Sites that are not shown.
+    more_sites: usize,
     pairs: Vec<Pair>,
     side: usize,
     /// Whether the manifest divides images.
     divided: bool,
+    /// The numbers that are black and white, where they are not 0 and 1.
+    window: Option<[String; 2]>,
 }
 
 #[derive(Serialize)]
@@ -32,6 +44,7 @@ struct Site {
     prevalence: String,
     splits: String,
     size: String,
+    spacing: String,
     intensity: String,
     attributes: Vec<(String, String)>,
     pictures: Vec<Picture>,
@@ -51,6 +64,8 @@ struct Pair {
     p: String,
     flagged: bool,
     tables: Vec<Counts>,
+    /// Tables that are not shown.
+    more: usize,
 }
 
 #[derive(Serialize)]
@@ -61,55 +76,71 @@ struct Counts {
 }
 
 pub(super) fn render(store: &ImageStore, stats: &CohortStats) -> Result<String> {
-    let cohort = store.cohort();
-    let sites = stats.sites.iter().enumerate();
+    let shown = largest(stats.sites.len(), MAX_SITES, |site| {
+        stats.sites[site].images
+    });
+    let sites = shown.iter().map(|&site| {
+        let pictures = thumbnails(store, site, stats.window)?;
+        Ok(Site::of(&stats.sites[site], pictures))
+    });
     let page = Page {
         stats,
-        sites: sites
-            .map(|(index, site)| Ok(Site::of(site, thumbnails(store, cohort, index)?)))
-            .collect::<Result<_>>()?,
+        sites: sites.collect::<Result<_>>()?,
+        more_sites: stats.sites.len() - shown.len(),
         pairs: stats.associations.iter().map(Pair::of).collect(),
         side: SIDE,
         divided: stats.sites.iter().any(|site| !site.splits.is_empty()),
+        window: stats
+            .window
+            .map(|window| [window.low, window.high].map(plain)),
     };
     render::portrait(&page)
 }
 
-/// Images of a site, label by label, evenly over the manifest.
-fn thumbnails(store: &ImageStore, cohort: &Cohort, site: usize) -> Result<Vec<Picture>> {
-    let of_site = |label: Option<usize>| {
-        let records = cohort.records().iter().enumerate();
-        let rows: Vec<usize> = records
-            .filter(|(_, record)| record.site == site && record.label == label)
-            .map(|(index, _)| index)
-            .collect();
-        rows
-    };
-    let labels = (0..cohort.classes().len()).map(Some).chain([None]);
-    let groups: Vec<(Option<usize>, Vec<usize>)> = labels
-        .map(|label| (label, of_site(label)))
-        .filter(|(_, rows)| !rows.is_empty())
-        .collect();
-    let each = THUMBNAILS.div_ceil(groups.len().max(1));
+/// Which of some things are the largest, at most so many, in their order.
+fn largest(count: usize, most: usize, size: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..count).collect();
+    all.sort_by_key(|&place| std::cmp::Reverse(size(place)));
+    all.truncate(most);
+    all.sort_unstable();
+    all
+}
+
+/// Images of a site, label by label, evenly over the manifest; of many labels those of the most
+/// images.
+fn thumbnails(store: &ImageStore, site: usize, window: Option<Window>) -> Result<Vec<Picture>> {
+    let cohort = store.cohort();
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (row, record) in cohort.records().iter().enumerate() {
+        if record.site == site {
+            // What has no label comes last.
+            let label = record.label.unwrap_or(usize::MAX);
+            groups.entry(label).or_default().push(row);
+        }
+    }
+    let groups: Vec<(usize, Vec<usize>)> = groups.into_iter().collect();
+    let chosen = largest(groups.len(), THUMBNAILS, |group| groups[group].1.len());
+    let each = THUMBNAILS.div_ceil(chosen.len().max(1));
     let mut pictures = Vec::new();
-    for (label, rows) in groups {
-        let count = each.min(rows.len());
-        let chosen: Vec<usize> = (0..count)
+    for group in chosen {
+        let (label, rows) = &groups[group];
+        let count = each.min(rows.len()).min(THUMBNAILS - pictures.len());
+        let places: Vec<usize> = (0..count)
             .map(|picture| rows[(2 * picture + 1) * rows.len() / (2 * count)])
             .collect();
-        let caption = match label {
-            Some(label) => &cohort.classes()[label],
+        let caption = match cohort.classes().get(*label) {
+            Some(class) => class,
             None if cohort.classes().is_empty() => "",
             None => "no label",
         };
-        for image in store.load(&chosen)? {
+        for (image, &row) in store.load(&places)?.iter().zip(&places) {
+            let shown = look::shown(image, store.source_size(row)?, window)?;
             pictures.push(Picture {
-                data_uri: data_uri(&image.to_png()?),
+                data_uri: data_uri(&shown.to_png()?),
                 caption: caption.to_owned(),
             });
         }
     }
-    pictures.truncate(THUMBNAILS);
     Ok(pictures)
 }
 
@@ -123,25 +154,56 @@ impl Site {
         if !unlabelled.is_empty() {
             prevalence.push(unlabelled);
         }
-        let spacing = site
-            .pixel_mm
-            .map_or(String::new(), |mm| format!(", {mm} mm a pixel"));
-        let intensity = site.intensity;
+        if let Some(quartiles) = site.label_quartiles {
+            let quartiles = quartiles.map(plain).join(", ");
+            prevalence.insert(0, format!("quartiles {quartiles}"));
+        }
+        let intensity = site.intensity.map_or("no number".to_owned(), |intensity| {
+            format!(
+                "{} ± {}, contrast {}",
+                short(intensity.mean),
+                short(intensity.spread),
+                short(intensity.contrast)
+            )
+        });
+        let holes = match site.not_finite {
+            0 => String::new(),
+            count => format!("; {count} with NaN or infinite pixels"),
+        };
         Self {
             name: site.site.clone(),
             images: site.images,
             patients: site.patients,
             prevalence: prevalence.join("; "),
             splits: listed(&site.splits).join("; "),
-            size: format!("{} × {}{spacing}", sides(site.height), sides(site.width)),
-            intensity: format!(
-                "{:.3} ± {:.3}, contrast {:.3}",
-                intensity.mean, intensity.spread, intensity.contrast
-            ),
+            size: format!("{} × {}", sides(site.height), sides(site.width)),
+            spacing: spacing(&site.spacing),
+            intensity: format!("{intensity}{holes}"),
             attributes: site.attributes.iter().map(described).collect(),
             pictures,
         }
     }
+}
+
+/// Three decimals of small numbers, one of large.
+fn short(number: f64) -> String {
+    if number.abs() < 100.0 {
+        format!("{number:.3}")
+    } else {
+        format!("{number:.1}")
+    }
+}
+
+/// Millimetres along each axis, or once where all are equal.
+fn spacing(axes: &[Range]) -> String {
+    let Some(first) = axes.first() else {
+        return "not known".to_owned();
+    };
+    if axes.iter().all(|axis| axis == first) {
+        return sides(*first);
+    }
+    let axes: Vec<String> = axes.iter().copied().map(sides).collect();
+    axes.join(" × ")
 }
 
 fn sides(range: Range) -> String {
@@ -205,13 +267,19 @@ impl Pair {
             p: shown(association.p_adjusted),
             flagged: association.flagged,
             tables: counts(association),
+            more: association.tables.len().saturating_sub(MAX_TABLES),
         }
     }
 }
 
 /// Shares of the first column in each level of the second, with the counts.
 fn counts(association: &Association) -> Vec<Counts> {
-    let tables = association.tables.iter();
+    let size = |place: usize| {
+        let counts = association.tables[place].counts.iter().flatten();
+        counts.sum::<u32>() as usize
+    };
+    let places = largest(association.tables.len(), MAX_TABLES, size);
+    let tables = places.iter().map(|&place| &association.tables[place]);
     tables
         .map(|table| {
             let columns = 0..association.second_levels.len();

@@ -1,14 +1,13 @@
 //! The figures of one site.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ctl_imaging::{AttributeKind, AttributeValue, Cohort, ImageStore, Record, Split};
+use ctl_imaging::{Cohort, Record, Split};
 use serde::Serialize;
 
-use crate::Result;
+use super::levels::{Columns, Levels};
+use super::look::Look;
 
-/// Images that are decoded at once.
-const BATCH: usize = 256;
 /// Two-sided 95 % of the normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;
 
@@ -23,18 +22,25 @@ pub struct SiteStats {
     pub patients: usize,
     /// Rows without a label.
     pub unlabelled: usize,
-    /// Every class among the labelled rows; empty where none is labelled.
+    /// Every class among the labelled rows, of many the rarest together; empty where none is
+    /// labelled, and where labels are numbers.
     pub prevalence: Vec<Share>,
+    /// Quartiles of labels that are numbers.
+    pub label_quartiles: Option<[f64; 3]>,
     /// Rows of each split that the manifest names.
     pub splits: Vec<Share>,
     /// Pixels down.
     pub height: Range,
     /// Pixels across.
     pub width: Range,
-    /// Millimetres of a pixel, where the cohort says it.
-    pub pixel_mm: Option<f64>,
-    /// Brightness.
-    pub intensity: Intensity,
+    /// Millimetres between pixels down and across, where they are known.
+    pub spacing: Vec<Range>,
+    /// Brightness; `None` where no image has a finite pixel.
+    pub intensity: Option<Intensity>,
+    /// Images some of whose pixels are NaN or infinite.
+    pub not_finite: usize,
+    /// Images all of whose pixels are so.
+    pub blank: usize,
     /// Columns that models may take: level by level, or numbers by their quartiles.
     pub attributes: Vec<Column>,
 }
@@ -48,7 +54,9 @@ pub struct Share {
     pub count: usize,
     /// Its part of all, 0 to 1.
     pub share: f64,
-    /// Wilson's 95 % interval of the share.
+    /// Wilson's 95 % interval of the share. Images of one patient are not independent: it is that
+    /// of `(Σn)² / Σn²` draws, n being the images of each patient (Kish 1965, section 8.2), as many
+    /// as there are patients where all have equally many.
     pub interval: [f64; 2],
 }
 
@@ -64,6 +72,7 @@ pub struct Range {
 }
 
 /// Brightness of the images of a site, in the range in which they are read (0 to 1 for integers).
+/// Pixels that are NaN or infinite are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Intensity {
     /// Mean over images of their means.
@@ -87,110 +96,153 @@ pub struct Column {
     pub quartiles: Option<[f64; 3]>,
 }
 
-/// What was seen of one image.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
-    pub(super) mean: f64,
-    deviation: f64,
-    size: [usize; 2],
+/// The figures of every site.
+pub(super) fn describe(cohort: &Cohort, columns: &Columns, looks: &[Look]) -> Vec<SiteStats> {
+    let mut rows_of = vec![Vec::new(); cohort.sites().len()];
+    for (row, record) in cohort.records().iter().enumerate() {
+        rows_of[record.site].push(row);
+    }
+    let sites = cohort.sites().iter().zip(rows_of);
+    sites
+        .map(|(name, rows)| {
+            let rows = Rows { cohort, rows };
+            rows.described(name, columns, looks)
+        })
+        .collect()
 }
 
-/// Looks at every image of a cohort, in its order.
-pub(super) fn look(store: &ImageStore) -> Result<Vec<Look>> {
-    let all: Vec<usize> = (0..store.cohort().len()).collect();
-    let mut looks = Vec::with_capacity(all.len());
-    for batch in all.chunks(BATCH) {
-        for (&index, image) in batch.iter().zip(store.load(batch)?) {
-            let samples: Vec<f64> = image.samples().iter().copied().map(f64::from).collect();
-            let (mean, deviation) = moments(&samples);
-            looks.push(Look {
-                mean,
-                deviation,
-                size: store.source_size(index)?,
-            });
+/// Rows of one site.
+struct Rows<'a> {
+    cohort: &'a Cohort,
+    rows: Vec<usize>,
+}
+
+impl Rows<'_> {
+    fn described(&self, name: &str, columns: &Columns, looks: &[Look]) -> SiteStats {
+        let looks: Vec<&Look> = self.rows.iter().map(|&row| &looks[row]).collect();
+        let side = |axis: usize| looks.iter().map(|look| look.size[axis] as f64).collect();
+        let labels = &columns.label.codes;
+        let spacings: Vec<[f64; 2]> = looks.iter().filter_map(|look| look.spacing).collect();
+        let spacing = |axis: usize| range(spacings.iter().map(|spacing| spacing[axis]).collect());
+        SiteStats {
+            site: name.to_owned(),
+            images: self.rows.len(),
+            patients: patients(self.rows.iter().map(|&row| &self.cohort.records()[row])),
+            unlabelled: self
+                .rows
+                .iter()
+                .filter(|&&row| labels[row].is_none())
+                .count(),
+            prevalence: self.levels(&columns.label),
+            label_quartiles: self.quartiles(&columns.label),
+            splits: self.splits(),
+            height: range(side(0)),
+            width: range(side(1)),
+            spacing: if spacings.is_empty() {
+                Vec::new()
+            } else {
+                vec![spacing(0), spacing(1)]
+            },
+            intensity: intensity(&looks),
+            not_finite: looks.iter().filter(|look| look.not_finite).count(),
+            blank: looks.iter().filter(|look| look.intensity.is_none()).count(),
+            attributes: columns
+                .inputs
+                .iter()
+                .map(|input| self.column(input))
+                .collect(),
         }
     }
-    Ok(looks)
-}
 
-pub(super) fn describe(cohort: &Cohort, looks: &[Look]) -> Vec<SiteStats> {
-    let of_site = |site: usize| {
-        let rows = cohort.records().iter().zip(looks);
-        rows.filter(move |(record, _)| record.site == site)
-    };
-    let sites = cohort.sites().iter().enumerate();
-    sites
-        .map(|(site, name)| {
-            let records: Vec<&Record> = of_site(site).map(|(record, _)| record).collect();
-            let looks: Vec<Look> = of_site(site).map(|(_, look)| *look).collect();
-            one(cohort, name, &records, &looks)
-        })
-        .collect()
-}
-
-fn one(cohort: &Cohort, name: &str, records: &[&Record], looks: &[Look]) -> SiteStats {
-    let labels: Vec<usize> = records.iter().filter_map(|record| record.label).collect();
-    let splits: Vec<&str> = records
-        .iter()
-        .filter_map(|record| record.split.map(split_name))
-        .collect();
-    let side = |axis: usize| looks.iter().map(|look| look.size[axis] as f64).collect();
-    let means: Vec<f64> = looks.iter().map(|look| look.mean).collect();
-    let deviations: Vec<f64> = looks.iter().map(|look| look.deviation).collect();
-    let (mean, spread) = moments(&means);
-    SiteStats {
-        site: name.to_owned(),
-        images: records.len(),
-        patients: patients(records.iter().copied()),
-        unlabelled: records.len() - labels.len(),
-        prevalence: shares(cohort.classes(), &labels),
-        splits: named_shares(&splits),
-        height: range(side(0)),
-        width: range(side(1)),
-        pixel_mm: cohort.pixel_mm(),
-        intensity: Intensity {
-            mean,
-            spread,
-            contrast: moments(&deviations).0,
-        },
-        attributes: columns(cohort, records),
+    fn column(&self, input: &Levels) -> Column {
+        let missing = self.rows.iter().filter(|&&row| input.codes[row].is_none());
+        Column {
+            name: input.name.clone(),
+            missing: missing.count(),
+            levels: self.levels(input),
+            quartiles: self.quartiles(input),
+        }
     }
-}
 
-fn columns(cohort: &Cohort, records: &[&Record]) -> Vec<Column> {
-    let inputs = cohort.attribute_inputs().iter().enumerate();
-    inputs
-        .map(|(position, input)| {
-            let values = records.iter().map(|record| record.attributes[position]);
-            let mut column = Column {
-                name: input.name.clone(),
-                missing: 0,
-                levels: Vec::new(),
-                quartiles: None,
-            };
-            let (mut numbers, mut levels) = (Vec::new(), Vec::new());
-            for value in values {
-                match value {
-                    AttributeValue::Number(number) => numbers.push(number),
-                    AttributeValue::Level(level) => levels.push(level),
-                    _ => column.missing += 1,
+    /// Shares of a column of words.
+    fn levels(&self, column: &Levels) -> Vec<Share> {
+        if column.are_numbers() {
+            return Vec::new();
+        }
+        self.shares(&column.names, |row| {
+            column.codes[row].map(|code| code as usize)
+        })
+    }
+
+    fn quartiles(&self, column: &Levels) -> Option<[f64; 3]> {
+        if !column.are_numbers() {
+            return None;
+        }
+        quartiles(
+            self.rows
+                .iter()
+                .filter_map(|&row| column.numbers[row])
+                .collect(),
+        )
+    }
+
+    /// Of the splits that occur.
+    fn splits(&self) -> Vec<Share> {
+        let all = [Split::Train, Split::Validation, Split::Test];
+        let names = ["train", "validation", "test"].map(str::to_owned);
+        let of = |row: usize| {
+            let split = self.cohort.records()[row].split?;
+            all.iter().position(|&other| other == split)
+        };
+        let mut shares = self.shares(&names, of);
+        shares.retain(|share| share.count > 0);
+        shares
+    }
+
+    /// Every name's share of the rows that have one; nothing where none has.
+    fn shares(&self, names: &[String], of: impl Fn(usize) -> Option<usize>) -> Vec<Share> {
+        let mut counts = vec![0_usize; names.len()];
+        let mut images: BTreeMap<&str, usize> = BTreeMap::new();
+        for &row in &self.rows {
+            if let Some(name) = of(row) {
+                counts[name] += 1;
+                let patient = self.cohort.records()[row].patient.as_str();
+                *images.entry(patient).or_default() += 1;
+            }
+        }
+        let all: usize = counts.iter().sum();
+        if all == 0 {
+            return Vec::new();
+        }
+        let draws = independent(images.values().copied());
+        let names = names.iter().zip(counts);
+        names
+            .map(|(name, count)| {
+                let share = count as f64 / all as f64;
+                Share {
+                    name: name.clone(),
+                    count,
+                    share,
+                    interval: wilson(share, draws),
                 }
-            }
-            if let AttributeKind::Categorical { levels: names } = &input.kind {
-                column.levels = shares(names, &levels);
-            }
-            column.quartiles = quartiles(numbers);
-            column
-        })
-        .collect()
+            })
+            .collect()
+    }
 }
 
-fn split_name(split: Split) -> &'static str {
-    match split {
-        Split::Train => "train",
-        Split::Validation => "validation",
-        Split::Test => "test",
+fn intensity(looks: &[&Look]) -> Option<Intensity> {
+    let seen: Vec<(f64, f64)> = looks.iter().filter_map(|look| look.intensity).collect();
+    if seen.is_empty() {
+        return None;
     }
+    let means: Vec<f64> = seen.iter().map(|look| look.0).collect();
+    let deviations: Vec<f64> = seen.iter().map(|look| look.1).collect();
+    let (mean, spread) = moments(&means);
+    Some(Intensity {
+        mean,
+        spread,
+        contrast: moments(&deviations).0,
+    })
 }
 
 /// Distinct patients.
@@ -202,47 +254,19 @@ pub(super) fn patients<'a>(records: impl IntoIterator<Item = &'a Record>) -> usi
     all.len()
 }
 
-/// Every name's share of what was found; nothing where nothing was.
-fn shares(names: &[String], found: &[usize]) -> Vec<Share> {
-    if found.is_empty() {
-        return Vec::new();
+/// As how many independent draws images count whose patients have this many each:
+/// `(Σn)² / Σn²`, what is left when a patient's images all say the same (Kish 1965).
+fn independent(images: impl Iterator<Item = usize>) -> f64 {
+    let (mut sum, mut squares) = (0.0, 0.0);
+    for count in images {
+        sum += count as f64;
+        squares += (count as f64).powi(2);
     }
-    let names = names.iter().enumerate();
-    names
-        .map(|(index, name)| {
-            let count = found.iter().filter(|&&other| other == index).count();
-            share(name, count, found.len())
-        })
-        .collect()
-}
-
-fn named_shares(found: &[&str]) -> Vec<Share> {
-    let mut names: Vec<&str> = Vec::new();
-    for name in found {
-        if !names.contains(name) {
-            names.push(name);
-        }
-    }
-    let count = |name: &str| found.iter().filter(|&&other| other == name).count();
-    names
-        .iter()
-        .map(|name| share(name, count(name), found.len()))
-        .collect()
-}
-
-fn share(name: &str, count: usize, all: usize) -> Share {
-    Share {
-        name: name.to_owned(),
-        count,
-        share: count as f64 / all as f64,
-        interval: wilson(count, all),
-    }
+    sum * sum / squares
 }
 
 /// Wilson (1927): `(p + z²/2n ± z·√(p(1 − p)/n + z²/4n²)) / (1 + z²/n)`.
-fn wilson(count: usize, all: usize) -> [f64; 2] {
-    let n = all as f64;
-    let p = count as f64 / n;
+fn wilson(p: f64, n: f64) -> [f64; 2] {
     let z2 = Z95 * Z95;
     let centre = p + z2 / (2.0 * n);
     let reach = Z95 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
@@ -250,7 +274,7 @@ fn wilson(count: usize, all: usize) -> [f64; 2] {
 }
 
 /// Mean and standard deviation (of the population); NaN without values.
-fn moments(values: &[f64]) -> (f64, f64) {
+pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares = values.iter().map(|value| (value - mean).powi(2));
@@ -273,7 +297,7 @@ pub(super) fn quartiles(mut values: Vec<f64>) -> Option<[f64; 3]> {
 }
 
 /// Hyndman and Fan's seventh definition, of sorted values.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };
@@ -291,11 +315,19 @@ mod tests {
     fn shares_come_with_wilsons_interval() {
         // 10 of 20: centre (0.5 + 0.09604) / 1.19207 = 0.5, reach 1.95996·√(0.0125 + 0.0024009)
         // / 1.19207 = 0.20070.
-        let [low, high] = wilson(10, 20);
+        let [low, high] = wilson(0.5, 20.0);
         assert!((low - 0.299_298).abs() < 1e-5 && (high - 0.700_702).abs() < 1e-5);
         // None of many is near nothing, but not nothing.
-        let [low, high] = wilson(0, 100);
+        let [low, high] = wilson(0.0, 100.0);
         assert!(low < 1e-12 && (high - 0.036_994).abs() < 1e-5);
+    }
+
+    #[test]
+    fn images_of_one_patient_count_together() {
+        // Ten patients of three images each are ten draws; of one patient with 17 images and three
+        // with one it is 400 / 292.
+        assert!((independent([3; 10].into_iter()) - 10.0).abs() < 1e-12);
+        assert!((independent([17, 1, 1, 1].into_iter()) - 400.0 / 292.0).abs() < 1e-12);
     }
 
     #[test]

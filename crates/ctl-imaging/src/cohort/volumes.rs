@@ -139,6 +139,15 @@ fn slices_of(record: &Record, spec: &VolumeSpec, root: &Path) -> Result<Vec<Reco
     }
     let rule = spec.slices;
     let header = read_volume_header(&address.file_in(root))?;
+    if header.frames != 1 || header.components != 1 {
+        let found = format!("{} of {} components", header.frames, header.components);
+        let expected = "one frame of one component";
+        return Err(ImagingError::content(
+            &address.file_in(root),
+            expected,
+            found,
+        ));
+    }
     let shape = header.canonical_shape(spec.preparation.spacing)?;
     let slices = rule.indices(shape[rule.plane.across()]).into_iter();
     let of_slice = |mask: Option<&str>, index: usize| -> Result<Option<String>> {

@@ -1,9 +1,10 @@
 //! Attributes for cohorts: what an image is of, who took it and how.
 
-use super::data::{Source, Until, keyword};
+use super::data::{DataSet, Source, Until, keyword};
 use crate::Result;
 use dicom_core::Tag;
-use dicom_dictionary_std::tags;
+use dicom_core::dictionary::DataDictionary;
+use dicom_dictionary_std::{StandardDataDictionary, tags};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -97,13 +98,33 @@ pub fn attributes(path: &Path) -> Result<BTreeMap<&'static str, String>> {
     let set = source.sound_data_set(Until::Pixels)?;
     Ok(READ
         .iter()
-        .filter_map(|&tag| {
-            let text = set.word(tag).or_else(|| {
-                let numbers = set.numbers(tag)?;
-                let words: Vec<String> = numbers.iter().map(f64::to_string).collect();
-                (!words.is_empty()).then(|| words.join("\\"))
-            })?;
-            Some((keyword(tag)?, text))
-        })
+        .filter_map(|&tag| Some((keyword(tag)?, written(&set, tag)?)))
         .collect())
+}
+
+/// The tag of a keyword of PS3.6.
+pub(crate) fn tag_of(keyword: &str) -> Option<Tag> {
+    let entry = StandardDataDictionary.by_name(keyword)?;
+    Some(entry.tag.inner())
+}
+
+/// Values of a file as they are written, several between backslashes; empty where there is none.
+///
+/// # Errors
+/// Those of [`attributes`].
+pub(crate) fn values(path: &Path, tags: &[Tag]) -> Result<Vec<String>> {
+    let source = Source::read_header(path)?;
+    let set = source.sound_data_set(Until::Pixels)?;
+    let values = tags
+        .iter()
+        .map(|&tag| written(&set, tag).unwrap_or_default());
+    Ok(values.collect())
+}
+
+fn written(set: &DataSet<'_>, tag: Tag) -> Option<String> {
+    set.word(tag).or_else(|| {
+        let numbers = set.numbers(tag)?;
+        let words: Vec<String> = numbers.iter().map(f64::to_string).collect();
+        (!words.is_empty()).then(|| words.join("\\"))
+    })
 }

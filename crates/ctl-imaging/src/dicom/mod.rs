@@ -25,6 +25,8 @@ mod series;
 mod window;
 
 pub use attributes::attributes;
+pub(crate) use attributes::{tag_of, values};
+pub(crate) use deidentify::action;
 pub use deidentify::{
     Action, Deidentified, DeidentifyOptions, PhiAttribute, PhiReport, Secret, deidentify,
     phi_report,
@@ -36,4 +38,5 @@ pub use series::{
     Discovery, Gaps, Series, SeriesAxis, SeriesFiles, SeriesOptions, discover_series, read_series,
     read_series_files,
 };
+pub(crate) use series::{count_volumes, unplaced_kind};
 pub use window::{Window, WindowShape, window};

@@ -1,8 +1,9 @@
-//! What imports have in common: walking, copying and writing a manifest.
+//! What imports have in common: walking, copying and linking files.
 
+use crate::Result;
 use crate::error::ImagingError;
-use crate::{Cohort, Result, write_folder};
-use std::collections::BTreeSet;
+use crate::nifti;
+use crate::volume::VolumeFormat;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,64 +51,28 @@ pub(super) fn text_of(path: &Path) -> Result<String> {
         .ok_or_else(|| ImagingError::content(path, "a file name in UTF-8", "bytes that are not"))
 }
 
-/// A manifest in the making.
-pub(super) struct NewCohort {
-    pub(super) header: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
-    /// Files to copy: where each is, and its path in the cohort.
-    pub(super) copies: BTreeSet<(PathBuf, String)>,
-    /// Columns that models may take.
-    pub(super) inputs: Vec<String>,
-    /// Whether only an empty cell is a missing value.
-    pub(super) names_mean_themselves: bool,
+/// Copies a file to a place that nothing else has, with the folders above it.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    make_room(from, to)?;
+    // The source may be what is missing, so that it is the one to name.
+    fs::copy(from, to).map_err(|source| ImagingError::io(from, "copy", source))?;
+    Ok(())
 }
 
-impl NewCohort {
-    /// Writes the cohort and reads it back, so that what is at fault is said now.
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        write_folder(folder, |partial| {
-            for (from, to) in &self.copies {
-                copy(from, &partial.join(to))?;
-            }
-            self.write_manifest(&partial.join(crate::MANIFEST))?;
-            self.write_description(folder, &partial.join("cohort.toml"))?;
-            Cohort::open(partial).map(|_| ())
-        })
-    }
-
-    fn write_manifest(&self, path: &Path) -> Result<()> {
-        let unwritten = |error: csv::Error| ImagingError::decode(path, "csv", error);
-        let mut writer = csv::Writer::from_path(path).map_err(unwritten)?;
-        for row in std::iter::once(&self.header).chain(&self.rows) {
-            writer.write_record(row).map_err(unwritten)?;
-        }
-        writer
-            .flush()
-            .map_err(|source| ImagingError::io(path, "write", source))
-    }
-
-    fn write_description(&self, folder: &Path, path: &Path) -> Result<()> {
-        let mut description = toml::Table::new();
-        description.insert("schema".into(), 1.into());
-        // Of `.` only the whole path has a name.
-        let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let name = whole.file_name().unwrap_or_default().to_string_lossy();
-        description.insert("name".into(), name.into_owned().into());
-        if self.names_mean_themselves {
-            description.insert("missing".into(), vec![""].into());
-        }
-        if !self.inputs.is_empty() {
-            let inputs: Vec<toml::Value> = self.inputs.iter().cloned().map(Into::into).collect();
-            let mut attributes = toml::Table::new();
-            attributes.insert("inputs".into(), inputs.into());
-            description.insert("attributes".into(), attributes.into());
-        }
-        fs::write(path, description.to_string())
-            .map_err(|source| ImagingError::io(path, "write", source))
-    }
+/// Makes a symbolic link to a file where it lies.
+pub(super) fn link(from: &Path, to: &Path) -> Result<()> {
+    make_room(from, to)?;
+    let whole = from
+        .canonicalize()
+        .map_err(|source| ImagingError::io(from, "open", source))?;
+    #[cfg(unix)]
+    let linked = std::os::unix::fs::symlink(&whole, to);
+    #[cfg(windows)]
+    let linked = std::os::windows::fs::symlink_file(&whole, to);
+    linked.map_err(|source| ImagingError::io(to, "link", source))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn make_room(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(|e| ImagingError::io(folder, "create", e))?;
     }
@@ -115,7 +80,13 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         let found = "another file of this name";
         return Err(ImagingError::content(from, "a place of its own", found));
     }
-    // The source may be what is missing, so that it is the one to name.
-    fs::copy(from, to).map_err(|source| ImagingError::io(from, "copy", source))?;
+    Ok(())
+}
+
+/// Refuses a file that is no image with a place in the patient, by its header.
+pub(super) fn check_volume(path: &Path) -> Result<()> {
+    if VolumeFormat::of(path)? == VolumeFormat::Nifti {
+        nifti::read_header(path)?;
+    }
     Ok(())
 }

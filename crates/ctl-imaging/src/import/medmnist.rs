@@ -1,5 +1,7 @@
 //! `MedMNIST` archives as a cohort.
 
+use super::Imported;
+use super::cohort::Provenance;
 use crate::Result;
 use crate::error::ImagingError;
 use crate::npz;
@@ -31,6 +33,9 @@ const INPUTS: [&str; 2] = ["age", "sex"];
 /// * `folder`: a folder that does not exist yet or is empty.
 /// * `archives`: NPZ files with different names, at least one.
 ///
+/// # Returns
+/// How many rows there are; nothing is left out.
+///
 /// # Errors
 /// [`ImagingError::Argument`] when there is no archive, two have one name, or a name holds
 /// characters that a manifest or a path within an archive gives a meaning;
@@ -48,7 +53,7 @@ const INPUTS: [&str; 2] = ["age", "sex"];
 /// assert_eq!(Cohort::open(Path::new("pneumonia"))?.sites(), ["pneumoniamnist"]);
 /// # Ok::<(), ctl_imaging::ImagingError>(())
 /// ```
-pub fn import_medmnist(folder: &Path, archives: &[PathBuf]) -> Result<()> {
+pub fn import_medmnist(folder: &Path, archives: &[PathBuf]) -> Result<Imported> {
     let names = names(archives)?;
     let mut manifest = Manifest::default();
     for (path, name) in archives.iter().zip(&names) {
@@ -56,7 +61,13 @@ pub fn import_medmnist(folder: &Path, archives: &[PathBuf]) -> Result<()> {
     }
     write_folder(folder, |partial| {
         write(partial, &manifest, archives.iter().zip(&names))?;
+        Provenance::new("medmnist", archives.iter().map(PathBuf::as_path))
+            .write(partial, manifest.rows.len())?;
         Cohort::open(partial).map(|_| ())
+    })?;
+    Ok(Imported {
+        images: manifest.rows.len(),
+        ..Imported::default()
     })
 }
 

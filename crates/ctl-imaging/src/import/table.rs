@@ -1,7 +1,7 @@
 //! A table beside a folder of pictures.
 
 use super::Imported;
-use super::files::NewCohort;
+use super::cohort::{NewCohort, Provenance};
 use crate::Result;
 use crate::address::ImageAddress;
 use crate::bounded;
@@ -21,9 +21,6 @@ const KNOWN: [&str; 8] = [
     "age",
     "sex",
 ];
-/// Those that name files.
-const FILES: [&str; 2] = ["path", "mask_path"];
-
 /// A table and how its columns are to be understood.
 #[derive(Debug, Clone, Default)]
 pub struct TableImport {
@@ -36,8 +33,10 @@ pub struct TableImport {
     pub columns: BTreeMap<String, String>,
     /// The site of all images, where no column names it.
     pub site: Option<String>,
-    /// What stands after every path, such as `.png`, where the table leaves it out.
+    /// What stands after every path of an image, such as `.png`, where the table leaves it out.
     pub ending: String,
+    /// The same of masks, which may be of another format.
+    pub mask_ending: String,
     /// Columns that models may take; the manifest's defaults where there are none.
     pub inputs: Vec<String>,
 }
@@ -84,6 +83,7 @@ pub struct TableImport {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn import_table(folder: &Path, import: &TableImport) -> Result<Imported> {
+    import.check_names()?;
     let bytes = bounded::read_file(&import.table)?;
     let malformed = |error| ImagingError::decode(&import.table, "csv", error);
     let mut reader = csv::Reader::from_reader(bytes.as_slice());
@@ -94,22 +94,25 @@ pub fn import_table(folder: &Path, import: &TableImport) -> Result<Imported> {
         .map(|name| name.trim_start_matches('\u{feff}').to_owned())
         .collect();
     let header = import.renamed(&own)?;
-    let files: Vec<usize> = FILES
-        .iter()
-        .filter_map(|file| header.iter().position(|name| name == file))
+    let files: Vec<(usize, &str)> = [("path", &import.ending), ("mask_path", &import.mask_ending)]
+        .into_iter()
+        .filter_map(|(file, ending)| {
+            let column = header.iter().position(|name| name == file)?;
+            Some((column, ending.as_str()))
+        })
         .collect();
     let mut cohort = NewCohort {
         header,
-        rows: Vec::new(),
-        copies: BTreeSet::new(),
         inputs: import.inputs.clone(),
-        names_mean_themselves: false,
+        provenance: import.provenance(),
+        ..NewCohort::default()
     };
     for record in reader.records() {
         let record = record.map_err(malformed)?;
+        let line = record.position().map_or(0, csv::Position::line);
         let mut row: Vec<String> = record.iter().map(str::to_owned).collect();
-        for &column in &files {
-            row[column] = import.placed(&row[column], &mut cohort.copies)?;
+        for &(column, ending) in &files {
+            row[column] = import.placed(&row[column], ending, line, &mut cohort.copies)?;
         }
         row.extend(import.site.clone());
         cohort.rows.push(row);
@@ -127,14 +130,25 @@ pub fn import_table(folder: &Path, import: &TableImport) -> Result<Imported> {
     cohort.write(folder)?;
     Ok(Imported {
         images: cohort.rows.len(),
-        left_out: Vec::new(),
+        ..Imported::default()
     })
 }
 
 impl TableImport {
-    /// The table's header with the manifest's names.
-    fn renamed(&self, own: &[String]) -> Result<Vec<String>> {
-        let mut header = own.to_vec();
+    fn provenance(&self) -> Provenance {
+        let columns = self.columns.iter();
+        let columns: serde_json::Map<String, serde_json::Value> = columns
+            .map(|(to, from)| (to.clone(), from.clone().into()))
+            .collect();
+        Provenance::new("csv", [self.table.as_path()])
+            .with("columns", columns)
+            .with("site", self.site.clone())
+            .with("ending", self.ending.clone())
+            .with("mask_ending", self.mask_ending.clone())
+    }
+
+    /// Each of the manifest's columns is one, and has a column of the table to itself.
+    fn check_names(&self) -> Result<()> {
         let mut given = BTreeSet::new();
         for (to, from) in &self.columns {
             if !given.insert(from) {
@@ -150,6 +164,14 @@ impl TableImport {
                 let allowed = format!("one of {}", KNOWN.join(", "));
                 return Err(ImagingError::argument("column of a manifest", allowed, to));
             }
+        }
+        Ok(())
+    }
+
+    /// The table's header with the manifest's names.
+    fn renamed(&self, own: &[String]) -> Result<Vec<String>> {
+        let mut header = own.to_vec();
+        for (to, from) in &self.columns {
             let column = own.iter().position(|name| name == from).ok_or_else(|| {
                 let expected = format!("one of the columns {}", own.join(", "));
                 ImagingError::content(&self.table, expected, format!("`{from}`"))
@@ -164,29 +186,31 @@ impl TableImport {
                 found,
             ));
         }
-        let mut seen = BTreeSet::new();
-        let site = self.site.iter().map(|_| "site");
-        let mut names = header.iter().map(String::as_str).chain(site);
-        if let Some(twice) = names.find(|name| !seen.insert(*name)) {
-            let expected = "columns with different names";
-            let found = format!("`{twice}` twice");
-            return Err(ImagingError::argument(
-                "columns of the manifest",
-                expected,
-                found,
-            ));
-        }
         Ok(header)
     }
 
     /// Where a picture of the table will lie in the cohort; an empty cell stays empty.
-    fn placed(&self, cell: &str, copies: &mut BTreeSet<(PathBuf, String)>) -> Result<String> {
+    fn placed(
+        &self,
+        cell: &str,
+        ending: &str,
+        line: u64,
+        copies: &mut BTreeSet<(PathBuf, String)>,
+    ) -> Result<String> {
         let cell = cell.trim();
         if MISSING.contains(&cell) {
             return Ok(String::new());
         }
         // Read on its own first, so that an absolute path is refused.
-        let address: ImageAddress = format!("{cell}{}", self.ending).parse()?;
+        let address: ImageAddress = format!("{cell}{ending}").parse().map_err(|error| {
+            let ImagingError::Argument {
+                expected, found, ..
+            } = error
+            else {
+                return error;
+            };
+            ImagingError::content(&self.table, format!("{expected} in line {line}"), found)
+        })?;
         let placed = format!("img/{}", address.file());
         copies.insert((self.images.join(address.file()), placed));
         Ok(format!("img/{address}"))

@@ -1,7 +1,8 @@
 //! A folder for each class.
 
-use super::Imported;
-use super::files::{NewCohort, files_below, text_of};
+use super::cohort::{NewCohort, Provenance};
+use super::files::{files_below, text_of};
+use super::{Imported, LeftOut};
 use crate::error::ImagingError;
 use crate::{Result, raster_size};
 use std::collections::BTreeSet;
@@ -107,7 +108,7 @@ pub fn import_tree(folder: &Path, source: &Path, levels: &[TreeLevel]) -> Result
             Ok(_) => pictures.push(file),
             Err(error @ ImagingError::Io { .. }) => return Err(error),
             Err(error) if is_named_like_a_picture(&file) => return Err(error),
-            Err(_) => left_out.push(file),
+            Err(_) => left_out.push(LeftOut::new(file, "no picture")),
         }
     }
     if pictures.is_empty() {
@@ -122,6 +123,7 @@ pub fn import_tree(folder: &Path, source: &Path, levels: &[TreeLevel]) -> Result
     Ok(Imported {
         images: pictures.len(),
         left_out,
+        ..Imported::default()
     })
 }
 
@@ -145,13 +147,13 @@ fn guessed(pictures: &[PathBuf]) -> Vec<TreeLevel> {
 fn cohort_of(source: &Path, pictures: &[PathBuf], levels: &[TreeLevel]) -> Result<NewCohort> {
     let mut header = vec!["path".to_owned()];
     header.extend(levels.iter().map(|level| level.column().to_owned()));
+    let columns: Vec<&str> = levels.iter().map(|level| level.column()).collect();
     let mut cohort = NewCohort {
         header,
-        rows: Vec::new(),
-        copies: BTreeSet::new(),
-        inputs: Vec::new(),
         // A class may be called NA.
         names_mean_themselves: true,
+        provenance: Provenance::new("tree", [source]).with("levels", columns),
+        ..NewCohort::default()
     };
     for picture in pictures {
         let path = format!("img/{}", text_of(picture)?);

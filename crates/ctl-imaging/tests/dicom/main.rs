@@ -7,6 +7,7 @@
 
 mod conformance;
 mod deidentify;
+mod import;
 mod jpeg;
 mod jpegls;
 mod make;

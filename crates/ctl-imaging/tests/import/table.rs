@@ -29,6 +29,7 @@ fn import(parent: &Path, table: &str) -> TableImport {
             .into(),
         site: Some("north".into()),
         ending: ".png".into(),
+        mask_ending: String::new(),
         inputs: vec!["age".into()],
     }
 }
@@ -58,11 +59,12 @@ fn columns_take_the_manifests_names_and_others_stay() {
 fn masks_are_copied_as_well() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("cohort");
-    let table = "path,mask_path\na.png,m/a.png\nsub/b.png,\n";
+    // What stands after images does not stand after masks.
+    let table = "path,mask_path\na,m/a.p\nsub/b,\n";
     let mut import = import(parent.path(), table);
     import.columns.clear();
     import.inputs.clear();
-    import.ending.clear();
+    import.mask_ending = "ng".into();
     import_table(&folder, &import).unwrap();
     let cohort = Cohort::open(&folder).unwrap();
     assert_eq!(
@@ -75,12 +77,12 @@ fn masks_are_copied_as_well() {
 
 #[rstest]
 #[case::a_file_that_is_not_there(TABLE.replace("sub/b", "sub/c"), "cannot copy")]
-#[case::a_way_out(TABLE.replace("sub/b", "../b"), "expected a path without `..`")]
+#[case::a_way_out(TABLE.replace("sub/b", "../b"), "findings.csv: expected a path without `..` in line 3")]
 #[case::no_rows("Image Index,Finding,Patient ID,Age\n".to_owned(), "expected one row or more")]
 #[case::no_such_column(TABLE.replace("Finding", "Diagnosis"), "one of the columns Image Index, Diagnosis")]
 #[case::site_twice(TABLE.replace("Mask", "site"), "`site` twice")]
 #[case::a_short_row(format!("{TABLE}c\n"), "cannot decode")]
-#[case::an_age_that_is_none(TABLE.replace("41", "-1"), "age")]
+#[case::an_age_that_is_none(TABLE.replace("41", "-1"), "cohort/manifest.csv:2:age")]
 fn what_does_not_fit_is_named_and_nothing_is_written(#[case] table: String, #[case] said: &str) {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("cohort");

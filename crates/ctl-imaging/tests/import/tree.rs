@@ -20,7 +20,14 @@ fn folders_are_classes_and_other_files_are_left_out() {
     std::fs::write(source.join(".hidden.png"), "nothing").unwrap();
     let imported = import_tree(&folder, &source, &[]).unwrap();
     assert_eq!(imported.images, 3);
-    assert_eq!(imported.left_out, [Path::new("well/Thumbs.db")]);
+    let left: Vec<(&Path, &str)> = imported
+        .left_out
+        .iter()
+        .map(|left| (left.path.as_path(), left.reason.as_str()))
+        .collect();
+    assert_eq!(left, [(Path::new("well/Thumbs.db"), "no picture")]);
+    let provenance = std::fs::read_to_string(folder.join("import.json")).unwrap();
+    assert!(provenance.contains("\"layout\": \"tree\"") && provenance.contains("\"films\""));
     let cohort = Cohort::open(&folder).unwrap();
     let rows: Vec<(&str, &str)> = cohort
         .records()

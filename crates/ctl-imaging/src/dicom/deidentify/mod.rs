@@ -8,6 +8,7 @@ mod walk;
 mod write;
 
 pub use profile::Action;
+pub(crate) use profile::action;
 pub use report::{PhiAttribute, PhiReport, phi_report};
 pub use secret::Secret;
 

@@ -28,13 +28,18 @@ impl Secret {
     }
 
     /// The UID in the place of another: `2.25.` and a number of 128 bits (PS3.5 section B.2).
-    pub(super) fn uid(&self, uid: &str) -> String {
+    pub(crate) fn uid(&self, uid: &str) -> String {
         format!("2.25.{}", u128::from_be_bytes(self.digest("uid", uid)))
     }
 
     /// The identifier in the place of another: 32 hexadecimal digits.
-    pub(super) fn pseudonym(&self, id: &str) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.digest("patient", id)))
+    pub(crate) fn pseudonym(&self, id: &str) -> String {
+        self.name("patient", id)
+    }
+
+    /// The name in the place of another of some kind: 32 hexadecimal digits.
+    pub(crate) fn name(&self, kind: &str, text: &str) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.digest(kind, text)))
     }
 }
 

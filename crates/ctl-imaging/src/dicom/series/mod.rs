@@ -7,6 +7,7 @@ mod plane;
 mod stack;
 
 pub use keys::SeriesAxis;
+pub(crate) use plane::unplaced_kind;
 
 use super::Window;
 use super::data::{Source, Until};
@@ -297,6 +298,18 @@ fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
         .enumerate()
         .map(|(index, path)| Header::read(path, index))
         .collect()
+}
+
+/// How many volumes files make, read from headers alone.
+///
+/// # Errors
+/// Those of [`read_series_files`] but for what is wrong with pixels.
+pub(crate) fn count_volumes(files: &[PathBuf], options: &SeriesOptions) -> Result<usize> {
+    let headers = read_headers(files)
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let volumes = of_groups(&headers, |group| stacked(&headers, group, options))?;
+    Ok(volumes.len())
 }
 
 /// The planes of a group in order.

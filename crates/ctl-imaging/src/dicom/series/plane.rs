@@ -50,14 +50,15 @@ pub(super) struct Header {
 }
 
 /// Classes of objects that are no images of the patient, by the start of their UIDs.
-const NO_IMAGES: [(&str, &str); 9] = [
+const NO_IMAGES: [(&str, &str); 10] = [
     (
-        "1.2.840.10008.5.1.4.1.1.66",
-        "a segmentation or registration",
+        "1.2.840.10008.5.1.4.1.1.66.4",
+        "a segmentation (SEG), which is out of scope",
     ),
+    ("1.2.840.10008.5.1.4.1.1.66", "raw data or a registration"),
     (
         "1.2.840.10008.5.1.4.1.1.481.3",
-        "a set of structures (RTSTRUCT)",
+        "a set of structures (RTSTRUCT), which is out of scope",
     ),
     ("1.2.840.10008.5.1.4.1.1.481.5", "a radiotherapy plan"),
     ("1.2.840.10008.5.1.4.1.1.481.8", "a radiotherapy plan"),
@@ -107,16 +108,45 @@ impl Header {
 }
 
 fn refuse_other_objects(set: &DataSet<'_>, path: &Path) -> Result<()> {
-    let class = set.word(tags::SOP_CLASS_UID).unwrap_or_default();
-    let other = NO_IMAGES
-        .iter()
-        .find(|(start, _)| class.starts_with(start))
-        .map(|&(_, what)| what);
-    match other {
+    match other_object(set) {
         Some(what) => Err(ImagingError::content(path, "an image", what)),
         None if set.has(tags::ROWS) => Ok(()),
         None => Err(ImagingError::content(path, "an image", "no rows of pixels")),
     }
+}
+
+/// What an object is that is no image of the patient, where its class says so.
+fn other_object(set: &DataSet<'_>) -> Option<&'static str> {
+    let class = set.word(tags::SOP_CLASS_UID).unwrap_or_default();
+    let mut known = NO_IMAGES.iter();
+    let known = known.find(|(start, _)| class.starts_with(start));
+    known.map(|&(_, what)| what)
+}
+
+/// What a well-formed file is that no volume is made of, with the series that it belongs to:
+/// another object than an image, or an image that does not say where it lies (a photograph, a
+/// radiograph). `None` for all else, which should have been read.
+///
+/// # Errors
+/// When the file is malformed.
+pub(crate) fn unplaced_kind(path: &Path) -> Result<Option<(&'static str, String)>> {
+    let source = Source::read_header(path)?;
+    let set = source.sound_data_set(Until::Pixels)?;
+    let placed = [
+        tags::IMAGE_POSITION_PATIENT,
+        tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
+        tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
+    ];
+    let kind = match other_object(&set) {
+        Some(what) => what,
+        None if !set.has(tags::ROWS) => "an object without pixels",
+        None if !placed.iter().any(|&tag| set.has(tag)) => {
+            "an image that does not say where it lies"
+        }
+        None => return Ok(None),
+    };
+    let series = set.word(tags::SERIES_INSTANCE_UID).unwrap_or_default();
+    Ok(Some((kind, series)))
 }
 
 /// `PixelPaddingValue` and the limit of its range, which is the value itself where there is none.
