@@ -183,6 +183,16 @@ pub fn discover_series(folder: &Path) -> Result<Discovery> {
     })
 }
 
+impl Discovery {
+    /// Why a folder has no series: the reason for which a file was left out, if one was.
+    pub(crate) fn nothing_in(self, folder: &Path) -> ImagingError {
+        match self.skipped.into_iter().next() {
+            Some((_, error)) => error,
+            None => ImagingError::content(folder, "DICOM images", "none"),
+        }
+    }
+}
+
 impl SeriesFiles {
     /// Reads the series.
     ///
@@ -205,10 +215,7 @@ impl SeriesFiles {
 pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
     let discovery = discover_series(folder)?;
     if discovery.series.is_empty() {
-        return Err(match discovery.skipped.into_iter().next() {
-            Some((_, error)) => error,
-            None => ImagingError::content(folder, "DICOM images", "none"),
-        });
+        return Err(discovery.nothing_in(folder));
     }
     let mut all = Vec::new();
     for series in &discovery.series {
