@@ -86,7 +86,7 @@ pub struct NiftiInfo {
     pub cal_min: f64,
     /// Free text.
     pub descrip: String,
-    /// Magic string.
+    /// Magic string of such files; that of the file may be the other one.
     pub magic: String,
     /// Number of axes, and voxels along each of seven.
     pub dim: [i64; 8],
@@ -185,7 +185,7 @@ impl Reader {
             cal_max: header.cal_max,
             cal_min: header.cal_min,
             descrip: header.descrip.clone(),
-            magic: header.magic.clone(),
+            magic: format!("n{}{number}", if self.paired { 'i' } else { '+' }),
             dim: header.dim,
             pixdim: header.sound_pixdim(),
             structured: (!colours.is_empty()).then(|| colours.to_vec()),

@@ -20,8 +20,9 @@ impl Display {
     pub(super) fn of(series: &Series) -> Self {
         // Where slices have scalings of their own, stored values are no longer there.
         let is_stored = series.volume.sample_type().is_integer();
+        let is_grey = series.volume.components() == 1;
         Self {
-            window: series.windows.first().cloned(),
+            window: series.windows.first().filter(|_| is_grey).cloned(),
             inverted: series.inverted_display,
             padding: series.padding.filter(|_| is_stored),
         }
