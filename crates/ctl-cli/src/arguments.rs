@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+mod image;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -8,12 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ctl_benches::graph::Workload;
 use ctl_benches::train_step::Model;
 use ctl_harness::sense::SenseConfig;
-use ctl_imaging::volume::{Orientation, SampleType};
 use ctl_phantom::digits::DigitKind;
 use ctl_phantom::{MrContrast, PhantomSpec};
 
 use crate::import_arguments::Import;
 use crate::slurm::SlurmArguments;
+
+pub(crate) use image::{Convert, Image, Info, Show};
 
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
 /// tables, check cohorts, apply trained models.
@@ -261,90 +264,6 @@ pub(crate) enum Data {
     },
     /// Reconstruct the raw data of several receiver coils, and compare with a reference.
     Kspace(Kspace),
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Image {
-    /// Print header, place and numbers of an image.
-    Info {
-        /// DICOM (a file, or the folder of a series), `NIfTI`, NRRD or `MetaImage`.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// Print the scaled number at this voxel as well.
-        #[arg(long, value_name = "I,J,K", value_delimiter = ',')]
-        voxel: Vec<usize>,
-        /// Print as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write an image in another format, type, orientation or spacing.
-    Convert(Convert),
-    /// Write slices of an image side by side as a picture.
-    Show(Show),
-}
-
-#[derive(Args)]
-pub(crate) struct Convert {
-    /// DICOM (a file, or the folder of a series), `NIfTI`, NRRD or `MetaImage`.
-    #[arg(value_name = "IN")]
-    pub(crate) from: PathBuf,
-    /// Name that ends in .nii, .nii.gz, .nrrd or .mha; a file that is there is replaced.
-    #[arg(value_name = "OUT")]
-    pub(crate) to: PathBuf,
-    /// Type to store numbers in, unscaled, such as uint8, int16 or float32.
-    #[arg(long, value_name = "TYPE", value_parser = sample_type)]
-    pub(crate) dtype: Option<SampleType>,
-    /// Ends towards which voxel axes run, such as RAS or LPS.
-    #[arg(long, value_name = "LETTERS", value_parser = orientation)]
-    pub(crate) orientation: Option<Orientation>,
-    /// Millimetres between voxel centres along the axes of the file, after they were turned.
-    #[arg(long, value_name = "X,Y,Z", value_delimiter = ',')]
-    pub(crate) spacing: Vec<f64>,
-    /// How numbers between voxels are found; labels need nearest.
-    #[arg(long, value_name = "WAY", default_value = "linear", value_parser = ["nearest", "linear", "cubic"])]
-    pub(crate) interpolation: String,
-}
-
-#[derive(Args)]
-pub(crate) struct Show {
-    /// DICOM (a file, or the folder of a series), `NIfTI`, NRRD or `MetaImage`.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// PNG file; one that is there is replaced.
-    #[arg(value_name = "PNG")]
-    pub(crate) picture: PathBuf,
-    /// Labels to draw in colour, on any grid.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) overlay: Option<PathBuf>,
-    /// Plane of the slices.
-    #[arg(long, value_name = "PLANE", default_value = "axial", value_parser = ["axial", "coronal", "sagittal"])]
-    pub(crate) plane: String,
-    /// How many slices, evenly over the image.
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=400))]
-    pub(crate) slices: u16,
-    /// Numbers that are shown black and white [default: the 0.5th and 99.5th percentile].
-    #[arg(
-        long,
-        value_name = "LOW,HIGH",
-        value_delimiter = ',',
-        allow_negative_numbers = true
-    )]
-    pub(crate) window: Vec<f64>,
-    /// Which frame of a series, counted from 0.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) frame: usize,
-}
-
-fn sample_type(text: &str) -> Result<SampleType, String> {
-    let mut kinds = SampleType::ALL.into_iter();
-    kinds.find(|kind| kind.name() == text).ok_or_else(|| {
-        let names: Vec<&str> = SampleType::ALL.iter().map(|kind| kind.name()).collect();
-        format!("expected one of {}", names.join(", "))
-    })
-}
-
-fn orientation(text: &str) -> Result<Orientation, String> {
-    Orientation::parse(text).map_err(|error| error.to_string())
 }
 
 #[derive(Args)]

@@ -9,9 +9,10 @@ use crate::bounded;
 use crate::error::ImagingError;
 use crate::raw::{self, Encoding};
 use crate::volume::{Affine, MAX_AXES, SampleType, Samples, Volume};
-use crate::write::replace_file;
+use crate::write::replace_two;
 use num_complex::Complex;
-use std::io::{BufReader, Read, Write};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Dimensions of every array of the toolbox.
@@ -153,7 +154,7 @@ pub fn parse_bart(header: &[u8], mut data: &[u8], origin: &Path) -> Result<BartA
     read_values(&dimensions, &mut data, origin)
 }
 
-/// Writes an array of BART, each of its two files replaced as a whole, the header last.
+/// Writes an array of BART, both files replaced when both are whole, the header last.
 ///
 /// # Arguments
 /// * `array`: the values.
@@ -175,7 +176,11 @@ pub fn parse_bart(header: &[u8], mut data: &[u8], origin: &Path) -> Result<BartA
 /// ```
 pub fn write_bart(array: &BartArray, path: &Path) -> Result<()> {
     let (header_path, data_path) = both_files(path);
-    replace_file(&data_path, |file| {
+    let ones = std::iter::repeat(&1);
+    let sides = array.dimensions.iter().chain(ones).take(MAX_DIMENSIONS);
+    let words: Vec<String> = sides.map(ToString::to_string).collect();
+    let header = format!("{DIMENSIONS}\n{} \n", words.join(" "));
+    let values = |file: &mut BufWriter<File>| {
         for piece in array.values.chunks(1 << 16) {
             let bytes: Vec<u8> = piece
                 .iter()
@@ -185,12 +190,11 @@ pub fn write_bart(array: &BartArray, path: &Path) -> Result<()> {
             file.write_all(&bytes)?;
         }
         Ok(())
-    })?;
-    let ones = std::iter::repeat(&1);
-    let sides = array.dimensions.iter().chain(ones).take(MAX_DIMENSIONS);
-    let words: Vec<String> = sides.map(ToString::to_string).collect();
-    let header = format!("{DIMENSIONS}\n{} \n", words.join(" "));
-    replace_file(&header_path, |file| file.write_all(header.as_bytes()))
+    };
+    replace_two(
+        (&data_path, values),
+        (&header_path, |file| file.write_all(header.as_bytes())),
+    )
 }
 
 /// Whether a file is one of an array of BART, by its name, and of a header by its first line.

@@ -33,6 +33,17 @@ pub enum ImagingError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// An encoder refused what was to be written.
+    #[error("cannot encode {} as {format}", path.display())]
+    Encode {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// The format that it was to have.
+        format: String,
+        /// What the encoder said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The content of a file is not what it should be.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Content {
@@ -101,6 +112,18 @@ impl ImagingError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Decode {
+            path: path.to_owned(),
+            format: format.into(),
+            source: source.into(),
+        }
+    }
+
+    pub(crate) fn encode(
+        path: &Path,
+        format: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Encode {
             path: path.to_owned(),
             format: format.into(),
             source: source.into(),

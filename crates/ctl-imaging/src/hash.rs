@@ -184,3 +184,13 @@ fn digest_of_file(path: &Path, depth: HashDepth) -> Result<Vec<u8>> {
         }
     }
 }
+
+/// Bytes as pairs of digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

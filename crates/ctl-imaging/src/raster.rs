@@ -222,7 +222,7 @@ impl Raster {
     ///
     /// # Errors
     /// [`ImagingError::Argument`] when the raster has neither one nor three channels or holds a
-    /// NaN; [`ImagingError::Io`] when the file cannot be written; [`ImagingError::Decode`] when
+    /// NaN; [`ImagingError::Io`] when the file cannot be written; [`ImagingError::Encode`] when
     /// the encoder refuses.
     ///
     /// # Examples

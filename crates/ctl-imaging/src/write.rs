@@ -46,7 +46,7 @@ pub(crate) fn encode_png(raster: &Raster, path: &Path) -> Result<Vec<u8>> {
             raster.height() as u32,
             colour,
         )
-        .map_err(|source| ImagingError::decode(path, "png", source))?;
+        .map_err(|source| ImagingError::encode(path, "png", source))?;
     Ok(bytes)
 }
 

@@ -6,33 +6,34 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use ctl_compute::runtime::on_every_core;
 use ctl_imaging::volume::{
-    Interpolation, Plane, SheetOptions, Volume, VolumeFormat, VolumeInfo, read_volume, write_volume,
+    Interpolation, Plane, SheetOptions, VolumeFile, VolumeFormat, VolumeInfo, read_volume_file,
+    write_volume,
 };
 use ctl_imaging::{ImagingError, dicom, nifti};
 use serde_json::Value;
 
-use crate::arguments::{Convert, Image, Show};
+use crate::arguments::{Convert, Image, Info, Show};
 use crate::exit;
 use crate::output::{note, print_json, print_line};
 
 pub(crate) fn run(action: &Image) -> anyhow::Result<ExitCode> {
     match action {
-        Image::Info { file, voxel, json } => info(file, voxel, *json),
+        Image::Info(options) => info(options),
         Image::Convert(options) => convert(options),
         Image::Show(options) => show(options),
     }
 }
 
-fn info(file: &Path, voxel: &[usize], json: bool) -> anyhow::Result<ExitCode> {
-    let mut found = on_every_core(|| described(file))??;
-    if !voxel.is_empty() {
-        let value = read_value(file, voxel)?;
+fn info(options: &Info) -> anyhow::Result<ExitCode> {
+    let mut found = on_every_core(|| described(options))??;
+    if !options.voxel.is_empty() {
+        let value = on_every_core(|| read_value(options))??;
         if let Value::Object(fields) = &mut found {
-            fields.insert("voxel".into(), voxel.into());
+            fields.insert("voxel".into(), options.voxel.clone().into());
             fields.insert("value".into(), number(value));
         }
     }
-    if json {
+    if options.json {
         print_json(&found)?;
     } else if let Value::Object(fields) = &found {
         for (name, value) in fields {
@@ -42,20 +43,38 @@ fn info(file: &Path, voxel: &[usize], json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn described(file: &Path) -> anyhow::Result<Value> {
-    Ok(match VolumeFormat::of(file)? {
-        VolumeFormat::Nifti => serde_json::to_value(nifti::info(file)?)?,
-        VolumeFormat::Dicom if file.is_file() => serde_json::to_value(dicom::info(file)?)?,
-        format => serde_json::to_value(VolumeInfo::of(&read_volume(file)?, format))?,
+fn described(options: &Info) -> anyhow::Result<Value> {
+    let file = &options.file;
+    // A single file is described as it is, of whatever series.
+    let alone = file.is_file() && options.series.is_none();
+    Ok(match VolumeFormat::sniff(file)? {
+        Some(VolumeFormat::Nifti) if alone => serde_json::to_value(nifti::info(file)?)?,
+        Some(VolumeFormat::Dicom) if alone => serde_json::to_value(dicom::info(file)?)?,
+        Some(format) => {
+            let image = read(file, options.series.as_deref())?;
+            serde_json::to_value(VolumeInfo::of(&image.volume, format))?
+        }
+        None => serde_json::to_value(unmarked(file)?)?,
     })
 }
 
+/// What there is of a data set in a file that nothing marks as one.
+fn unmarked(file: &Path) -> anyhow::Result<dicom::DicomInfo> {
+    if let Ok(found) = dicom::info(file) {
+        return Ok(found);
+    }
+    // That it is of no known format says more than that it has no elements.
+    VolumeFormat::of(file)?;
+    Ok(dicom::info(file)?)
+}
+
 /// The scaled number at a voxel, without reading more than it takes where the format allows.
-fn read_value(file: &Path, voxel: &[usize]) -> anyhow::Result<f64> {
+fn read_value(options: &Info) -> anyhow::Result<f64> {
+    let (file, voxel) = (&options.file, &options.voxel[..]);
     if VolumeFormat::of(file)? == VolumeFormat::Nifti {
         return Ok(nifti::Reader::open(file)?.value(voxel)?);
     }
-    let volume = read_volume(file)?;
+    let volume = read_volume_file(file, options.series.as_deref())?.volume;
     let found = volume.value(voxel);
     Ok(found.ok_or_else(|| ImagingError::Argument {
         subject: "voxel",
@@ -95,7 +114,8 @@ fn convert(options: &Convert) -> anyhow::Result<ExitCode> {
         }
         _ => {
             return Ok(exit::misuse(&anyhow!(
-                "--spacing: expected three numbers above 0"
+                "--spacing: expected three numbers above 0, found {:?}",
+                options.spacing
             )));
         }
     };
@@ -105,14 +125,21 @@ fn convert(options: &Convert) -> anyhow::Result<ExitCode> {
 }
 
 fn converted(options: &Convert, spacing: Option<[f64; 3]>) -> Result<(), ImagingError> {
-    let mut volume = read(&options.from)?;
+    let VolumeFile {
+        mut volume,
+        display,
+        ..
+    } = read(&options.from, options.series.as_deref())?;
+    for lost in display.lost(&volume) {
+        note(format_args!("{}: {lost}", options.from.display()));
+    }
     if let Some(orientation) = options.orientation {
         volume = volume.reoriented(orientation)?;
     }
     if let Some(spacing) = spacing {
-        let way = match options.interpolation.as_str() {
-            "nearest" => Interpolation::Nearest,
-            "cubic" => Interpolation::CubicBSpline,
+        let way = match options.interpolation.as_deref() {
+            Some("nearest") => Interpolation::Nearest,
+            Some("cubic") => Interpolation::CubicBSpline,
             _ => Interpolation::Linear,
         };
         volume = volume.resampled_to_spacing(spacing, way)?;
@@ -123,41 +150,47 @@ fn converted(options: &Convert, spacing: Option<[f64; 3]>) -> Result<(), Imaging
     write_volume(&options.to, &volume)
 }
 
-/// Reads an image and says what was odd in its header.
-fn read(file: &Path) -> Result<Volume, ImagingError> {
-    if VolumeFormat::of(file)? != VolumeFormat::Nifti {
-        return read_volume(file);
-    }
-    let image = nifti::read(file)?;
+/// Reads an image and says what was odd about it.
+fn read(file: &Path, series: Option<&str>) -> Result<VolumeFile, ImagingError> {
+    let image = read_volume_file(file, series)?;
     for warning in &image.warnings {
         note(format_args!("{}: {warning}", file.display()));
     }
-    Ok(image.volume)
+    Ok(image)
 }
 
 fn show(options: &Show) -> anyhow::Result<ExitCode> {
     let window = match options.window[..] {
         [] => None,
-        [low, high] if low < high => Some([low, high]),
+        [low, high] if low.is_finite() && high.is_finite() && low < high => Some([low, high]),
         _ => {
-            let error = anyhow!("--window: expected two numbers, the second above the first");
+            let error = anyhow!(
+                "--window: expected two finite numbers, the second above the first, found {:?}",
+                options.window
+            );
             return Ok(exit::misuse(&error));
         }
     };
-    let sheet = SheetOptions {
-        plane: match options.plane.as_str() {
-            "coronal" => Plane::Coronal,
-            "sagittal" => Plane::Sagittal,
-            _ => Plane::Axial,
-        },
-        slices: options.slices.into(),
-        window,
-        frame: options.frame,
-    };
     on_every_core(|| {
-        let overlay = options.overlay.as_deref().map(read).transpose()?;
-        let raster = read(&options.file)?.sheet(overlay.as_ref(), &sheet)?;
-        raster.write_png(&options.picture)
+        let overlay = options.overlay.as_deref();
+        let overlay = overlay.map(|file| read(file, None)).transpose()?;
+        let image = read(&options.file, options.series.as_deref())?;
+        let sheet = SheetOptions {
+            plane: match options.plane.as_str() {
+                "coronal" => Plane::Coronal,
+                "sagittal" => Plane::Sagittal,
+                _ => Plane::Axial,
+            },
+            slices: options.slices.into(),
+            window,
+            frame: options.frame,
+            display: image.display,
+        };
+        let labels = overlay.as_ref().map(|overlay| &overlay.volume);
+        image
+            .volume
+            .sheet(labels, &sheet)?
+            .write_png(&options.picture)
     })??;
     print_line(format_args!("picture: {}", options.picture.display()))?;
     Ok(ExitCode::SUCCESS)

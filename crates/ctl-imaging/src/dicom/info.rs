@@ -5,6 +5,7 @@ use super::pixels::{self, StoredBits};
 use crate::Result;
 use crate::bounded::read_file;
 use crate::error::{ImagingError, chain};
+use crate::hash::hexadecimal;
 use crate::volume::{Samples, for_any_type};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
@@ -169,7 +170,7 @@ pub fn info(path: &Path) -> Result<DicomInfo> {
 /// [`ImagingError::Content`] as for [`info`].
 pub fn info_of_bytes(file: Vec<u8>, path: &Path) -> Result<DicomInfo> {
     let bytes = file.len() as u64;
-    let sha256_file = hexadecimal(&file);
+    let sha256_file = hexadecimal(&Sha256::digest(&file));
     let source = Source::of_bytes(file, path)?;
     let set = source.data_set(Until::End);
     if set.elements().is_empty() {
@@ -195,11 +196,7 @@ pub fn info_of_bytes(file: Vec<u8>, path: &Path) -> Result<DicomInfo> {
         pixel: None,
         pixel_error: None,
         lossy: source.syntax().is_some_and(TransferSyntax::is_lossy),
-        warnings: set
-            .fault()
-            .map(|fault| source.fault(fault).to_string())
-            .into_iter()
-            .collect(),
+        warnings: warnings(&source, &set),
     };
     if set
         .elements()
@@ -212,6 +209,19 @@ pub fn info_of_bytes(file: Vec<u8>, path: &Path) -> Result<DicomInfo> {
         }
     }
     Ok(told)
+}
+
+/// What is wrong with a file though some of it could be read.
+fn warnings(source: &Source, set: &DataSet<'_>) -> Vec<String> {
+    let first = set.elements().first().map(|element| element.tag.group());
+    let is_marked = source.has_preamble() || source.syntax().is_some() || first == Some(0x0008);
+    let unmarked = (!is_marked).then(|| {
+        "neither preamble nor meta information nor a first element of group 0008: what there is \
+         was taken for a data set"
+            .to_owned()
+    });
+    let fault = set.fault().map(|fault| source.fault(fault).to_string());
+    unmarked.into_iter().chain(fault).collect()
 }
 
 /// The value of an attribute, `None` where it is absent.
@@ -276,7 +286,7 @@ fn describe(pixels: &pixels::Pixels, big_endian: bool) -> PixelInfo {
         min,
         max,
         sum,
-        sha256_c_le: hexadecimal(&little_endian(&pixels.samples)),
+        sha256_c_le: hexadecimal(&Sha256::digest(little_endian(&pixels.samples))),
     }
 }
 
@@ -332,14 +342,4 @@ fn little_endian(samples: &Samples) -> Vec<u8> {
         };
     }
     bytes!(U8, I8, U16, I16, U32, I32, U64, I64, F16, F32, F64)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

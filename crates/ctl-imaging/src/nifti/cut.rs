@@ -86,20 +86,30 @@ impl Reader {
     /// The number at a voxel, scaled, of its first component.
     ///
     /// # Arguments
-    /// * `voxel`: one index for each axis of [`shape`](Self::shape).
+    /// * `voxel`: one index for each axis of [`shape`](Self::shape), or for each axis of the file,
+    ///   where that has one alone, or a fifth that counts components.
     ///
     /// # Errors
     /// [`ImagingError::Argument`] when an index is missing, too many or out of range; else those
     /// of [`to_f32`](Self::to_f32).
     pub fn value(&self, voxel: &[usize]) -> Result<f64> {
-        let region = self.region(voxel, &vec![1; voxel.len()])?;
+        let (voxel, component) = match (self.plan.vector, self.shape.len(), voxel) {
+            (None, 2, &[i]) if self.plan.shape.len() == 1 => (vec![i, 0], 0),
+            (Some(_), 3, &[i, j, k, 0, component]) => (vec![i, j, k], component),
+            (Some(_), 4, &[i, j, k, t, component]) => (vec![i, j, k, t], component),
+            _ => (voxel.to_vec(), 0),
+        };
+        let region = self.region(&voxel, &vec![1; voxel.len()])?;
         let order = self.header.endianness;
         let numbers = with_element!(self.sample_type(), T => {
             let decode = |bytes: &[u8], out: &mut [f64]| T::decode(bytes, order, out, T::to_f64);
             region::read(&self.source, &self.plan, &region, &decode)
         })?;
-        let first = numbers.first().copied().unwrap_or(f64::NAN);
-        Ok(self.scaling().apply(first))
+        let stored = numbers.get(component).copied().ok_or_else(|| {
+            let expected = format!("one below {}", numbers.len());
+            ImagingError::argument("component of a voxel", expected, component.to_string())
+        })?;
+        Ok(self.scaling().apply(stored))
     }
 
     /// A box over the axes of the file.

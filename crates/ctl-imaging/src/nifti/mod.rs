@@ -58,6 +58,7 @@ mod options;
 mod reader;
 mod region;
 mod source;
+mod tally;
 mod values;
 mod write;
 

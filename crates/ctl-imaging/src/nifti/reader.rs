@@ -39,7 +39,9 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Debug)]
 pub struct Reader {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    /// Whether header and data have a file each.
+    pub(super) paired: bool,
     pub(super) source: Source,
     pub(super) header: Header,
     extensions: Vec<Extension>,
@@ -64,9 +66,9 @@ impl Reader {
         let source = Source::open(&names.header)?;
         let head = Head::read(&source, names.are_pair(), &names.header)?;
         if names.are_pair() {
-            Self::new(head, Source::open(&names.data)?, path)
+            Self::new(head, Source::open(&names.data)?, path, true)
         } else {
-            Self::new(head, source, path)
+            Self::new(head, source, path, false)
         }
     }
 
@@ -80,14 +82,15 @@ impl Reader {
     pub fn from_bytes(bytes: Vec<u8>, origin: &Path) -> Result<Self> {
         let source = Source::from_bytes(bytes, origin)?;
         let head = Head::read(&source, false, origin)?;
-        Self::new(head, source, origin)
+        Self::new(head, source, origin, false)
     }
 
-    fn new(head: Head, source: Source, path: &Path) -> Result<Self> {
+    fn new(head: Head, source: Source, path: &Path, paired: bool) -> Result<Self> {
         let plan = head.plan;
         source.expect_length(plan.offset.saturating_add(plan.bytes()))?;
         Ok(Self {
             path: path.to_owned(),
+            paired,
             source,
             header: head.header,
             extensions: head.extensions,

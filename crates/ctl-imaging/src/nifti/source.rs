@@ -6,8 +6,10 @@
 use crate::Result;
 use crate::bounded;
 use crate::error::ImagingError;
+use crate::hash::hexadecimal;
 use flate2::bufread::MultiGzDecoder;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -82,6 +84,34 @@ impl Source {
         let start = source.start(GZIP_MAGIC.len())?;
         source.gzip = start == GZIP_MAGIC;
         Ok(source)
+    }
+
+    /// What errors call it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of the file, as it lies there.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// SHA-256 of the file, as it lies there.
+    pub(super) fn sha256(&self) -> Result<String> {
+        let mut file = Positioned {
+            store: &self.store,
+            position: 0,
+        };
+        let mut digest = Sha256::new();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(hexadecimal(&digest.finalize())),
+                Ok(count) => digest.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ImagingError::io(&self.path, "read", error)),
+            }
+        }
     }
 
     /// The first bytes, fewer if there are not so many.

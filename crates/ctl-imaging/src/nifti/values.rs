@@ -6,14 +6,15 @@ use super::options::Encoding;
 use super::source::CHUNK;
 use crate::Result;
 use crate::error::ImagingError;
-use crate::volume::{SampleType, Samples, Scaling, Value, Volume, for_any_type};
+use crate::volume::{SampleType, Scaling, Value, Volume, for_any_type};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// What is stored of a volume.
 #[derive(Debug)]
 pub(super) struct Stored<'a> {
-    volume: &'a Volume,
+    volume: Cow<'a, Volume>,
     pub(super) kind: SampleType,
     /// What the header says of them.
     pub(super) scaling: Scaling,
@@ -26,7 +27,7 @@ impl<'a> Stored<'a> {
         let (own, scaling) = (volume.sample_type(), volume.scaling());
         let kept = |kind, verbatim| {
             Ok(Self {
-                volume,
+                volume: Cow::Borrowed(volume),
                 kind,
                 scaling: representable(scaling, version)?,
                 verbatim,
@@ -66,23 +67,19 @@ impl<'a> Stored<'a> {
                 format!("{kind} with {scaling:?}"),
             ));
         }
-        if let Some((low, high)) = kind.integer_range() {
-            let numbers = Range::of(volume);
-            let stored = |number| stored(number, scaling).round();
-            let ends = [stored(numbers.low), stored(numbers.high)];
-            let fits = ends.iter().all(|end| (low..=high).contains(end));
-            if numbers.has_nan || !fits {
-                let found = if numbers.has_nan {
-                    "NaN".to_owned()
-                } else {
-                    format!("{} to {}", numbers.low, numbers.high)
-                };
-                let expected = format!("numbers that {kind} can hold with {scaling:?}");
-                return Err(ImagingError::argument("values to store", expected, found));
-            }
+        let unscaled = scaling == Scaling::NONE && volume.scaling() == Scaling::NONE;
+        if own.is_complex() || (unscaled && own.is_integer() && kind.is_integer()) {
+            // Both parts, and all digits of 64 bits, which the numbers below do not have.
+            return Ok(Self {
+                volume: Cow::Owned(volume.to_type(kind)?),
+                kind,
+                scaling,
+                verbatim: true,
+            });
         }
+        check_range(&Range::of(volume), kind, scaling)?;
         Ok(Self {
-            volume,
+            volume: Cow::Borrowed(volume),
             kind,
             scaling,
             verbatim: false,
@@ -94,7 +91,8 @@ impl<'a> Stored<'a> {
             return Self::new(volume, Encoding::Unscaled(kind), version);
         };
         let numbers = Range::of(volume);
-        let holds = numbers.low >= low && numbers.high <= high && numbers.are_whole;
+        let ends = [numbers.low, numbers.high];
+        let holds = ends.iter().all(|&end| kind.holds(end).is_some()) && numbers.are_whole;
         // What is not finite, or complex, is refused there.
         if holds || !numbers.is_finite() || volume.sample_type().is_complex() {
             return Self::new(volume, Encoding::Unscaled(kind), version);
@@ -110,35 +108,43 @@ impl<'a> Stored<'a> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let components = if planes { self.volume.components() } else { 1 };
-        let verbatim = self.verbatim;
-        match (self.volume.samples(), self.kind) {
-            (samples, _) if verbatim => for_any_type!(samples, values => {
+        let samples = self.volume.samples();
+        if self.verbatim {
+            return for_any_type!(samples, values => {
                 put_chunks(values, components, |chunk, bytes| encode(chunk, order, bytes), out)
-            }),
-            (Samples::Complex64(values), SampleType::Complex128) => {
-                let wide = |value: num_complex::Complex<f32>| {
-                    num_complex::Complex::new(f64::from(value.re), f64::from(value.im))
-                };
-                put_mapped(values, components, wide, order, out)
-            }
-            (Samples::Complex128(values), SampleType::Complex64) => {
-                let narrow = |value: num_complex::Complex<f64>| {
-                    num_complex::Complex::new(value.re as f32, value.im as f32)
-                };
-                put_mapped(values, components, narrow, order, out)
-            }
-            (samples, kind) => {
-                let (own, target) = (self.volume.scaling(), self.scaling);
-                let mut numbers = Vec::new();
-                for_any_type!(samples, values => put_chunks(values, components, |chunk, bytes| {
-                    let number = |&value| stored(own.apply(Value::to_f64(value)), target);
-                    numbers.clear();
-                    numbers.extend(chunk.iter().map(number));
-                    encode_numbers(&numbers, kind, order, bytes);
-                }, out))
-            }
+            });
         }
+        let (own, target) = (self.volume.scaling(), self.scaling);
+        let mut numbers = Vec::new();
+        for_any_type!(samples, values => put_chunks(values, components, |chunk, bytes| {
+            let number = |&value| stored(own.apply(Value::to_f64(value)), target);
+            numbers.clear();
+            numbers.extend(chunk.iter().map(number));
+            encode_numbers(&numbers, self.kind, order, bytes);
+        }, out))
     }
+}
+
+/// Checks that a type has what will be stored of numbers.
+fn check_range(numbers: &Range, kind: SampleType, scaling: Scaling) -> Result<()> {
+    let ends = if kind.is_integer() {
+        [numbers.low, numbers.high]
+    } else {
+        // What is not finite stays so.
+        [numbers.least, numbers.most]
+    };
+    let fits = |end: &f64| kind.holds(stored(*end, scaling)).is_some();
+    let is_number = !kind.is_integer() || !numbers.has_nan;
+    if is_number && ends.iter().all(fits) {
+        return Ok(());
+    }
+    let found = if is_number {
+        format!("{} to {}", ends[0], ends[1])
+    } else {
+        "NaN".to_owned()
+    };
+    let expected = format!("numbers that {kind} can hold with {scaling:?}");
+    Err(ImagingError::argument("values to store", expected, found))
 }
 
 /// The stored value of a number.
@@ -230,6 +236,9 @@ fn not_below(rounded: f32, exact: f64) -> f32 {
 struct Range {
     low: f64,
     high: f64,
+    /// The smallest and the largest of the finite ones.
+    least: f64,
+    most: f64,
     has_nan: bool,
     are_whole: bool,
 }
@@ -238,6 +247,8 @@ impl Range {
     const NONE: Self = Self {
         low: f64::INFINITY,
         high: f64::NEG_INFINITY,
+        least: f64::INFINITY,
+        most: f64::NEG_INFINITY,
         has_nan: false,
         are_whole: true,
     };
@@ -259,9 +270,12 @@ impl Range {
     }
 
     fn with(self, number: f64) -> Self {
+        let finite = |other| if number.is_finite() { number } else { other };
         Self {
             low: self.low.min(number),
             high: self.high.max(number),
+            least: self.least.min(finite(self.least)),
+            most: self.most.max(finite(self.most)),
             has_nan: self.has_nan | number.is_nan(),
             are_whole: self.are_whole & (number.fract() == 0.0),
         }
@@ -271,6 +285,8 @@ impl Range {
         Self {
             low: self.low.min(other.low),
             high: self.high.max(other.high),
+            least: self.least.min(other.least),
+            most: self.most.max(other.most),
             has_nan: self.has_nan | other.has_nan,
             are_whole: self.are_whole & other.are_whole,
         }
@@ -296,22 +312,6 @@ fn encode_numbers(numbers: &[f64], kind: SampleType, order: Endianness, bytes: &
         let values: Vec<T> = numbers.iter().map(value).collect();
         encode(&values, order, bytes);
     });
-}
-
-fn put_mapped<T: Element, U: Element>(
-    values: &[T],
-    components: usize,
-    map: impl Fn(T) -> U,
-    order: Endianness,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let mut mapped = Vec::new();
-    let encode = |chunk: &[T], bytes: &mut Vec<u8>| {
-        mapped.clear();
-        mapped.extend(chunk.iter().map(|&value| map(value)));
-        encode(&mapped, order, bytes);
-    };
-    put_chunks(values, components, encode, out)
 }
 
 /// Writes values some at a time: all in order, or those of the first component first.

@@ -1,111 +1,43 @@
 //! One door to every format that knows where an image lies.
 
-use super::{SampleType, Scaling, Volume};
-use crate::dicom::{self, SeriesOptions};
+use super::{Display, SampleType, Scaling, Volume, VolumeFormat};
+use crate::Result;
+use crate::dicom::{self, Series, SeriesFiles, SeriesOptions};
 use crate::error::ImagingError;
 use crate::metaimage::{self, MetaOptions};
 use crate::nifti::{self, WriteOptions};
 use crate::nrrd::{self, NrrdOptions};
-use crate::{Result, bounded};
 use std::path::Path;
 
-/// Bytes by which formats are told apart.
-const START: u64 = 512;
-/// What can be read here, for errors.
-const READ: &str = "DICOM, NIfTI, NRRD or MetaImage, which say where an image lies";
 /// What can be written here, by name.
 const WRITTEN: &str = "a name that ends in .nii, .nii.gz, .nrrd or .mha";
 
-/// The format of a file, by content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+/// An image, with what its file says of it beside values and place.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum VolumeFormat {
-    /// DICOM: a file, or a folder of files.
-    Dicom,
-    /// `NIfTI`-1 or -2, or what is left to its reader.
-    Nifti,
-    /// NRRD.
-    Nrrd,
-    /// `MetaImage`.
-    MetaImage,
-}
-
-impl VolumeFormat {
-    /// The format of a file; a folder is taken for one of DICOM files.
-    ///
-    /// # Errors
-    /// [`ImagingError::Io`] and [`ImagingError::Content`] when there is no such file, or it is of a
-    /// format that does not say where an image lies (a picture, an array).
-    pub fn of(path: &Path) -> Result<Self> {
-        if path.is_dir() {
-            return Ok(Self::Dicom);
-        }
-        let start = bounded::read_start(path, START)?;
-        if is_dicom(&start) && !is_half_of_a_pair(path) {
-            return Ok(Self::Dicom);
-        }
-        if nrrd::can_read(&start) {
-            return Ok(Self::Nrrd);
-        }
-        if metaimage::can_read(&start) {
-            return Ok(Self::MetaImage);
-        }
-        match placeless(&start) {
-            _ if is_half_of_a_pair(path) => Ok(Self::Nifti),
-            Some(found) => Err(ImagingError::content(path, READ, found)),
-            None => Ok(Self::Nifti),
-        }
-    }
-}
-
-/// Whether a file holds the numbers of a `NIfTI` pair, which may start with any bytes.
-fn is_half_of_a_pair(path: &Path) -> bool {
-    let header = [".hdr", ".hdr.gz"];
-    let name = path.to_string_lossy();
-    let stem = name.strip_suffix(".gz").unwrap_or(&name);
-    let stem = stem.strip_suffix(".img");
-    stem.is_some_and(|stem| {
-        header
-            .iter()
-            .any(|end| Path::new(&format!("{stem}{end}")).exists())
-    })
-}
-
-/// Whether a file starts like DICOM: with its mark, or, without preamble, with an element of one of
-/// the first groups (PS3.10 section 7.1).
-fn is_dicom(start: &[u8]) -> bool {
-    let marked = start.get(128..132) == Some(b"DICM");
-    marked || matches!(start, [2 | 8, 0, _, 0, ..] | [0, 2 | 8, 0, _, ..])
-}
-
-/// The name of a format that does not say where an image lies.
-fn placeless(start: &[u8]) -> Option<&'static str> {
-    const KNOWN: [(&[u8], &str); 6] = [
-        (b"\x89PNG", "a PNG picture"),
-        (b"\xff\xd8\xff", "a JPEG picture"),
-        (b"II*\0", "a TIFF picture"),
-        (b"MM\0*", "a TIFF picture"),
-        (b"\x93NUMPY", "a NumPy array"),
-        (b"\x89HDF", "an HDF5 file"),
-    ];
-    let known = KNOWN.iter().find(|(magic, _)| start.starts_with(magic));
-    known.map(|&(_, name)| name)
+pub struct VolumeFile {
+    /// Values and place.
+    pub volume: Volume,
+    /// The format of the file.
+    pub format: VolumeFormat,
+    /// How the file wants to be looked at.
+    pub display: Display,
+    /// What was odd and how it was taken.
+    pub warnings: Vec<String>,
 }
 
 /// Reads an image with its place in the patient, whatever its format.
 ///
-/// The format is told by content: DICOM by its mark, NRRD and `MetaImage` by their first line,
-/// anything else is read as `NIfTI` (plain or gzip). A DICOM file is read as the series that it is
-/// alone, a folder as the one series whose files lie in it; [`dicom::read_series`] reads several. Pictures and arrays, which do not say where they lie, are refused
-/// here; their own modules take an affine from the caller.
+/// The format is told by content ([`VolumeFormat::of`]). A DICOM file is read as the series that it
+/// is alone, a folder as the one series whose files lie in it; [`read_volume_file`] reads one of
+/// several. Pictures and arrays, which do not say where they lie, are refused here; their own
+/// modules take an affine from the caller.
 ///
 /// # Arguments
 /// * `path`: the file; either one of a `.hdr`/`.img` pair, the header of `.nhdr` or `.mhd`.
 ///
 /// # Errors
-/// [`ImagingError::Content`] when a folder holds several series; those of [`VolumeFormat::of`] and
-/// of the format's own reader.
+/// Those of [`read_volume_file`].
 ///
 /// # Examples
 /// ```
@@ -122,30 +54,146 @@ fn placeless(start: &[u8]) -> Option<&'static str> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read_volume(path: &Path) -> Result<Volume> {
-    match VolumeFormat::of(path)? {
-        VolumeFormat::Dicom => read_dicom(path),
-        VolumeFormat::Nrrd => nrrd::read_nrrd(path),
-        VolumeFormat::MetaImage => metaimage::read_metaimage(path),
-        VolumeFormat::Nifti => Ok(nifti::read(path)?.volume),
-    }
+    Ok(read_volume_file(path, None)?.volume)
 }
 
-/// The only series of a file or folder.
-fn read_dicom(path: &Path) -> Result<Volume> {
+/// Reads an image, and what its file says of it beside values and place.
+///
+/// # Arguments
+/// * `path`: as for [`read_volume`].
+/// * `series`: of a DICOM file or folder that holds several images, which one: the
+///   `SeriesInstanceUID`, followed by `:2` for the second stack of a series of several; without,
+///   there must be one.
+///
+/// # Errors
+/// [`ImagingError::Content`] when there are several images, or none of the series asked for;
+/// [`ImagingError::Argument`] when a series is asked of another format; those of
+/// [`VolumeFormat::of`] and of the format's own reader.
+///
+/// # Examples
+/// ```
+/// use ctl_imaging::volume::{Affine, Samples, Volume, read_volume_file, write_volume};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("a.nii");
+/// let affine = Affine::from_spacing([1.0, 1.0, 3.0], [0.0; 3])?;
+/// write_volume(&path, &Volume::new(&[2, 1, 1], Samples::I16(vec![-7, 7]), affine)?)?;
+/// let file = read_volume_file(&path, None)?;
+/// assert!(file.warnings.is_empty() && file.display.window.is_none());
+/// assert!(read_volume_file(&path, Some("1.2.3")).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_volume_file(path: &Path, series: Option<&str>) -> Result<VolumeFile> {
+    let format = VolumeFormat::of(path)?;
+    if let (Some(series), true) = (series, format != VolumeFormat::Dicom) {
+        let expected = "none of an image that is not DICOM";
+        return Err(ImagingError::argument("series", expected, series));
+    }
+    let plain = |volume| VolumeFile {
+        volume,
+        format,
+        display: Display::default(),
+        warnings: Vec::new(),
+    };
+    Ok(match format {
+        VolumeFormat::Dicom => read_dicom(path, series)?,
+        VolumeFormat::Nrrd => plain(nrrd::read_nrrd(path)?),
+        VolumeFormat::MetaImage => plain(metaimage::read_metaimage(path)?),
+        VolumeFormat::Nifti => {
+            let image = nifti::read(path)?;
+            VolumeFile {
+                warnings: image.warnings,
+                ..plain(image.volume)
+            }
+        }
+    })
+}
+
+/// One series of a file or folder.
+fn read_dicom(path: &Path, asked: Option<&str>) -> Result<VolumeFile> {
+    let (uid, number) = asked.map_or((None, None), |asked| {
+        let (uid, number) = asked.split_once(':').unwrap_or((asked, ""));
+        (Some(uid), Some(number).filter(|number| !number.is_empty()))
+    });
     let options = SeriesOptions::default();
-    let mut series = if path.is_dir() {
-        dicom::read_series(path, &options)?
+    let mut stacks = if path.is_dir() {
+        the_series(path, uid)?.read(&options)?
     } else {
         dicom::read_series_files(&[path.to_owned()], &options)?
     };
-    let count = series.len();
-    match (series.pop(), count) {
-        (Some(only), 1) => Ok(only.volume),
-        _ => Err(ImagingError::content(
-            path,
-            "one series of images",
-            format!("{count}"),
-        )),
+    let stacks_found: Vec<String> = stacks
+        .iter()
+        .enumerate()
+        .map(|(index, stack)| name(&format!("{}:{}", stack.uid, index + 1), stack))
+        .collect();
+    let several = |expected: &str| {
+        let found = format!("{}: {}", stacks_found.len(), stacks_found.join("; "));
+        ImagingError::content(path, expected, found)
+    };
+    if uid.is_some_and(|uid| stacks.iter().any(|stack| stack.uid != uid)) {
+        return Err(several("an image of the series asked for"));
+    }
+    let index = match number.map(str::parse) {
+        None if stacks.len() == 1 => 0,
+        None => {
+            return Err(several(
+                "one stack of images, or the name of one of several",
+            ));
+        }
+        Some(Ok(number)) if (1..=stacks.len()).contains(&number) => number - 1,
+        Some(_) => return Err(several("a stack of the number asked for")),
+    };
+    Ok(shown(stacks.swap_remove(index)))
+}
+
+/// The series of a folder that is asked for, or its only one.
+fn the_series(folder: &Path, uid: Option<&str>) -> Result<SeriesFiles> {
+    let mut discovery = dicom::discover_series(folder)?;
+    let all = &discovery.series;
+    let index = match uid {
+        Some(uid) => all.iter().position(|series| series.uid == uid),
+        None => (all.len() == 1).then_some(0),
+    };
+    if let Some(index) = index {
+        return Ok(discovery.series.swap_remove(index));
+    }
+    if all.is_empty() {
+        return Err(discovery.nothing_in(folder));
+    }
+    let names: Vec<String> = all
+        .iter()
+        .map(|series| {
+            let about = [&series.modality, &series.description].map(String::as_str);
+            format!("{} ({})", series.uid, about_slices(about, series.slices))
+        })
+        .collect();
+    let expected = match uid {
+        Some(uid) => format!("the series {uid}"),
+        None => "one series of images, or the UID of one of several".to_owned(),
+    };
+    let found = format!("{}: {}", all.len(), names.join("; "));
+    Err(ImagingError::content(folder, expected, found))
+}
+
+fn name(uid: &str, series: &Series) -> String {
+    let about = [&series.modality, &series.description].map(String::as_str);
+    let slices = series.volume.spatial_shape()[2] * series.volume.frames();
+    format!("{uid} ({})", about_slices(about, slices))
+}
+
+fn about_slices(about: [&str; 2], slices: usize) -> String {
+    let mut parts: Vec<String> = about.iter().map(ToString::to_string).collect();
+    parts.retain(|part| !part.is_empty());
+    parts.push(format!("slices: {slices}"));
+    parts.join(", ")
+}
+
+fn shown(series: Series) -> VolumeFile {
+    VolumeFile {
+        display: Display::of(&series),
+        volume: series.volume,
+        format: VolumeFormat::Dicom,
+        warnings: series.warnings,
     }
 }
 

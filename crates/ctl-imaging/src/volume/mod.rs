@@ -5,7 +5,10 @@
 //! volume says where it is.
 
 mod affine;
+mod convert;
+mod display;
 mod files;
+mod format;
 mod grid;
 mod header;
 mod info;
@@ -16,19 +19,21 @@ mod samples;
 mod sheet;
 
 pub use affine::{Affine, AxisDirection, Orientation};
-pub use files::{VolumeFormat, read_volume, write_volume};
+pub use display::Display;
+pub use files::{VolumeFile, read_volume, read_volume_file, write_volume};
+pub use format::VolumeFormat;
 pub use grid::Grid;
 pub(crate) use header::of_shape;
 pub use header::{VolumeHeader, read_volume_header};
 pub use info::VolumeInfo;
+pub use plane::Plane;
 pub use resample::{Interpolation, LabelInterpolation};
 pub use samples::{SampleType, Samples};
 pub(crate) use samples::{Value, for_any_type, map_any_type};
-pub use sheet::{Plane, SheetOptions};
+pub use sheet::SheetOptions;
 
 use crate::Result;
 use crate::error::ImagingError;
-use num_complex::Complex;
 
 /// Most axes of a volume, as in `NIfTI`.
 pub const MAX_AXES: usize = 7;
@@ -294,25 +299,17 @@ impl Volume {
 
     /// The same image with its numbers stored in another type, unscaled.
     ///
+    /// Unscaled integers keep all digits in other integer types; of complex values both parts are
+    /// kept.
+    ///
     /// # Errors
-    /// [`ImagingError::Argument`] when a number does not fit an integer type, or a complex image
-    /// is to become real.
+    /// [`ImagingError::Argument`] when a number does not fit the type, or a complex image is to
+    /// become real.
     pub fn to_type(&self, kind: SampleType) -> Result<Self> {
         if kind == self.sample_type() && self.scaling == Scaling::NONE {
             return Ok(self.clone());
         }
-        let samples = match (&self.samples, kind) {
-            (Samples::Complex64(_) | Samples::Complex128(_), _) if !kind.is_complex() => {
-                return Err(ImagingError::argument(
-                    "type to store in",
-                    "a complex one for a complex image",
-                    kind.name(),
-                ));
-            }
-            (Samples::Complex64(values), _) => complex(values, self.scaling, kind),
-            (Samples::Complex128(values), _) => complex(values, self.scaling, kind),
-            _ => Samples::from_f64(self.to_f64(), kind)?,
-        };
+        let samples = convert::converted(self, kind)?;
         Ok(Self {
             samples,
             scaling: Scaling::NONE,
@@ -350,25 +347,4 @@ fn numbers<T: Value, N: Send>(values: &[T], number: impl Fn(f64) -> N + Sync + S
         .with_min_len(1 << 16)
         .map(|&value| number(value.to_f64()))
         .collect()
-}
-
-/// Complex numbers, scaled in both parts, in a complex type.
-fn complex<T: Copy + Into<f64>>(
-    values: &[Complex<T>],
-    scaling: Scaling,
-    kind: SampleType,
-) -> Samples {
-    let scaled = values.iter().map(|value| {
-        // The intercept is a real number.
-        Complex::new(
-            scaling.apply(value.re.into()),
-            scaling.slope * value.im.into(),
-        )
-    });
-    if kind == SampleType::Complex64 {
-        let single = |value: Complex<f64>| Complex::new(value.re as f32, value.im as f32);
-        Samples::Complex64(scaled.map(single).collect())
-    } else {
-        Samples::Complex128(scaled.collect())
-    }
 }

@@ -1,6 +1,24 @@
-//! Slices of values along the closest axes of an image.
+//! Planes of slices along the closest axes of an image.
 
-use super::Plane;
+use super::Affine;
+use crate::Result;
+use crate::error::ImagingError;
+use serde::{Deserialize, Serialize};
+
+/// The plane of slices.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Plane {
+    /// From foot to head, seen from the feet.
+    #[default]
+    Axial,
+    /// From back to front, seen from the front.
+    Coronal,
+    /// From left to right, seen from the left.
+    Sagittal,
+}
 
 /// The values of a slice, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +28,62 @@ pub(crate) struct Slice<T> {
     pub(crate) values: Vec<T>,
 }
 
+impl std::fmt::Display for Plane {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Axial => "axial",
+            Self::Coronal => "coronal",
+            Self::Sagittal => "sagittal",
+        })
+    }
+}
+
+impl std::str::FromStr for Plane {
+    type Err = ImagingError;
+
+    /// Reads `axial`, `coronal` or `sagittal`.
+    ///
+    /// # Errors
+    /// [`ImagingError::Argument`] for anything else.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "axial" => Ok(Self::Axial),
+            "coronal" => Ok(Self::Coronal),
+            "sagittal" => Ok(Self::Sagittal),
+            _ => Err(ImagingError::argument(
+                "plane",
+                "axial, coronal or sagittal",
+                format!("`{text}`"),
+            )),
+        }
+    }
+}
+
 impl Plane {
+    /// The axis of a turned image that slices follow each other along.
+    pub(crate) fn across(self) -> usize {
+        match self {
+            Self::Axial => 2,
+            Self::Coronal => 1,
+            Self::Sagittal => 0,
+        }
+    }
+
+    /// Its axes across and down a slice.
+    pub(crate) fn along(self) -> [usize; 2] {
+        match self {
+            Self::Axial => [0, 1],
+            Self::Coronal => [0, 2],
+            Self::Sagittal => [1, 2],
+        }
+    }
+
+    /// Millimetres of a pixel down and across.
+    pub(crate) fn spacing(self, affine: &Affine) -> [f64; 2] {
+        let [across, down] = self.along().map(|axis| affine.spacing()[axis]);
+        [down, across]
+    }
+
     /// A slice as radiologists look at it, of an image whose axes run to the right, the front and
     /// the head: the right of the patient, or the front, is on the left; the front, or the head,
     /// on top.

@@ -163,7 +163,7 @@ impl SampleType {
 impl SampleType {
     /// What is stored for a number: the closest whole one for integers, itself otherwise; `None`
     /// where the type has no such number.
-    fn holds(self, number: f64) -> Option<f64> {
+    pub(crate) fn holds(self, number: f64) -> Option<f64> {
         /// Finite numbers from here on become infinite when they are rounded.
         const HALF_END: f64 = 65_520.0;
         let single_end = f64::from(f32::MAX) * (1.0 + f64::from(f32::EPSILON) / 4.0);
@@ -185,11 +185,13 @@ impl SampleType {
         (!number.is_finite() || number.abs() < end).then_some(number)
     }
 
-    fn expected(self) -> String {
-        match self.integer_range() {
+    /// The error of a number that the type does not have.
+    pub(super) fn refuses(self, found: impl std::fmt::Display) -> ImagingError {
+        let expected = match self.integer_range() {
             Some((low, high)) => format!("numbers from {low} to {high} for {self}"),
             None => format!("numbers that {self} has"),
-        }
+        };
+        ImagingError::argument("values to store", expected, found.to_string())
     }
 }
 
@@ -274,11 +276,7 @@ impl Samples {
         let samples = collected(checked, kind);
         match stray {
             None => Ok(samples),
-            Some(value) => Err(ImagingError::argument(
-                "values to store",
-                kind.expected(),
-                value.to_string(),
-            )),
+            Some(value) => Err(kind.refuses(value)),
         }
     }
 }
@@ -310,6 +308,11 @@ pub(crate) trait Value: Copy + Send + Sync {
     /// The number; the real part of a complex one.
     fn to_f64(self) -> f64;
 
+    /// A whole number with all its digits; of other numbers what is left of the point.
+    fn to_whole(self) -> i128 {
+        self.to_f64() as i128
+    }
+
     /// The value closest to a number that is known to lie within the type's range.
     fn from_f64(number: f64) -> Self;
 }
@@ -318,6 +321,10 @@ macro_rules! value {
     ($($number:ty),+) => {$(
         impl Value for $number {
             fn to_f64(self) -> f64 {
+                self.as_()
+            }
+
+            fn to_whole(self) -> i128 {
                 self.as_()
             }
 

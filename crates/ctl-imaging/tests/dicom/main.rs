@@ -7,6 +7,10 @@
 
 mod conformance;
 mod deidentify;
+#[cfg(unix)]
+#[path = "../support/disk.rs"]
+mod disk;
+mod failing_disk;
 mod import;
 mod jpeg;
 mod jpegls;

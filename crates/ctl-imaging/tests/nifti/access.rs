@@ -216,3 +216,25 @@ fn every_type_is_cut_as_it_is_read() {
         assert_eq!(reader.value(&[2, 1, 0]).unwrap(), 5.0);
     }
 }
+
+#[test]
+fn a_voxel_is_found_by_the_axes_of_its_file_too() {
+    let mut bytes = written(&counting(&[5, 1]), "a.nii", &WriteOptions::default());
+    bytes[40] = 1;
+    let line = Reader::from_bytes(bytes, Path::new("line")).unwrap();
+    assert_eq!(line.info().unwrap().shape, [5]);
+    assert_eq!(line.value(&[3]).unwrap(), 3.0);
+    assert_eq!(line.value(&[3, 0]).unwrap(), 3.0);
+    assert!(line.value(&[5]).is_err());
+
+    let samples = Samples::I16((0..12).collect());
+    let vectors = Volume::with_components(&[2, 2, 1], 3, samples, oblique()).unwrap();
+    let vectors = reader(&vectors, "a.nii");
+    assert_eq!(vectors.info().unwrap().shape, [2, 2, 1, 1, 3]);
+    // The second component of the last voxel, whose three are 9, 10 and 11.
+    assert_eq!(vectors.value(&[1, 1, 0, 0, 1]).unwrap(), 10.0);
+    assert_eq!(vectors.value(&[1, 1, 0]).unwrap(), 9.0);
+    let error = vectors.value(&[1, 1, 0, 0, 3]).unwrap_err().to_string();
+    assert_eq!(error, "component of a voxel: expected one below 3, found 3");
+    assert!(vectors.value(&[1, 1, 0, 1, 0]).is_err());
+}

@@ -12,6 +12,9 @@
 mod access;
 mod conformance;
 mod damage;
+#[cfg(unix)]
+#[path = "../support/disk.rs"]
+mod disk;
 mod failing_disk;
 mod golden;
 mod round_trip;

@@ -187,6 +187,52 @@ fn complex_images_stay_complex() {
 }
 
 #[test]
+fn scaled_complex_numbers_keep_both_parts() {
+    let values = vec![num_complex::Complex::new(1.0_f32, -2.0)];
+    let scaling = Scaling {
+        slope: 0.5,
+        intercept: 3.0,
+    };
+    let volume = Volume::new(&[1, 1], Samples::Complex64(values.clone()), oblique())
+        .and_then(|volume| volume.with_scaling(scaling))
+        .unwrap();
+    let kept = parsed(&written(&volume, "a.nii", &WriteOptions::default())).unwrap();
+    assert_eq!(kept.volume.samples(), &Samples::Complex64(values));
+    assert_eq!(kept.volume.scaling(), scaling);
+    for kind in [SampleType::Complex64, SampleType::Complex128] {
+        let bytes = written(&volume, "a.nii", &encoded(Encoding::Unscaled(kind)));
+        let read = parsed(&bytes).unwrap().volume;
+        let wide = read.to_type(SampleType::Complex128).unwrap();
+        // 1 · 0.5 + 3 and −2 · 0.5.
+        let expected = vec![num_complex::Complex::new(3.5_f64, -1.0)];
+        assert_eq!(wide.samples(), &Samples::Complex128(expected), "{kind}");
+        assert_eq!(read.scaling(), Scaling::NONE);
+    }
+}
+
+#[test]
+fn integers_of_sixty_four_bits_keep_all_digits() {
+    let whole = vec![(1_i64 << 53) + 1, i64::MAX];
+    let volume = Volume::new(&[2, 1], Samples::I64(whole), oblique()).unwrap();
+    for encoding in [Encoding::Unscaled, Encoding::Automatic] {
+        let bytes = written(&volume, "a.nii", &encoded(encoding(SampleType::UInt64)));
+        let read = parsed(&bytes).unwrap().volume;
+        let expected = vec![(1_u64 << 53) + 1, i64::MAX.unsigned_abs()];
+        assert_eq!(read.samples(), &Samples::U64(expected));
+    }
+}
+
+#[test]
+fn finite_numbers_do_not_become_infinite() {
+    let single = encoded(Encoding::Unscaled(SampleType::Float32));
+    let error = refused(&floats(&[0.0, 1e300]), &single);
+    assert!(error.contains("numbers that float32 can hold"), "{error}");
+    let read = parsed(&written(&floats(&[f64::INFINITY, 1.0]), "a.nii", &single)).unwrap();
+    let expected = Samples::F32(vec![f32::INFINITY, 1.0]);
+    assert_eq!(read.volume.samples(), &expected);
+}
+
+#[test]
 fn colours_and_vectors_take_their_own_forms() {
     let colours = Volume::with_components(&[2, 1], 3, Samples::U8((0..6).collect()), oblique());
     let header = parsed(&written(

@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test")]
 
 mod layout;
+mod sheet;
 mod values;

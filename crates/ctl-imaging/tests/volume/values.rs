@@ -4,6 +4,7 @@ use ctl_imaging::ImagingError;
 use ctl_imaging::volume::{
     Affine, Orientation, SampleType, Samples, Scaling, SeriesStep, SeriesUnit, Volume,
 };
+use num_complex::Complex;
 use rstest::rstest;
 
 fn unit() -> Affine {
@@ -54,6 +55,55 @@ fn another_type_holds_the_scaled_numbers_or_is_refused() {
     assert_eq!(
         error.to_string(),
         "values to store: expected numbers from 0 to 255 for uint8, found 300"
+    );
+}
+
+#[test]
+fn integers_of_sixty_four_bits_keep_all_digits() {
+    // Double precision has neither of these; 2⁵³ + 1 would become 2⁵³.
+    let whole = vec![(1_i64 << 53) + 1, i64::MAX];
+    let volume = Volume::new(&[2, 1], Samples::I64(whole.clone()), unit()).unwrap();
+    let unsigned = volume.to_type(SampleType::UInt64).unwrap();
+    let expected = vec![(1_u64 << 53) + 1, i64::MAX.unsigned_abs()];
+    assert_eq!(unsigned.samples(), &Samples::U64(expected));
+    let back = unsigned.to_type(SampleType::Int64).unwrap();
+    assert_eq!(back.samples(), &Samples::I64(whole));
+
+    let large = Volume::new(&[1, 1], Samples::U64(vec![u64::MAX]), unit()).unwrap();
+    let error = large.to_type(SampleType::Int64).unwrap_err().to_string();
+    assert!(
+        error.ends_with("for int64, found 18446744073709551615"),
+        "{error}"
+    );
+    let negative = Volume::new(&[1, 1], Samples::I64(vec![-1]), unit()).unwrap();
+    assert!(negative.to_type(SampleType::UInt64).is_err());
+}
+
+#[test]
+fn complex_numbers_are_scaled_in_both_parts_or_refused() {
+    let volume = Volume::new(
+        &[1, 1],
+        Samples::Complex128(vec![Complex::new(1.0, -2.0)]),
+        unit(),
+    )
+    .unwrap();
+    let scaled = |slope: f64| {
+        let scaling = Scaling {
+            slope,
+            intercept: 3.0,
+        };
+        volume.clone().with_scaling(scaling).unwrap()
+    };
+    let single = scaled(0.5).to_type(SampleType::Complex64).unwrap();
+    // The intercept is real.
+    assert_eq!(
+        single.samples(),
+        &Samples::Complex64(vec![Complex::new(3.5, -1.0)])
+    );
+    let error = scaled(1e300).to_type(SampleType::Complex64).unwrap_err();
+    assert!(
+        error.to_string().contains("numbers that complex64 has"),
+        "{error}"
     );
 }
 

@@ -3,10 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop the test")]
 
 mod bart;
+#[cfg(unix)]
+#[path = "../support/disk.rs"]
+mod disk;
+mod failing_disk;
 mod fastmri;
 mod golden;
 mod metaimage;
 mod mutants;
+mod no_files;
 mod npy;
 mod nrrd;
 mod round_trips;

@@ -184,6 +184,16 @@ pub fn discover_series(folder: &Path) -> Result<Discovery> {
     })
 }
 
+impl Discovery {
+    /// Why a folder has no series: the reason for which a file was left out, if one was.
+    pub(crate) fn nothing_in(self, folder: &Path) -> ImagingError {
+        match self.skipped.into_iter().next() {
+            Some((_, error)) => error,
+            None => ImagingError::content(folder, "DICOM images", "none"),
+        }
+    }
+}
+
 impl SeriesFiles {
     /// Reads the series.
     ///
@@ -206,7 +216,7 @@ impl SeriesFiles {
 pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
     let discovery = discover_series(folder)?;
     if discovery.series.is_empty() {
-        return Err(no_images(folder, discovery));
+        return Err(discovery.nothing_in(folder));
     }
     let mut all = Vec::new();
     for series in &discovery.series {
@@ -252,7 +262,7 @@ pub(crate) fn read_series_headers(path: &Path) -> Result<Vec<VolumeHeader>> {
     let files = if path.is_dir() {
         let discovery = discover_series(path)?;
         if discovery.series.is_empty() {
-            return Err(no_images(path, discovery));
+            return Err(discovery.nothing_in(path));
         }
         let series = discovery.series.into_iter();
         series.flat_map(|series| series.files).collect()
@@ -264,14 +274,6 @@ pub(crate) fn read_series_headers(path: &Path) -> Result<Vec<VolumeHeader>> {
         .collect::<Result<Vec<_>>>()?;
     let options = SeriesOptions::default();
     of_groups(&headers, |group| group_header(&headers, group, &options))
-}
-
-/// Why a folder has no series.
-fn no_images(folder: &Path, discovery: Discovery) -> ImagingError {
-    match discovery.skipped.into_iter().next() {
-        Some((_, error)) => error,
-        None => ImagingError::content(folder, "DICOM images", "none"),
-    }
 }
 
 /// What `read` gives for each group of planes that make a volume.

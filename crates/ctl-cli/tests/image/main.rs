@@ -4,6 +4,12 @@
     reason = "a helper that fails should fail its test"
 )]
 
+mod conformance;
+mod damage;
+mod display;
+mod made;
+mod space;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -121,6 +127,18 @@ fn slices_are_drawn_with_labels_in_colour() {
 #[case::too_narrow(&["image", "convert", "a.nii", "b.nii", "--dtype", "int"], 2, "expected one of uint8")]
 #[case::frame(&["image", "show", "a.nii", "b.png", "--frame", "1"], 3, "a number below 1")]
 #[case::window(&["image", "show", "a.nii", "b.png", "--window", "3,3"], 2, "the second above the first")]
+#[case::endless_window(&["image", "show", "a.nii", "b.png", "--window", "-inf,3"], 2, "two finite numbers")]
+#[case::no_window(&["image", "show", "a.nii", "b.png", "--window", "0,nan"], 2, "two finite numbers")]
+#[case::half_a_window(&["image", "show", "a.nii", "b.png", "--window", "-5"], 2, "two finite numbers")]
+#[case::negative_spacing(&["image", "convert", "a.nii", "b.nii", "--spacing", "-1,1,1"], 2, "three numbers above 0")]
+#[case::two_spacings(&["image", "convert", "a.nii", "b.nii", "--spacing", "1,1"], 2, "three numbers above 0")]
+#[case::nothing_to_interpolate(&["image", "convert", "a.nii", "b.nii", "--interpolation", "nearest"], 2, "--spacing")]
+#[case::negative_voxel(&["image", "info", "a.nii", "--voxel", "-1,0,0"], 2, "--voxel")]
+#[case::series_of_nifti(&["image", "info", "a.nii", "--series", "1.2"], 3, "not DICOM")]
+#[case::other_text(&["image", "convert", "text", "b.nii"], 3, "expected DICOM, NIfTI, NRRD or MetaImage")]
+#[case::short_text(&["image", "info", "text"], 3, "expected DICOM, NIfTI, NRRD or MetaImage")]
+#[case::folder_to_write(&["image", "convert", "a.nii", "folder.nii"], 3, "found a folder")]
+#[case::no_folder_to_write(&["image", "show", "a.nii", "absent/b.png"], 3, "cannot create")]
 fn what_cannot_be_is_said_and_nothing_is_written(
     #[case] words: &[&str],
     #[case] code: i32,
@@ -131,6 +149,8 @@ fn what_cannot_be_is_said_and_nothing_is_written(
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(folder.path().join("cut.nii"), &bytes[..bytes.len() - 1]).unwrap();
     std::fs::write(folder.path().join("empty"), "").unwrap();
+    std::fs::write(folder.path().join("text"), "hello").unwrap();
+    std::fs::create_dir(folder.path().join("folder.nii")).unwrap();
     let png = ctl_imaging::Raster::new(1, 1, 1, vec![0.5]).unwrap();
     png.write_png(&folder.path().join("p.png")).unwrap();
     let before = std::fs::read_dir(folder.path()).unwrap().count();
