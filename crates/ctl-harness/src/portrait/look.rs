@@ -1,6 +1,6 @@
 //! What is seen of every image, and how images are shown.
 
-use ctl_imaging::{Cohort, ImageStore, Raster};
+use ctl_imaging::{ImageStore, Raster};
 
 use super::sites::{moments, quantile};
 use crate::Result;
