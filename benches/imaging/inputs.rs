@@ -52,8 +52,15 @@ pub fn write_inputs(folder: &Path) -> Result<(), Failure> {
 fn voxels<T>(shape: [usize; 3], value: impl Fn([f64; 3], usize) -> T) -> Vec<T> {
     let [width, height, _] = shape;
     let at = |index: usize| {
-        let place = [index % width, index / width % height, index / width / height];
-        [0, 1, 2].map(|axis: usize| 2.0 * place[axis] as f64 / (shape[axis] - 1) as f64 - 1.0)
+        let place = [
+            index % width,
+            index / width % height,
+            index / width / height,
+        ];
+        [0, 1, 2].map(|axis: usize| {
+            let last = (shape[axis] - 1).max(1);
+            2.0 * place[axis] as f64 / last as f64 - 1.0
+        })
     };
     (0..shape.iter().product())
         .map(|index| value(at(index), index))
@@ -68,7 +75,9 @@ fn hounsfield([x, y, z]: [f64; 3]) -> i16 {
     };
     if within([0.0, 0.45, 0.0], [0.1, 0.12, 2.0]) {
         700
-    } else if within([-0.35, 0.0, 0.1], [0.25, 0.4, 0.7]) || within([0.35, 0.0, 0.1], [0.25, 0.4, 0.7]) {
+    } else if within([-0.35, 0.0, 0.1], [0.25, 0.4, 0.7])
+        || within([0.35, 0.0, 0.1], [0.25, 0.4, 0.7])
+    {
         -850
     } else if within([0.0; 3], [0.85, 0.65, 1.6]) {
         40 + (10.0 * (7.0 * x).sin() * (9.0 * y).cos()) as i16
@@ -145,7 +154,7 @@ fn pixels(slice: usize) -> Vec<u8> {
         let number = slice * SIDE * SIDE + index;
         (hounsfield([x, y, height]) + noise(number) + 1024).to_le_bytes()
     };
-    voxels([SIDE, SIDE, 2], value)[..SIDE * SIDE].concat()
+    voxels([SIDE, SIDE, 1], value).concat()
 }
 
 fn element((group, number): (u16, u16), vr: &[u8; 2], value: &[u8]) -> Vec<u8> {

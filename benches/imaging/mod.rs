@@ -150,26 +150,10 @@ impl ImagingWork {
             Workload::Resample => self.resample(0.0)?,
             Workload::ResampleOblique => self.resample(TILT)?,
             Workload::Distance => {
-                let distances =
-                    distance_transform(&self.masks[0], inputs::SHAPE, inputs::SPACING)?;
+                let distances = distance_transform(&self.masks[0], inputs::SHAPE, inputs::SPACING)?;
                 micrometres(distances.into_iter().fold(0.0, f64::max))
             }
-            Workload::Hd95 => {
-                // Row-major there, first axis fastest here.
-                let reversed = |mut sides: [f64; 3]| {
-                    sides.reverse();
-                    sides
-                };
-                let grid = ctl_metrics::grid::Grid::new(
-                    &inputs::SHAPE,
-                    &reversed(inputs::SPACING),
-                )?;
-                let [one, other] = &self.masks[..] else {
-                    return Err("two masks were read".into());
-                };
-                let distances = SurfaceDistances::between(&grid, one, other)?;
-                micrometres(distances.hausdorff_percentile(95.0)?)
-            }
+            Workload::Hd95 => self.surfaces()?,
             Workload::Series => {
                 let series = read_series(&file(inputs::SERIES), &SeriesOptions::default())?;
                 let [series] = &series[..] else {
@@ -180,8 +164,21 @@ impl ImagingWork {
         })
     }
 
+    fn surfaces(&self) -> Result<u64, Failure> {
+        let [one, other] = &self.masks[..] else {
+            return Err("two masks were read".into());
+        };
+        // Row-major there, first axis fastest here.
+        let [x, y, z] = inputs::SPACING;
+        let grid = ctl_metrics::grid::Grid::new(&inputs::SHAPE, &[z, y, x])?;
+        let distances = SurfaceDistances::between(&grid, one, other)?;
+        Ok(micrometres(distances.hausdorff_percentile(95.0)?))
+    }
+
     fn image(&self) -> Result<&Volume, Failure> {
-        self.image.as_ref().ok_or_else(|| "no image was read".into())
+        self.image
+            .as_ref()
+            .ok_or_else(|| "no image was read".into())
     }
 
     fn write(&self, name: &str) -> Result<u64, Failure> {
@@ -213,9 +210,8 @@ fn grid(image: &Volume, tilt: f64) -> Result<Grid, Failure> {
         [sin, cos * cos, -sin * cos, y],
         [0.0, sin, cos, z],
     ];
-    let sides = [0, 1, 2].map(|axis: usize| {
-        (inputs::SHAPE[axis] as f64 * inputs::SPACING[axis]).round() as usize
-    });
+    let sides = [0, 1, 2]
+        .map(|axis: usize| (inputs::SHAPE[axis] as f64 * inputs::SPACING[axis]).round() as usize);
     Ok(Grid::new(sides, Affine::new(rows)?)?)
 }
 

@@ -16,6 +16,9 @@ fuzz_target!(|bytes: &[u8]| {
         Err(_) => claims::picture(bytes),
     });
     if let Ok(volume) = read {
-        assert_eq!(volume.samples().len(), volume.voxels() * volume.components());
+        assert_eq!(
+            volume.samples().len(),
+            volume.voxels() * volume.components()
+        );
     }
 });

@@ -208,9 +208,9 @@ fn run_lengths() -> Vec<u8> {
 
 /// Size, components and precision of the first frame header in a JPEG or JPEG-LS stream.
 fn frame_header(stream: &[u8]) -> Option<Picture> {
-    let at = stream.windows(2).position(|pair| {
-        pair[0] == 0xff && matches!(pair[1], 0xc0 | 0xc1 | 0xc3 | 0xf7)
-    })?;
+    let at = stream
+        .windows(2)
+        .position(|pair| pair[0] == 0xff && matches!(pair[1], 0xc0 | 0xc1 | 0xc3 | 0xf7))?;
     let header = stream.get(at + 4..at + 10)?;
     let side = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let bits = u16::from(header[0]);
@@ -229,14 +229,20 @@ fn compressed() -> Result<Files, Failure> {
     for name in ["jpeg.json", "jpegls.json"] {
         for (number, (_, stream)) in streams(name)?.into_iter().enumerate() {
             let picture = frame_header(&stream).ok_or("a stream has no frame header")?;
-            let syntax = match stream.windows(2).find(|pair| pair[0] == 0xff && pair[1] & 0xf0 == 0xc0 && pair[1] != 0xc4) {
+            let syntax = match stream
+                .windows(2)
+                .find(|pair| pair[0] == 0xff && pair[1] & 0xf0 == 0xc0 && pair[1] != 0xc4)
+            {
                 Some([_, 0xc0]) => JPEG_BASELINE,
                 Some([_, 0xc1]) => JPEG_EXTENDED,
                 Some([_, 0xc3]) => JPEG_LOSSLESS,
                 _ => JPEG_LS,
             };
             let pixels = fragments(&[&stream]);
-            files.push((format!("{name}-{number}"), file(syntax, EXPLICIT, picture, &pixels)));
+            files.push((
+                format!("{name}-{number}"),
+                file(syntax, EXPLICIT, picture, &pixels),
+            ));
         }
     }
     let bytes = Picture {
@@ -256,7 +262,10 @@ fn compressed() -> Result<Files, Failure> {
         ..bytes
     };
     let pixels = fragments(&[stream]);
-    files.push(("jpeg2000".into(), file(JPEG_2000, EXPLICIT, picture, &pixels)));
+    files.push((
+        "jpeg2000".into(),
+        file(JPEG_2000, EXPLICIT, picture, &pixels),
+    ));
     Ok(files)
 }
 

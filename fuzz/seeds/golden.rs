@@ -46,9 +46,8 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Files)>, Failure> {
 pub(crate) fn streams(file: &str) -> Result<Files, Failure> {
     let cases = cases(file)?;
     let cases = cases.as_array().ok_or("golden streams are a list")?;
-    let named = |(number, case): (usize, &Value)| {
-        Ok((format!("golden-{number}"), bytes(&case["stream"])?))
-    };
+    let named =
+        |(number, case): (usize, &Value)| Ok((format!("golden-{number}"), bytes(&case["stream"])?));
     cases.iter().enumerate().map(named).collect()
 }
 

@@ -13,7 +13,8 @@ const DIAGRAM: &str = "U -> X\nX -> M -> Y\nX <-> Y\n";
 
 const MARKED: &str = "A o-> B\nB --> C\nA <-> C\n";
 
-const DOT: &str = "digraph g {\n  X -> M -> Y;\n  U [latent=true];\n  \"a b\" -> X [color=red];\n}\n";
+const DOT: &str =
+    "digraph g {\n  X -> M -> Y;\n  U [latent=true];\n  \"a b\" -> X [color=red];\n}\n";
 
 const DAGITTY: &str = "dag { X [exposure] Y [outcome] U [latent] X -> Y U -> X U -> Y Z <-> X }";
 
@@ -23,7 +24,8 @@ const JSON: &str = r#"{"nodes":["X","Y"],"directed":[["X","Y"]],"bidirected":[["
 
 const TABLE: &str = "a,b,c\n1,2.5,x\n3,-1e9,\"y, z\"\n,nan,x\n";
 
-const VECTORS: &str = r#"{"cases":[{"value":[1.5,NaN,Infinity,-Infinity,-0.0]},null,true,"\u00e9"]}"#;
+const VECTORS: &str =
+    r#"{"cases":[{"value":[1.5,NaN,Infinity,-Infinity,-0.0]},null,true,"\u00e9"]}"#;
 
 pub(crate) fn all() -> Vec<(&'static str, Files)> {
     let cohort = format!("{MANIFEST}\0{DESCRIPTION}");

@@ -71,7 +71,9 @@ fn nifti_files(folder: &Path) -> Result<Files, Failure> {
         let image = volume(shape, 1, kind)?;
         let suffix = if index % 4 == 3 { ".gz" } else { "" };
         let name = format!("{kind}.nii{suffix}");
-        files.push(content(folder, &name, |path| nifti::write(path, &image, &options))?);
+        files.push(content(folder, &name, |path| {
+            nifti::write(path, &image, &options)
+        })?);
     }
     let colours = volume(&[2, 3, 2], 3, SampleType::UInt8)?;
     let vectors = volume(&[2, 3, 2], 2, SampleType::Float32)?;
@@ -91,7 +93,9 @@ fn nifti_files(folder: &Path) -> Result<Files, Failure> {
         ("scaled.nii", &scaled, &packed),
         ("scaled.nii.gz", &scaled, &packed),
     ] {
-        files.push(content(folder, name, |path| nifti::write(path, image, options))?);
+        files.push(content(folder, name, |path| {
+            nifti::write(path, image, options)
+        })?);
     }
     Ok(files)
 }
@@ -105,7 +109,9 @@ fn nrrd_files(folder: &Path) -> Result<Files, Failure> {
             pairs: vec![("modality".to_owned(), "simulated".to_owned())],
         };
         let name = format!("{components}-{compress}.nrrd");
-        files.push(content(folder, &name, |path| write_nrrd(&image, path, &options))?);
+        files.push(content(folder, &name, |path| {
+            write_nrrd(&image, path, &options)
+        })?);
     }
     let text = "NRRD0005\ntype: float\ndimension: 3\nspace: RAS\nsizes: 2 2 1\nencoding: ascii\n\
                 space directions: (1,0,0) (0,2,0) (0,0,3)\nspace origin: (1,2,3)\n\n1 2.5\n-3 nan\n";
@@ -148,7 +154,9 @@ fn npz_files(folder: &Path) -> Result<Files, Failure> {
         let labels = volume(&[2, 1, 1], 1, SampleType::UInt8)?;
         let arrays = [("labels", (&labels).into()), ("images", (&images).into())];
         let name = format!("{compress}.npz");
-        files.push(content(folder, &name, |path| write_npz(&arrays, path, compress))?);
+        files.push(content(folder, &name, |path| {
+            write_npz(&arrays, path, compress)
+        })?);
     }
     Ok(files)
 }
@@ -182,7 +190,11 @@ fn pictures() -> Result<Files, Failure> {
 }
 
 fn idx_files() -> Files {
-    let cube = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &[7; 8]].concat();
+    let cube = [
+        &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2][..],
+        &[7; 8],
+    ]
+    .concat();
     let labels = vec![0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3];
     vec![("hand-cube".into(), cube), ("hand-labels".into(), labels)]
 }

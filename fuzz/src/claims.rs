@@ -31,11 +31,14 @@ pub fn jpeg(bytes: &[u8]) -> usize {
 pub fn picture(bytes: &[u8]) -> usize {
     /// Above what the compressions of TIFF reach (LZW with codes of 12 bits: below 2731).
     const TIFF: usize = 1 << 12;
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => bytes.len() * crate::DEFLATE,
+    /// A bit of a palette is four bytes of a pixel.
+    const PALETTE: usize = 32;
+    let claim = match bytes {
+        [0x89, b'P', b'N', b'G', ..] => bytes.len() * crate::DEFLATE * PALETTE,
         [0xff, 0xd8, ..] => jpeg(bytes),
-        _ => (bytes.len() * TIFF).min(LARGEST),
-    }
+        _ => bytes.len() * TIFF,
+    };
+    claim.min(LARGEST)
 }
 
 /// Bytes that the pixels of a DICOM file claim (PS3.3 section C.7.6.3.1), with `frames` of them.

@@ -28,11 +28,7 @@ pub const DEFLATE: usize = 1032;
 ///
 /// # Returns
 /// What `read` does.
-pub fn bounded<T>(
-    input: usize,
-    read: impl FnOnce() -> T,
-    declared: impl FnOnce(&T) -> usize,
-) -> T {
+pub fn bounded<T>(input: usize, read: impl FnOnce() -> T, declared: impl FnOnce(&T) -> usize) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let result = read();

@@ -102,7 +102,11 @@ fn own(matches: &ArgMatches) -> Request {
         },
         Some(("fuzz", options)) => Request::Fuzz {
             minutes: options.get_one("minutes").copied().unwrap_or(MINUTES),
-            targets: options.get_many("TARGET").unwrap_or_default().cloned().collect(),
+            targets: options
+                .get_many("TARGET")
+                .unwrap_or_default()
+                .cloned()
+                .collect(),
         },
         // clap refuses a missing or unknown command, and the forwarded ones never get here.
         other => unreachable!("no such command: {other:?}"),
@@ -265,7 +269,8 @@ mod tests {
         let names = FORWARDED.map(|(name, _)| name);
         for name in names
             .into_iter()
-            .chain(["ci", "fuzz", "generate", "new-method"]) {
+            .chain(["ci", "fuzz", "generate", "new-method"])
+        {
             let line = help.lines().find(|line| line.trim().starts_with(name));
             let said = line.unwrap().trim().len() - name.len();
             assert!(said > 10, "{name} has no description:\n{help}");

@@ -22,8 +22,7 @@ use crate::tables;
 
 pub(crate) fn run(options: &Perf) -> anyhow::Result<ExitCode> {
     // Who names some of one kind does not want all of the other.
-    let all =
-        options.model.is_empty() && options.workload.is_empty() && options.imaging.is_empty();
+    let all = options.model.is_empty() && options.workload.is_empty() && options.imaging.is_empty();
     let (models, workloads, imaging) = if all {
         (
             &Model::ALL[..],

@@ -72,8 +72,7 @@ impl ImagingRow {
 pub(super) fn time(workloads: &[Workload], options: &Perf) -> anyhow::Result<Vec<ImagingRow>> {
     // Both sides read one set of files, and write beside them.
     let folder = tempfile::tempdir().context("cannot make a folder for the inputs")?;
-    write_inputs(folder.path())
-        .map_err(|error| anyhow!("cannot write the inputs: {error}"))?;
+    write_inputs(folder.path()).map_err(|error| anyhow!("cannot write the inputs: {error}"))?;
     let folder = folder.path().to_str();
     let folder = folder.ok_or_else(|| anyhow!("the folder of the inputs is not UTF-8"))?;
     let offers = offers(options, PEER, folder, "software for images");

@@ -18,7 +18,7 @@ use group::Group;
 use plane::{Header, Plane};
 use rayon::prelude::*;
 use stack::Stack;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What to do about slices that are not equally far apart.
@@ -142,45 +142,61 @@ pub struct SeriesFiles {
 /// # Errors
 /// [`ImagingError::Io`] when a folder cannot be read.
 pub fn discover_series(folder: &Path) -> Result<Discovery> {
-    let mut files = Vec::new();
-    walk(folder, &mut files)?;
-    files.sort();
-    let (files, foreign): (Vec<_>, Vec<_>) = files.into_par_iter().partition(|path| is_dicom(path));
-    let mut headers = Vec::new();
-    let mut skipped = Vec::new();
-    for (path, read) in files.iter().zip(read_headers(&files)) {
-        match read {
-            Ok(header) => headers.push(header),
-            Err(error) => skipped.push((path.clone(), error)),
-        }
-    }
-    let uids: BTreeSet<&str> = headers
-        .iter()
-        .map(|header| header.series.as_str())
-        .collect();
-    let series = uids
-        .into_iter()
-        .filter_map(|uid| {
-            let of_series: Vec<&Header> = headers
-                .iter()
-                .filter(|header| header.series == uid)
-                .collect();
-            let first = of_series.first()?;
-            Some(SeriesFiles {
-                uid: uid.to_owned(),
-                study: first.study.clone(),
-                modality: first.modality.clone(),
-                description: first.description.clone(),
-                slices: of_series.iter().map(|header| header.planes.len()).sum(),
-                files: of_series.iter().map(|header| header.path.clone()).collect(),
-            })
+    let found = Found::in_folder(folder)?;
+    let of_one = |headers: &Vec<Header>| {
+        let first = headers.first()?;
+        Some(SeriesFiles {
+            uid: first.series.clone(),
+            study: first.study.clone(),
+            modality: first.modality.clone(),
+            description: first.description.clone(),
+            slices: headers.iter().map(|header| header.planes.len()).sum(),
+            files: headers.iter().map(|header| header.path.clone()).collect(),
         })
-        .collect();
+    };
     Ok(Discovery {
-        series,
-        skipped,
-        foreign,
+        series: found.series.iter().filter_map(of_one).collect(),
+        skipped: found.skipped,
+        foreign: found.foreign,
     })
+}
+
+/// What a folder holds, with the headers that told it.
+struct Found {
+    /// Headers of each series, by UID, those of a series in the order of their paths.
+    series: Vec<Vec<Header>>,
+    skipped: Vec<(PathBuf, ImagingError)>,
+    foreign: Vec<PathBuf>,
+}
+
+impl Found {
+    fn in_folder(folder: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        walk(folder, &mut files)?;
+        files.sort();
+        let (files, foreign): (Vec<_>, Vec<_>) =
+            files.into_par_iter().partition(|path| is_dicom(path));
+        let mut series: BTreeMap<String, Vec<Header>> = BTreeMap::new();
+        let mut skipped = Vec::new();
+        for (path, read) in files.iter().zip(read_headers(&files)) {
+            match read {
+                Ok(mut header) => {
+                    let all = series.entry(header.series.clone()).or_default();
+                    // Planes name their files by their number within the series.
+                    for plane in &mut header.planes {
+                        plane.file = all.len();
+                    }
+                    all.push(header);
+                }
+                Err(error) => skipped.push((path.clone(), error)),
+            }
+        }
+        Ok(Self {
+            series: series.into_values().collect(),
+            skipped,
+            foreign,
+        })
+    }
 }
 
 impl SeriesFiles {
@@ -203,16 +219,17 @@ impl SeriesFiles {
 /// Those of [`read_series_files`]; the reason for which a file was left out, when there is no
 /// other.
 pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
-    let discovery = discover_series(folder)?;
-    if discovery.series.is_empty() {
-        return Err(match discovery.skipped.into_iter().next() {
+    options.validate()?;
+    let found = Found::in_folder(folder)?;
+    if found.series.is_empty() {
+        return Err(match found.skipped.into_iter().next() {
             Some((_, error)) => error,
             None => ImagingError::content(folder, "DICOM images", "none"),
         });
     }
     let mut all = Vec::new();
-    for series in &discovery.series {
-        all.extend(series.read(options)?);
+    for headers in &found.series {
+        all.extend(read_all(headers, options)?);
     }
     Ok(all)
 }
@@ -243,15 +260,19 @@ pub fn read_series_files(files: &[PathBuf], options: &SeriesOptions) -> Result<V
     let headers = read_headers(files)
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
+    read_all(&headers, options)
+}
+
+fn read_all(headers: &[Header], options: &SeriesOptions) -> Result<Vec<Series>> {
     let mut series = Vec::new();
-    for group in group::groups(&headers) {
-        match read_group(&headers, &group, options) {
+    for group in group::groups(headers) {
+        match read_group(headers, &group, options) {
             Ok(read) => series.push(read),
             Err(error) => {
                 // The stacks of several acquisitions may fit where all slices together do not.
                 let parts = group.by_acquisition().ok_or(error)?;
                 for part in &parts {
-                    series.push(read_group(&headers, part, options)?);
+                    series.push(read_group(headers, part, options)?);
                 }
             }
         }
