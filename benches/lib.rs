@@ -1,6 +1,7 @@
 //! Workloads that several benches share, the same in every run.
 
 pub mod graph;
+pub mod imaging;
 pub mod train_step;
 
 use ctl_compute::random::stream;

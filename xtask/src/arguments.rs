@@ -28,7 +28,7 @@ const FORWARDED: [(&str, &str); 10] = [
     ("predict", "Apply a trained model to a cohort"),
     (
         "perf",
-        "Time training steps, beside PyTorch's where Python has it",
+        "Time training steps, causal diagrams and images, beside peers where Python has them",
     ),
 ];
 
@@ -37,6 +37,9 @@ The commands of the toolkit are passed on to the release build of `ctl`, which i
 `cargo xtask COMMAND --help` shows their options.
 
 Exit codes: 0 done, 1 a check found something, 2 usage, 3 bad input data, 4 internal error.";
+
+/// Minutes of fuzzing unless told otherwise.
+const MINUTES: u64 = 30;
 
 /// One invocation.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +58,13 @@ pub(crate) enum Request {
     },
     /// Write a new method of the workspace.
     NewMethod(Name),
+    /// Fuzz the parsers.
+    Fuzz {
+        /// Minutes of all targets together.
+        minutes: u64,
+        /// Names of targets; none for all.
+        targets: Vec<String>,
+    },
 }
 
 /// Reads the words after `cargo xtask`.
@@ -89,6 +99,14 @@ fn own(matches: &ArgMatches) -> Request {
         Some(("new-method", options)) => match options.get_one::<Name>("NAME") {
             Some(name) => Request::NewMethod(name.clone()),
             None => unreachable!("clap asks for the name"),
+        },
+        Some(("fuzz", options)) => Request::Fuzz {
+            minutes: options.get_one("minutes").copied().unwrap_or(MINUTES),
+            targets: options
+                .get_many("TARGET")
+                .unwrap_or_default()
+                .cloned()
+                .collect(),
         },
         // clap refuses a missing or unknown command, and the forwarded ones never get here.
         other => unreachable!("no such command: {other:?}"),
@@ -126,6 +144,24 @@ fn command() -> Command {
                         .required(true)
                         .value_parser(Name::parse),
                 ),
+        )
+        .subcommand(fuzz())
+}
+
+fn fuzz() -> Command {
+    Command::new("fuzz")
+        .about("Look for inputs that break a parser; needs a nightly toolchain and cargo-fuzz")
+        .arg(
+            Arg::new("minutes")
+                .long("minutes")
+                .value_name("N")
+                .help("Minutes of all targets together, without the build [default: 30]")
+                .value_parser(clap::value_parser!(u64).range(1..=10_000)),
+        )
+        .arg(
+            Arg::new("TARGET")
+                .help("Targets (see fuzz/README.md) [default: all]")
+                .num_args(0..),
         )
 }
 
@@ -192,6 +228,20 @@ mod tests {
                 "new-method worst-case",
                 Request::NewMethod(Name::parse("worst-case").unwrap()),
             ),
+            (
+                "fuzz",
+                Request::Fuzz {
+                    minutes: MINUTES,
+                    targets: Vec::new(),
+                },
+            ),
+            (
+                "fuzz --minutes 5 nifti nrrd",
+                Request::Fuzz {
+                    minutes: 5,
+                    targets: vec!["nifti".to_owned(), "nrrd".to_owned()],
+                },
+            ),
         ] {
             assert_eq!(parse(words(line)).unwrap(), expected, "{line}");
         }
@@ -202,6 +252,7 @@ mod tests {
         for (line, kind, code) in [
             ("bench", ErrorKind::InvalidSubcommand, 2),
             ("ci --fast", ErrorKind::UnknownArgument, 2),
+            ("fuzz --minutes 0", ErrorKind::ValueValidation, 2),
             ("new-method", ErrorKind::MissingRequiredArgument, 2),
             ("new-method Worst_Case", ErrorKind::ValueValidation, 2),
             ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, 2),
@@ -216,7 +267,10 @@ mod tests {
     fn help_lists_every_command_with_a_line() {
         let help = command().render_help().to_string();
         let names = FORWARDED.map(|(name, _)| name);
-        for name in names.into_iter().chain(["ci", "generate", "new-method"]) {
+        for name in names
+            .into_iter()
+            .chain(["ci", "fuzz", "generate", "new-method"])
+        {
             let line = help.lines().find(|line| line.trim().starts_with(name));
             let said = line.unwrap().trim().len() - name.len();
             assert!(said > 10, "{name} has no description:\n{help}");

@@ -11,6 +11,7 @@
 mod arguments;
 mod ci;
 mod forward;
+mod fuzz;
 mod generate;
 mod new_method;
 mod workspace;
@@ -46,6 +47,7 @@ fn run(request: Request) -> anyhow::Result<ExitCode> {
         Request::Forward(words) => forward::run(&words),
         Request::Ci { full } => passed(ci::run(full)?),
         Request::Generate { check } => passed(generate::run(check, Build::Release)?),
+        Request::Fuzz { minutes, targets } => passed(fuzz::run(minutes, &targets)?),
         Request::NewMethod(name) => Ok(if new_method::run(&name)? {
             ExitCode::SUCCESS
         } else {

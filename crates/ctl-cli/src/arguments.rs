@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ctl_benches::graph::Workload;
+use ctl_benches::imaging::Workload as ImagingWorkload;
 use ctl_benches::train_step::Model;
 use ctl_harness::sense::SenseConfig;
 use ctl_phantom::digits::DigitKind;
@@ -431,15 +432,23 @@ fn workload() -> impl TypedValueParser<Value = Workload> {
         .try_map(|name| Workload::from_name(&name).ok_or("no such workload"))
 }
 
+fn imaging() -> impl TypedValueParser<Value = ImagingWorkload> {
+    PossibleValuesParser::new(ImagingWorkload::ALL.map(ImagingWorkload::name))
+        .try_map(|name| ImagingWorkload::from_name(&name).ok_or("no such workload"))
+}
+
 #[derive(Args)]
 pub(crate) struct Perf {
-    /// Only these training steps [default: all, or none beside --workload].
+    /// Only these training steps [default: all, or none beside the next two].
     #[arg(long, value_delimiter = ',', value_name = "MODEL,…", value_parser = model())]
     pub(crate) model: Vec<Model>,
-    /// Only these workloads on causal diagrams [default: all, or none beside --model].
+    /// Only these workloads on causal diagrams [default: all, or none beside the others].
     #[arg(long, value_delimiter = ',', value_name = "WORKLOAD,…", value_parser = workload())]
     pub(crate) workload: Vec<Workload>,
-    /// Numbers of threads of training steps.
+    /// Only these workloads on images [default: all, or none beside the others].
+    #[arg(long, value_delimiter = ',', value_name = "WORKLOAD,…", value_parser = imaging())]
+    pub(crate) imaging: Vec<ImagingWorkload>,
+    /// Numbers of threads of training steps and of workloads on images.
     #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2", value_parser = threads())]
     pub(crate) threads: Vec<usize>,
     /// Turns that each program takes.
@@ -461,11 +470,14 @@ pub(crate) struct Perf {
 #[derive(Args)]
 pub(crate) struct PerfWorker {
     /// The model.
-    #[arg(long, value_parser = model(), required_unless_present = "workload")]
+    #[arg(long, value_parser = model(), required_unless_present_any = ["workload", "imaging"])]
     pub(crate) model: Option<Model>,
     /// The workload.
     #[arg(long, value_parser = workload(), requires = "data", conflicts_with = "model")]
     pub(crate) workload: Option<Workload>,
+    /// The workload on images.
+    #[arg(long, value_parser = imaging(), requires = "data", conflicts_with_all = ["model", "workload"])]
+    pub(crate) imaging: Option<ImagingWorkload>,
     /// Folder of the workload's inputs.
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,

@@ -233,7 +233,7 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
     )
 }
 
-/// Training steps, then causal diagrams.
+/// Training steps, then causal diagrams, then images.
 pub(crate) fn perf(figures: &Figures) -> String {
     let mut tables = Vec::new();
     if !figures.rows.is_empty() {
@@ -241,6 +241,9 @@ pub(crate) fn perf(figures: &Figures) -> String {
     }
     if !figures.graph.is_empty() {
         tables.push(graph(figures));
+    }
+    if !figures.imaging.is_empty() {
+        tables.push(imaging(figures));
     }
     tables.join("\n\n")
 }
@@ -336,6 +339,53 @@ fn graph(figures: &Figures) -> String {
     format!(
         "{grid}\nmedians of a workload over {} alternating rounds on one thread; an answer is a count \
          over the workload: positive answers, sets, edges or tests",
+        figures.rounds
+    )
+}
+
+/// One row per workload, number of threads and peer.
+fn imaging(figures: &Figures) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    grid.set_header([
+        "workload",
+        "peer",
+        "threads",
+        "ms",
+        "theirs ms",
+        "theirs / ours",
+        "of processors",
+        "peak MiB",
+        "theirs",
+        "answer",
+        "theirs",
+    ]);
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
+    let time = |ms: Option<f64>| or_dash(ms.map(|ms| format!("{ms:.1}")));
+    let count = |answer: Option<u64>| or_dash(answer.map(|n| n.to_string()));
+    for row in &figures.imaging {
+        grid.add_row([
+            row.workload.to_owned(),
+            or_dash(row.peer.clone()),
+            row.threads.to_string(),
+            time(row.ours_ms),
+            time(row.theirs_ms),
+            or_dash(row.speedup.map(|s| s.to_string())),
+            or_dash(row.speedup_cpu.map(|s| s.to_string())),
+            count(row.our_peak_rss_bytes.map(|bytes| bytes >> 20)),
+            count(row.their_peak_rss_bytes.map(|bytes| bytes >> 20)),
+            count(row.our_answer),
+            count(row.their_answer),
+        ]);
+    }
+    for column in grid.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!(
+        "{grid}\nmedians of a workload over {} alternating rounds; ratios are medians over rounds with \
+         the least and the most, of elapsed time and of that of all processors; an answer is a count \
+         of voxels above 0, the bytes of a file, or µm",
         figures.rounds
     )
 }

@@ -5,7 +5,7 @@ use crate::bounded;
 use crate::error::ImagingError;
 use crate::header::{self, PngHeader};
 use crate::raster::{Colour, Raster};
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -200,11 +200,38 @@ pub(crate) fn limits() -> Limits {
 }
 
 fn decode_picture(bytes: &[u8], format: ImageFormat, origin: &Path) -> Result<DynamicImage> {
+    let failed =
+        |source| ImagingError::decode(origin, format!("{format:?}").to_lowercase(), source);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
-    reader.decode().map_err(|source| {
-        ImagingError::decode(origin, format!("{format:?}").to_lowercase(), source)
-    })
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let (found, most) = (decoder.total_bytes(), most_bytes(bytes.len(), format));
+    if found > most {
+        let expected = format!("at most {most} bytes of pixels in a file of this size");
+        return Err(ImagingError::content(origin, expected, found.to_string()));
+    }
+    // What the decoder needs besides the pixels must fit as well.
+    let mut limits = limits();
+    limits.reserve(found).map_err(failed)?;
+    decoder.set_limits(limits).map_err(failed)?;
+    DynamicImage::from_decoder(decoder).map_err(failed)
+}
+
+/// The most that can come out of a file of so many bytes: they are allocated before the first of
+/// them has been decoded.
+fn most_bytes(length: usize, format: ImageFormat) -> u64 {
+    let expansion = match format {
+        // Deflate makes 1032 bytes of one (RFC 1951), and a bit of a palette four bytes of a pixel.
+        ImageFormat::Png => 1032 * 8 * 4,
+        // A block of 64 pixels takes a bit or more of its component (T.81 annex G); one of four
+        // may be that of all pixels.
+        ImageFormat::Jpeg => 64 * 8 * 4,
+        // A line of a fax takes a bit whatever its length.
+        _ => return MAX_DECODED_BYTES,
+    };
+    (length as u64)
+        .saturating_mul(expansion)
+        .min(MAX_DECODED_BYTES)
 }
 
 fn scale_of(picture: &DynamicImage, png: Option<PngHeader>) -> Scale {

@@ -56,6 +56,28 @@ pub fn write_folder<E: From<ImagingError>>(
     written
 }
 
+/// All files in a folder and the folders in it, sorted. Links to folders are not followed, which
+/// could lead in circles.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, ImagingError> {
+    let mut files = Vec::new();
+    walk(folder, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), ImagingError> {
+    let failed = |source| ImagingError::io(folder, "list", source);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            walk(&entry.path(), files)?;
+        } else if !entry.path().is_dir() {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
 /// An empty folder that was not there a moment ago.
 fn new_folder(partial: &Path) -> Result<(), ImagingError> {
     let io = |action| move |source| ImagingError::io(partial, action, source);

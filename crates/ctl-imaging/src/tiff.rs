@@ -217,8 +217,12 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
         }
         let file_bytes = reader.seek(SeekFrom::End(0)).map_err(failed)?;
         reader.seek(SeekFrom::Start(0)).map_err(failed)?;
+        // The decoder allocates tags and pixels by their declared sizes before it reads them.
+        let largest = largest_bytes(file_bytes) as usize;
         let mut limits = Limits::default();
-        limits.decoding_buffer_size = MAX_DECODED_BYTES as usize;
+        limits.decoding_buffer_size = largest;
+        limits.intermediate_buffer_size = largest;
+        limits.ifd_value_size = largest;
         let decoder = Decoder::new(reader).map_err(|source| decode_error(path, source))?;
         Ok(Self {
             decoder: decoder.with_limits(limits),
@@ -306,7 +310,7 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
         let path = self.path;
         let values = page.width * page.height * page.components;
         let bytes = (values * page.bits / 8) as u64;
-        let largest = MAX_DECODED_BYTES.min(self.file_bytes.saturating_mul(MAX_COMPRESSION));
+        let largest = largest_bytes(self.file_bytes);
         if bytes > largest {
             let expected = format!("pages of at most {largest} bytes in a file of this size");
             return Err(ImagingError::content(path, expected, bytes.to_string()));
@@ -331,6 +335,11 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
             samples
         })
     }
+}
+
+/// The most that is believed of a file of so many bytes.
+fn largest_bytes(file_bytes: u64) -> u64 {
+    MAX_DECODED_BYTES.min(file_bytes.saturating_mul(MAX_COMPRESSION))
 }
 
 fn decode_error(path: &Path, source: TiffError) -> ImagingError {

@@ -240,6 +240,22 @@ fn huge_declared_sizes_are_refused() {
     assert_eq!(&picture[12..16], b"IHDR");
     picture[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
     assert!(decode_raster(&picture, Path::new("huge.png"), Colour::Native).is_err());
+    let golden = golden();
+    let mut jpeg = golden
+        .pictures
+        .iter()
+        .filter(|entry| entry.name.ends_with(".jpg"));
+    let mut picture = bytes(&jpeg.next().unwrap().hex);
+    let frame = picture
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    picture[frame + 5..frame + 9].copy_from_slice(&[0x30, 0, 0x30, 0]);
+    let error = decode_raster(&picture, Path::new("huge.jpg"), Colour::Native).unwrap_err();
+    assert!(
+        error.to_string().contains("in a file of this size"),
+        "{error}"
+    );
 
     let huge = [
         0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9,

@@ -214,7 +214,7 @@ impl Reader {
         with_element!(self.sample_type(), T => {
             if scaling == Scaling::NONE {
                 Box::new(move |bytes: &[u8], out: &mut [f32]| {
-                    T::decode(bytes, order, out, |value| value.to_f64() as f32);
+                    T::decode(bytes, order, out, Value::to_f32);
                 })
             } else {
                 Box::new(move |bytes: &[u8], out: &mut [f32]| {

@@ -1,13 +1,12 @@
 //! Which files an image consists of.
 
 use crate::Result;
-use crate::error::ImagingError;
+use crate::folder::files_below;
 use crate::metaimage;
 use crate::nifti;
 use crate::nrrd;
 use crate::sidecar::path_beside;
 use crate::volume::VolumeFormat;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How the names of headers and of halves of images end.
@@ -19,10 +18,7 @@ const OF_SEVERAL: [&str; 6] = [".hdr", ".img", ".nhdr", ".nrrd", ".mhd", ".mha"]
 /// What cannot be opened stands for itself, so that whoever reads it says what is wrong.
 pub(crate) fn companions(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_dir() {
-        let mut files = Vec::new();
-        walk(path, &mut files)?;
-        files.sort();
-        return Ok(files);
+        return files_below(path);
     }
     let mut files = vec![path.to_owned()];
     let name = path.to_string_lossy().to_ascii_lowercase();
@@ -46,19 +42,4 @@ pub(crate) fn companions(path: &Path) -> Result<Vec<PathBuf>> {
         Ok(VolumeFormat::Dicom) | Err(_) => {}
     }
     Ok(files)
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let fault = |source| ImagingError::io(folder, "list", source);
-    for entry in fs::read_dir(folder).map_err(fault)? {
-        let entry = entry.map_err(fault)?;
-        let kind = entry.file_type().map_err(fault)?;
-        // Links to folders are not followed, which could lead in circles.
-        if kind.is_dir() {
-            walk(&entry.path(), files)?;
-        } else if entry.path().is_file() {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
 }

@@ -288,13 +288,20 @@ impl Volume {
         if let (Samples::F32(values), Scaling::NONE) = (&self.samples, scaling) {
             return values.clone();
         }
-        for_any_type!(&self.samples, values => numbers(values, |value| scaling.apply(value) as f32))
+        if scaling == Scaling::NONE {
+            return for_any_type!(&self.samples, values => numbers(values, Value::to_f32));
+        }
+        for_any_type!(&self.samples, values => {
+            numbers(values, |value| scaling.apply(Value::to_f64(value)) as f32)
+        })
     }
 
     /// All numbers in double precision, scaled; see [`to_f32`](Self::to_f32).
     pub fn to_f64(&self) -> Vec<f64> {
         let scaling = self.scaling;
-        for_any_type!(&self.samples, values => numbers(values, |value| scaling.apply(value)))
+        for_any_type!(&self.samples, values => {
+            numbers(values, |value| scaling.apply(Value::to_f64(value)))
+        })
     }
 
     /// The same image with its numbers stored in another type, unscaled.
@@ -340,11 +347,11 @@ impl Volume {
     }
 }
 
-fn numbers<T: Value, N: Send>(values: &[T], number: impl Fn(f64) -> N + Sync + Send) -> Vec<N> {
+fn numbers<T: Value, N: Send>(values: &[T], number: impl Fn(T) -> N + Sync + Send) -> Vec<N> {
     use rayon::prelude::*;
     values
         .par_iter()
         .with_min_len(1 << 16)
-        .map(|&value| number(value.to_f64()))
+        .map(|&value| number(value))
         .collect()
 }

@@ -313,12 +313,17 @@ pub(crate) trait Value: Copy + Send + Sync {
         self.to_f64() as i128
     }
 
+    /// That number rounded to single precision, at once where that is the same.
+    fn to_f32(self) -> f32 {
+        self.to_f64() as f32
+    }
+
     /// The value closest to a number that is known to lie within the type's range.
     fn from_f64(number: f64) -> Self;
 }
 
 macro_rules! value {
-    ($($number:ty),+) => {$(
+    ($number:ty $(, $to_f32:item)?) => {
         impl Value for $number {
             fn to_f64(self) -> f64 {
                 self.as_()
@@ -328,14 +333,27 @@ macro_rules! value {
                 self.as_()
             }
 
+            $($to_f32)?
+
             fn from_f64(number: f64) -> Self {
                 number.as_()
             }
         }
+    };
+}
+
+/// Types of which double precision holds every number, so that there is one rounding at most.
+macro_rules! narrow_value {
+    ($($number:ty),+) => {$(
+        value!($number, fn to_f32(self) -> f32 {
+            self.as_()
+        });
     )+};
 }
 
-value!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64);
+narrow_value!(u8, i8, u16, i16, u32, i32, f32, f64);
+value!(u64);
+value!(i64);
 
 impl Value for f16 {
     fn to_f64(self) -> f64 {

@@ -2,11 +2,13 @@
 
 use crate::make::{self, Object, save, sequence, slice, text};
 use ctl_imaging::dicom::{
-    Action, DeidentifyOptions, Secret, StoredBits, attributes, deidentify, phi_report, read_pixels,
+    Action, DeidentifyOptions, Secret, SeriesOptions, StoredBits, attributes, deidentify,
+    phi_report, read_pixels, read_series_files,
 };
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::open_file;
+use proptest::prelude::*;
 use std::path::Path;
 
 /// An image with identity at the top, in nested sequences and in private attributes.
@@ -229,4 +231,35 @@ fn numbers_of_what_was_done() {
     // sex, study date. Replaced: the ID. Mapped: instance, study, two series, the reference.
     let numbers = (done.removed, done.emptied, done.replaced, done.mapped);
     assert_eq!(numbers, (7, 5, 1, 5));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Pixels and their place are read back as they were, whatever form the file has.
+    #[test]
+    fn what_is_exported_is_the_same_image(
+        position in prop::array::uniform3(-500.0_f64..500.0),
+        values in prop::collection::vec(any::<i16>(), 12),
+        syntax in prop::sample::select(vec![
+            uids::EXPLICIT_VR_LITTLE_ENDIAN,
+            uids::IMPLICIT_VR_LITTLE_ENDIAN,
+            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+            "1.2.840.10008.1.2.2",
+        ]),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut object = slice(position, 0);
+        make::pixels(&mut object, &values);
+        let from = make::save_as(&object, folder.path(), "in.dcm", syntax);
+        let to = folder.path().join("out.dcm");
+        export(&from, &to, DeidentifyOptions::default());
+        let pixels = |path| read_pixels(path, StoredBits::default()).unwrap();
+        prop_assert_eq!(pixels(&to), pixels(&from));
+        let volume = |path: &Path| {
+            let series = read_series_files(&[path.to_owned()], &SeriesOptions::default()).unwrap();
+            series[0].volume.clone()
+        };
+        prop_assert_eq!(volume(&to), volume(&from));
+    }
 }

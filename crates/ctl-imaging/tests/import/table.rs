@@ -2,6 +2,7 @@
 
 use crate::picture;
 use ctl_imaging::{AttributeValue, Cohort, TableImport, import_table};
+use proptest::prelude::*;
 use rstest::rstest;
 use std::path::Path;
 
@@ -102,4 +103,24 @@ fn a_column_without_meaning_is_refused() {
             .to_string()
             .contains("expected one of path, mask_path, label")
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever stands in a cell comes back from the manifest, quotes and line breaks included.
+    #[test]
+    fn cells_survive_the_manifest(cells in prop::collection::vec("[a-zß,;\"\\n #]{0,12}", 2)) {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let parent = tempfile::tempdir().unwrap();
+        let rows = ["a", "sub/b"].iter().zip(&cells);
+        let rows = rows.map(|(path, cell)| format!("{path},ill,7,41,{}\n", quoted(cell)));
+        let table = format!("Image Index,Finding,Patient ID,Age,note\n{}", rows.collect::<String>());
+        let folder = parent.path().join("cohort");
+        import_table(&folder, &import(parent.path(), &table)).unwrap();
+        let cohort = Cohort::open(&folder).unwrap();
+        for (row, cell) in cells.iter().enumerate() {
+            prop_assert_eq!(cohort.cell(row, "note"), Some(cell.as_str()));
+        }
+    }
 }

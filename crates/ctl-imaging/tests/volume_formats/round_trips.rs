@@ -7,6 +7,7 @@ use ctl_imaging::npy::{LastAxis, read_npy_volume, write_npy};
 use ctl_imaging::npz::{read_npz_volume, write_npz};
 use ctl_imaging::nrrd::{NrrdOptions, read_nrrd, write_nrrd};
 use ctl_imaging::volume::{Affine, SampleType, Samples, Volume};
+use ctl_imaging::{Colour, Raster, read_raster};
 use proptest::prelude::*;
 
 /// Directions that span space: three edges that lean on the axes by less than they are long.
@@ -110,5 +111,20 @@ proptest! {
         let array = BartArray::new(&dimensions, values).unwrap();
         write_bart(&array, &folder.path().join("x")).unwrap();
         prop_assert_eq!(read_bart(&folder.path().join("x.hdr")).unwrap(), array);
+    }
+
+    #[test]
+    fn png(
+        height in 1_usize..9,
+        width in 1_usize..9,
+        channels in prop::sample::select(vec![1_usize, 3]),
+        levels in prop::collection::vec(any::<u8>(), 192),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        let samples = levels[..channels * height * width].iter().map(|&level| f32::from(level) / 255.0);
+        let raster = Raster::new(channels, height, width, samples.collect()).unwrap();
+        raster.write_png(&path).unwrap();
+        prop_assert_eq!(read_raster(&path, Colour::Native).unwrap(), raster);
     }
 }

@@ -25,6 +25,9 @@ pub(super) struct Facts {
 pub(super) struct Answer {
     /// Time of each step.
     pub(super) seconds: Vec<f64>,
+    /// Time that all threads spent on all of the steps, where it is told.
+    #[serde(default)]
+    pub(super) cpu_seconds: Option<f64>,
     /// Largest resident memory of the process so far.
     pub(super) peak_rss_bytes: Option<u64>,
 }

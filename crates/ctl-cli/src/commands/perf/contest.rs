@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::child::Child;
 use super::figures::{Timing, median};
 
@@ -24,6 +26,10 @@ pub(super) struct Contestant {
     child: Child,
     turn: usize,
     seconds: Vec<f64>,
+    /// Medians of turns.
+    turns: Vec<f64>,
+    /// Time of all threads for a step, turn by turn.
+    cpu: Vec<f64>,
     peak: Option<u64>,
 }
 
@@ -36,6 +42,8 @@ impl Contestant {
             child,
             turn: turn.clamp(pace.fewest, pace.most),
             seconds: Vec::new(),
+            turns: Vec::new(),
+            cpu: Vec::new(),
             peak: None,
         })
     }
@@ -43,6 +51,9 @@ impl Contestant {
     fn take_turn(&mut self) -> anyhow::Result<()> {
         std::thread::sleep(PAUSE);
         let answer = self.child.step(self.turn)?;
+        self.turns.extend(median(&answer.seconds));
+        let steps = answer.seconds.len() as f64;
+        self.cpu.extend(answer.cpu_seconds.map(|all| all / steps));
         self.seconds.extend(answer.seconds);
         self.peak = answer.peak_rss_bytes;
         Ok(())
@@ -55,6 +66,21 @@ impl Contestant {
     /// What came out of the work; `None` where it has no outcome.
     pub(super) fn answer(&self) -> Option<u64> {
         self.child.facts().answer
+    }
+
+    /// Largest resident memory of the process.
+    pub(super) fn peak(&self) -> Option<u64> {
+        self.peak
+    }
+
+    /// A peer's time over ours, from round to round.
+    pub(super) fn speedup_over(&self, peer: &Self) -> Option<Spread> {
+        Spread::of(&peer.turns, &self.turns)
+    }
+
+    /// The same of the time of all threads.
+    pub(super) fn cpu_speedup_over(&self, peer: &Self) -> Option<Spread> {
+        Spread::of(&peer.cpu, &self.cpu)
     }
 
     pub(super) fn median_ms(&self) -> Option<f64> {
@@ -73,6 +99,33 @@ impl Contestant {
     }
 }
 
+/// A ratio over the rounds of a contest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    /// Ratios of numbers of the same rounds; `None` where there are none.
+    fn of(above: &[f64], below: &[f64]) -> Option<Self> {
+        let ratios: Vec<f64> = above.iter().zip(below).map(|(a, b)| a / b).collect();
+        Some(Self {
+            median: median(&ratios)?,
+            low: ratios.iter().copied().min_by(f64::total_cmp)?,
+            high: ratios.iter().copied().max_by(f64::total_cmp)?,
+        })
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { median, low, high } = self;
+        write!(formatter, "{median:.2} ({low:.2}–{high:.2})")
+    }
+}
+
 /// Ours, and the peers on the same work.
 pub(super) struct Contest {
     pub(super) ours: Contestant,
@@ -88,5 +141,17 @@ impl Contest {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_the_same_round() {
+        let spread = Spread::of(&[2.0, 9.0, 4.0], &[1.0, 3.0, 2.0]).unwrap();
+        assert_eq!(spread.to_string(), "2.00 (2.00–3.00)");
+        assert_eq!(Spread::of(&[], &[1.0]), None);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::contest::{Contest, Contestant};
+use super::imaging::ImagingRow;
 
 /// One program on one model.
 #[derive(Serialize)]
@@ -163,9 +164,11 @@ pub(crate) struct Figures {
     pub(crate) geometric_means: BTreeMap<usize, Means>,
     /// Questions to causal diagrams and searches for them, on one thread.
     pub(crate) graph: Vec<GraphRow>,
+    /// Reading, writing and measuring images.
+    pub(crate) imaging: Vec<ImagingRow>,
 }
 
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 impl Figures {
     pub(super) fn new(rounds: u32) -> Self {
@@ -176,6 +179,7 @@ impl Figures {
             rows: Vec::new(),
             geometric_means: BTreeMap::new(),
             graph: Vec::new(),
+            imaging: Vec::new(),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, anyhow};
 use ctl_benches::graph::{PEER, Workload, shared_inputs, write_drawn_inputs};
-use serde::Deserialize;
 
-use super::child::{Child, Python};
+use super::child::Child;
 use super::contest::{Contest, Contestant, Pace};
 use super::figures::GraphRow;
+use super::offers::{Offer, offers};
 use crate::arguments::Perf;
 use crate::output::note;
 
@@ -16,13 +16,6 @@ const PACE: Pace = Pace {
     fewest: 1,
     most: 200,
 };
-
-/// What a Python can time, a line of `--list`.
-#[derive(Deserialize)]
-struct Pair {
-    workload: String,
-    peer: String,
-}
 
 pub(super) fn time(workloads: &[Workload], options: &Perf) -> anyhow::Result<Vec<GraphRow>> {
     // Both sides read one set of files.
@@ -37,7 +30,7 @@ pub(super) fn time(workloads: &[Workload], options: &Perf) -> anyhow::Result<Vec
     };
     let folder = folder.to_str();
     let folder = folder.ok_or_else(|| anyhow!("the folder of the inputs is not UTF-8"))?;
-    let offers = offers(options, folder);
+    let offers = offers(options, PEER, folder, "software for causal diagrams");
     let mut rows = Vec::new();
     for &workload in workloads {
         let mut contest = contest(workload, &offers, folder)?;
@@ -50,41 +43,13 @@ pub(super) fn time(workloads: &[Workload], options: &Perf) -> anyhow::Result<Vec
     Ok(rows)
 }
 
-/// Each pair of workload and peer with the first Python that has it.
-fn offers(options: &Perf, folder: &str) -> Vec<(Pair, Python)> {
-    let mut offers: Vec<(Pair, Python)> = Vec::new();
-    for path in &options.python {
-        let python = Python::new(path);
-        let list = match python.run(&["-c", PEER, "--list", "--data", folder]) {
-            Ok(list) => list,
-            Err(reason) => {
-                note(format_args!(
-                    "software for causal diagrams is not timed: {reason:#}"
-                ));
-                continue;
-            }
-        };
-        let pairs = list
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        for pair in pairs {
-            let Pair { workload, peer } = &pair;
-            let known = |(other, _): &(Pair, _)| other.workload == *workload && other.peer == *peer;
-            if !offers.iter().any(known) {
-                offers.push((pair, python.clone()));
-            }
-        }
-    }
-    offers
-}
-
-fn contest(workload: Workload, offers: &[(Pair, Python)], folder: &str) -> anyhow::Result<Contest> {
+fn contest(workload: Workload, offers: &[Offer], folder: &str) -> anyhow::Result<Contest> {
     let name = workload.name();
     let work = ["--workload", name, "--data", folder];
     let ours = Child::ours(&work).and_then(|child| Contestant::new(child, PACE));
     let ours = ours.with_context(|| format!("cannot time {name}"))?;
     let mut peers = Vec::new();
-    for (Pair { peer, .. }, python) in offers.iter().filter(|(pair, _)| pair.workload == name) {
+    for Offer { peer, python, .. } in offers.iter().filter(|offer| offer.workload == name) {
         let arguments = [&["--serve", "--peer", peer][..], &work].concat();
         let child = python.start(PEER, &arguments);
         let started = child.and_then(|child| Contestant::new(child, PACE));

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use ctl_benches::graph::{Failure, GraphWork};
+use ctl_benches::imaging::ImagingWork;
 use ctl_benches::train_step::TrainStep;
 use ctl_compute::runtime::join_threads;
 
@@ -19,8 +20,19 @@ pub(super) fn serve(options: &PerfWorker) -> anyhow::Result<()> {
         let mut step = TrainStep::new(model)?;
         return answer(base_rss_bytes, None, || Ok(step.run().map(drop)?));
     }
-    let (Some(workload), Some(data)) = (options.workload, &options.data) else {
-        bail!("expected `--model`, or `--workload` and `--data`");
+    let Some(data) = &options.data else {
+        bail!("expected `--model`, or `--data` and a workload");
+    };
+    if let Some(workload) = options.imaging {
+        let failed = |e: Failure| anyhow!("{}: {e}", workload.name());
+        let work = ImagingWork::new(workload, data).map_err(failed)?;
+        let outcome = work.run().map_err(failed)?;
+        return answer(base_rss_bytes, Some(outcome), || {
+            work.run().map(drop).map_err(failed)
+        });
+    }
+    let Some(workload) = options.workload else {
+        bail!("expected `--workload` or `--imaging`");
     };
     let failed = |e: Failure| anyhow!("{}: {e}", workload.name());
     let work = GraphWork::new(workload, data).map_err(failed)?;
@@ -53,13 +65,16 @@ fn answer(
             .parse()
             .with_context(|| format!("number of steps: {count:?}"))?;
         let mut seconds = Vec::new();
+        let before = processor_seconds();
         for _ in 0..count {
             let begun = Instant::now();
             step()?;
             seconds.push(begun.elapsed().as_secs_f64());
         }
+        let cpu_seconds = processor_seconds().zip(before);
         say(&Answer {
             seconds,
+            cpu_seconds: cpu_seconds.map(|(after, before)| after - before),
             peak_rss_bytes: memory("VmHWM"),
         })?;
     }
@@ -72,6 +87,16 @@ fn say(value: &impl serde::Serialize) -> anyhow::Result<()> {
     writeln!(out)?;
     out.flush()?;
     Ok(())
+}
+
+/// Time that the living threads of this process have had; `None` where the system does not say.
+fn processor_seconds() -> Option<f64> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let figures = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        nanoseconds += figures.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(nanoseconds as f64 / 1e9)
 }
 
 /// A line of `/proc/self/status` in bytes; `None` where the system has no such file.

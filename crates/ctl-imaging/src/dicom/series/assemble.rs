@@ -49,7 +49,7 @@ pub(super) fn volume(
             .collect::<Result<_>>()?;
         for slice in read {
             samples = Some(match samples.take() {
-                None => slice,
+                None => with_room(slice, stack.order.len()),
                 Some(all) => pixels::append(all, slice).ok_or_else(|| {
                     ImagingError::content(&first.path, "slices of one type", "several")
                 })?,
@@ -60,6 +60,18 @@ pub(super) fn volume(
     let components = samples.len() / (layout.rows * layout.columns * stack.order.len()).max(1);
     let volume = Volume::with_components(&shape, components, samples, stack.affine)?;
     volume.with_scaling(scaling.unwrap_or(Scaling::NONE))
+}
+
+/// Room for as many slices behind the first: growing would copy all of them over and over.
+///
+/// Memory that is not filled yet costs nothing; where there is not so much, the error comes when it
+/// is needed.
+fn with_room(first: Samples, slices: usize) -> Samples {
+    map_any_type!(first, values => {
+        let mut values = values;
+        let _ = values.try_reserve_exact(values.len().saturating_mul(slices - 1));
+        values
+    })
 }
 
 /// The scaling that all planes share.

@@ -1,20 +1,21 @@
 //! Series of slices as volumes.
 
 mod assemble;
+mod find;
 mod group;
 mod keys;
 mod plane;
 mod stack;
 
+pub use find::{Discovery, SeriesFiles, discover_series};
 pub use keys::SeriesAxis;
 pub(crate) use plane::unplaced_kind;
 
 use super::Window;
-use super::data::{Source, Until};
 use crate::Result;
-use crate::bounded::read_start;
 use crate::error::ImagingError;
 use crate::volume::{self, Volume, VolumeHeader};
+use find::{Found, nothing};
 use group::Group;
 use plane::{Header, Plane};
 use rayon::prelude::*;
@@ -104,96 +105,6 @@ pub struct Series {
     pub warnings: Vec<String>,
 }
 
-/// What a folder holds.
-#[derive(Debug)]
-pub struct Discovery {
-    /// Series of images, in the order of their UIDs.
-    pub series: Vec<SeriesFiles>,
-    /// DICOM files that are no such images, each with the reason.
-    pub skipped: Vec<(PathBuf, ImagingError)>,
-    /// Files that are no DICOM.
-    pub foreign: Vec<PathBuf>,
-}
-
-/// A series of images, of which only headers have been read.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct SeriesFiles {
-    /// `SeriesInstanceUID`.
-    pub uid: String,
-    /// `StudyInstanceUID`, empty where it is absent.
-    pub study: String,
-    /// `Modality`, empty where it is absent.
-    pub modality: String,
-    /// `SeriesDescription`, empty where it is absent.
-    pub description: String,
-    /// Number of slices.
-    pub slices: usize,
-    /// Its files, by name.
-    pub files: Vec<PathBuf>,
-}
-
-/// Finds the series of a folder, reading headers alone.
-///
-/// # Arguments
-/// * `folder`: is searched through with all folders in it.
-///
-/// # Returns
-/// Series by UID; files that are left out, each with the reason.
-///
-/// # Errors
-/// [`ImagingError::Io`] when a folder cannot be read.
-pub fn discover_series(folder: &Path) -> Result<Discovery> {
-    let mut files = Vec::new();
-    walk(folder, &mut files)?;
-    files.sort();
-    let (files, foreign): (Vec<_>, Vec<_>) = files.into_par_iter().partition(|path| is_dicom(path));
-    let mut headers = Vec::new();
-    let mut skipped = Vec::new();
-    for (path, read) in files.iter().zip(read_headers(&files)) {
-        match read {
-            Ok(header) => headers.push(header),
-            Err(error) => skipped.push((path.clone(), error)),
-        }
-    }
-    let uids: BTreeSet<&str> = headers
-        .iter()
-        .map(|header| header.series.as_str())
-        .collect();
-    let series = uids
-        .into_iter()
-        .filter_map(|uid| {
-            let of_series: Vec<&Header> = headers
-                .iter()
-                .filter(|header| header.series == uid)
-                .collect();
-            let first = of_series.first()?;
-            Some(SeriesFiles {
-                uid: uid.to_owned(),
-                study: first.study.clone(),
-                modality: first.modality.clone(),
-                description: first.description.clone(),
-                slices: of_series.iter().map(|header| header.planes.len()).sum(),
-                files: of_series.iter().map(|header| header.path.clone()).collect(),
-            })
-        })
-        .collect();
-    Ok(Discovery {
-        series,
-        skipped,
-        foreign,
-    })
-}
-
-impl Discovery {
-    /// Why a folder has no series: the reason for which a file was left out, if one was.
-    pub(crate) fn nothing_in(self, folder: &Path) -> ImagingError {
-        match self.skipped.into_iter().next() {
-            Some((_, error)) => error,
-            None => ImagingError::content(folder, "DICOM images", "none"),
-        }
-    }
-}
-
 impl SeriesFiles {
     /// Reads the series.
     ///
@@ -214,13 +125,14 @@ impl SeriesFiles {
 /// Those of [`read_series_files`]; the reason for which a file was left out, when there is no
 /// other.
 pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
-    let discovery = discover_series(folder)?;
-    if discovery.series.is_empty() {
-        return Err(discovery.nothing_in(folder));
+    options.validate()?;
+    let found = Found::in_folder(folder)?;
+    if found.series.is_empty() {
+        return Err(nothing(folder, found.skipped));
     }
     let mut all = Vec::new();
-    for series in &discovery.series {
-        all.extend(series.read(options)?);
+    for headers in &found.series {
+        all.extend(read_all(headers, options)?);
     }
     Ok(all)
 }
@@ -251,7 +163,11 @@ pub fn read_series_files(files: &[PathBuf], options: &SeriesOptions) -> Result<V
     let headers = read_headers(files)
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    of_groups(&headers, |group| read_group(&headers, group, options))
+    read_all(&headers, options)
+}
+
+fn read_all(headers: &[Header], options: &SeriesOptions) -> Result<Vec<Series>> {
+    of_groups(headers, |group| read_group(headers, group, options))
 }
 
 /// Shape and place of the volumes of a file or folder, from headers alone.
@@ -259,21 +175,21 @@ pub fn read_series_files(files: &[PathBuf], options: &SeriesOptions) -> Result<V
 /// # Errors
 /// Those of [`read_series`] that do not concern pixels.
 pub(crate) fn read_series_headers(path: &Path) -> Result<Vec<VolumeHeader>> {
-    let files = if path.is_dir() {
-        let discovery = discover_series(path)?;
-        if discovery.series.is_empty() {
-            return Err(discovery.nothing_in(path));
-        }
-        let series = discovery.series.into_iter();
-        series.flat_map(|series| series.files).collect()
-    } else {
-        vec![path.to_owned()]
-    };
-    let headers = read_headers(&files)
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?;
     let options = SeriesOptions::default();
-    of_groups(&headers, |group| group_header(&headers, group, &options))
+    let of_series =
+        |headers: &[Header]| of_groups(headers, |group| group_header(headers, group, &options));
+    if !path.is_dir() {
+        return of_series(&[Header::read(path, 0)?]);
+    }
+    let found = Found::in_folder(path)?;
+    if found.series.is_empty() {
+        return Err(nothing(path, found.skipped));
+    }
+    let mut all = Vec::new();
+    for headers in &found.series {
+        all.extend(of_series(headers)?);
+    }
+    Ok(all)
 }
 
 /// What `read` gives for each group of planes that make a volume.
@@ -292,14 +208,6 @@ fn of_groups<T>(headers: &[Header], read: impl Fn(&Group<'_>) -> Result<T>) -> R
         }
     }
     Ok(all)
-}
-
-fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
-    files
-        .par_iter()
-        .enumerate()
-        .map(|(index, path)| Header::read(path, index))
-        .collect()
 }
 
 /// How many volumes files make, read from headers alone.
@@ -376,34 +284,10 @@ fn ordered_files(headers: &[Header], planes: &[&Plane], stack: &Stack) -> Vec<Pa
         .collect()
 }
 
-/// Whether a file starts as DICOM does; of those without preamble, whether its class can be read.
-fn is_dicom(path: &Path) -> bool {
-    let Ok(start) = read_start(path, 132) else {
-        return false;
-    };
-    if start.get(128..) == Some(b"DICM") {
-        return true;
-    }
-    // The first element of a file without preamble is of a low, even group.
-    let plausible = matches!(start[..], [2 | 8, 0, ..] | [0, 2 | 8, ..]);
-    plausible
-        && Source::read_header(path).is_ok_and(|source| {
-            let set = source.data_set(Until::Pixels);
-            set.word(dicom_dictionary_std::tags::SOP_CLASS_UID)
-                .is_some()
-        })
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |source| ImagingError::io(folder, "list", source);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() {
-            walk(&entry.path(), files)?;
-        } else {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
+fn read_headers(files: &[PathBuf]) -> Vec<Result<Header>> {
+    files
+        .par_iter()
+        .enumerate()
+        .map(|(index, path)| Header::read(path, index))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! Interpolation between grids whose axes do not run along each other: voxel by voxel.
 
 use super::route::Route;
-use super::taps::{Taps, nearest};
+use super::taps::{Neighbours, Taps, nearest};
 use rayon::prelude::*;
 
 /// Interpolates one image of one component; arguments as of
@@ -17,6 +17,30 @@ pub(super) fn interpolated<const K: usize, T: Copy + Into<f64> + Sync>(
         let taps = [0, 1, 2].map(|axis| taps(at[axis], from[axis]));
         sum(source, from, &taps) as f32
     })
+}
+
+/// Linear interpolation of one image of one component, for any route: the numbers of
+/// [`interpolated`] with linear taps.
+pub(super) fn linear<T: Copy + Into<f64> + Sync>(
+    source: &[T],
+    route: &Route,
+    fill: f32,
+) -> Vec<f32> {
+    let from = route.from;
+    let strides = [1, from[0], from[0] * from[1]];
+    mapped(route, fill, |at| {
+        let axis = |axis: usize| Neighbours::new(at[axis], from[axis], strides[axis]);
+        let (columns, rows, planes) = (axis(0), axis(1), axis(2));
+        let value = |at: usize| -> f64 { source[at].into() };
+        let line = |at: usize| mixed(&columns, value(at), value(at + columns.step));
+        let plane = |at: usize| mixed(&rows, line(at), line(at + rows.step));
+        let first = columns.low + rows.low + planes.low;
+        mixed(&planes, plane(first), plane(first + planes.step)) as f32
+    })
+}
+
+fn mixed(neighbours: &Neighbours, low: f64, high: f64) -> f64 {
+    neighbours.weight[0] * low + neighbours.weight[1] * high
 }
 
 /// Nearest values of one image of one component, for any route.

@@ -110,9 +110,7 @@ impl Volume {
                 refuse_infinite(&values)?;
                 image.each_image(Cow::Owned(values), |values| cubic(values, &route, fill))
             }
-            Interpolation::Linear | Interpolation::Nearest => {
-                image.each_image(image.singles(), |values| linear(&values, &route, fill))
-            }
+            Interpolation::Linear | Interpolation::Nearest => image.linear(&route, fill),
         };
         Ok(Self {
             shape,
@@ -268,11 +266,21 @@ impl Volume {
         Ok(())
     }
 
-    /// All numbers in single precision, borrowed where they are stored so.
-    fn singles(&self) -> Cow<'_, [f32]> {
+    /// Linear interpolation of the numbers in single precision. Those that are stored in types
+    /// that single precision holds are read where they are.
+    fn linear(&self, route: &Route, fill: f32) -> Vec<f32> {
+        macro_rules! all {
+            ($values:expr) => {
+                self.each_image($values, |values| linear(&values, route, fill))
+            };
+        }
         match (self.samples(), self.scaling()) {
-            (Samples::F32(values), Scaling::NONE) => Cow::Borrowed(values),
-            _ => Cow::Owned(self.to_f32()),
+            (Samples::U8(values), Scaling::NONE) => all!(Cow::Borrowed(values)),
+            (Samples::I8(values), Scaling::NONE) => all!(Cow::Borrowed(values)),
+            (Samples::U16(values), Scaling::NONE) => all!(Cow::Borrowed(values)),
+            (Samples::I16(values), Scaling::NONE) => all!(Cow::Borrowed(values)),
+            (Samples::F32(values), Scaling::NONE) => all!(Cow::Borrowed(values)),
+            _ => all!(Cow::Owned(self.to_f32())),
         }
     }
 
@@ -307,11 +315,11 @@ impl Volume {
     }
 }
 
-fn linear(values: &[f32], route: &Route, fill: f32) -> Vec<f32> {
+fn linear<T: Copy + Into<f64> + Sync>(values: &[T], route: &Route, fill: f32) -> Vec<f32> {
     if route.is_straight() {
         separable::interpolated(values, route, taps::linear, fill)
     } else {
-        general::interpolated(values, route, taps::linear, fill)
+        general::linear(values, route, fill)
     }
 }
 

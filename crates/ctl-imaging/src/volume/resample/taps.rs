@@ -50,6 +50,37 @@ pub(super) fn linear(at: f64, count: usize) -> Taps<2> {
     }
 }
 
+/// The two neighbours that linear interpolation reads along an axis, as [`linear`] tells them, by
+/// their places in memory; worked out without a branch, for loops over all voxels of a grid.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Neighbours {
+    /// Place of the lower one.
+    pub(super) low: usize,
+    /// From there to the upper one; 0 on a centre.
+    pub(super) step: usize,
+    /// Weights of both.
+    pub(super) weight: [f64; 2],
+}
+
+impl Neighbours {
+    /// The neighbours of an index along an axis of `count` voxels that lie `stride` apart.
+    pub(super) fn new(at: f64, count: usize, stride: usize) -> Self {
+        let at = at.max(0.0).min((count - 1) as f64);
+        let low = floor(at + ON_CENTRE);
+        let part = at - low as f64;
+        let on_centre = part < ON_CENTRE;
+        Self {
+            low: low * stride,
+            step: if on_centre { 0 } else { stride },
+            weight: if on_centre {
+                [0.5, 0.5]
+            } else {
+                [1.0 - part, part]
+            },
+        }
+    }
+}
+
 /// The cubic B-spline over coefficients that are mirrored at the outermost centres.
 pub(super) fn cubic(at: f64, count: usize) -> Taps<4> {
     // Points lie at most half a voxel before the first centre, so that one more is not negative.
@@ -116,6 +147,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn neighbours_are_the_linear_taps(
+            count in 1_usize..9,
+            at in prop_oneof![-0.5_f64..8.5, (0_u8..9).prop_map(f64::from)],
+        ) {
+            let at = at.min(count as f64 - 0.5);
+            let (near, taps) = (Neighbours::new(at, count, 3), linear(at, count));
+            prop_assert_eq!([near.low, near.low + near.step], taps.index.map(|index| 3 * index));
+            prop_assert_eq!(near.weight, taps.weight);
+        }
+
         #[test]
         fn weights_sum_to_one(count in 1_usize..9, part in 0.0_f64..1.0) {
             let at = part * count as f64 - 0.5;
