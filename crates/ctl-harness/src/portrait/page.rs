@@ -92,7 +92,7 @@ pub(super) fn render(store: &ImageStore, stats: &CohortStats) -> Result<String> 
         divided: stats.sites.iter().any(|site| !site.splits.is_empty()),
         window: stats
             .window
-            .map(|window| [window.low, window.high].map(plain)),
+            .map(|window| [window.low, window.high].map(short)),
     };
     render::portrait(&page)
 }
