@@ -12,6 +12,9 @@ use std::path::Path;
 /// What can be written here, by name.
 const WRITTEN: &str = "a name that ends in .nii, .nii.gz, .nrrd or .mha";
 
+/// Most series that an error names.
+const MAX_LISTED: usize = 20;
+
 /// An image, with what its file says of it beside values and place.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -126,10 +129,7 @@ fn read_dicom(path: &Path, asked: Option<&str>) -> Result<VolumeFile> {
         .enumerate()
         .map(|(index, stack)| name(&format!("{}:{}", stack.uid, index + 1), stack))
         .collect();
-    let several = |expected: &str| {
-        let found = format!("{}: {}", stacks_found.len(), stacks_found.join("; "));
-        ImagingError::content(path, expected, found)
-    };
+    let several = |expected: &str| ImagingError::content(path, expected, listed(&stacks_found));
     if uid.is_some_and(|uid| stacks.iter().any(|stack| stack.uid != uid)) {
         return Err(several("an image of the series asked for"));
     }
@@ -171,8 +171,18 @@ fn the_series(folder: &Path, uid: Option<&str>) -> Result<SeriesFiles> {
         Some(uid) => format!("the series {uid}"),
         None => "one series of images, or the UID of one of several".to_owned(),
     };
-    let found = format!("{}: {}", all.len(), names.join("; "));
-    Err(ImagingError::content(folder, expected, found))
+    Err(ImagingError::content(folder, expected, listed(&names)))
+}
+
+/// How many there are, and the names of the first.
+fn listed(names: &[String]) -> String {
+    let shown = names[..names.len().min(MAX_LISTED)].join("; ");
+    let more = names.len().saturating_sub(MAX_LISTED);
+    if more > 0 {
+        format!("{}: {shown}; and {more} more", names.len())
+    } else {
+        format!("{}: {shown}", names.len())
+    }
 }
 
 fn name(uid: &str, series: &Series) -> String {
