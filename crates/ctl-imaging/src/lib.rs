@@ -100,6 +100,7 @@ mod import;
 mod json;
 mod lines;
 mod mask;
+mod parallel;
 mod problem;
 mod raster;
 mod raw;

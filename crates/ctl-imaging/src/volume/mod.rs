@@ -34,6 +34,7 @@ pub use sheet::SheetOptions;
 
 use crate::Result;
 use crate::error::ImagingError;
+use crate::parallel::each_piece;
 
 /// Most axes of a volume, as in `NIfTI`.
 pub const MAX_AXES: usize = 7;
@@ -347,11 +348,17 @@ impl Volume {
     }
 }
 
-fn numbers<T: Value, N: Send>(values: &[T], number: impl Fn(T) -> N + Sync + Send) -> Vec<N> {
-    use rayon::prelude::*;
-    values
-        .par_iter()
-        .with_min_len(1 << 16)
-        .map(|&value| number(value))
-        .collect()
+fn numbers<T: Value, N: Copy + Default + Send>(
+    values: &[T],
+    number: impl Fn(T) -> N + Sync + Send,
+) -> Vec<N> {
+    /// Values that one thread converts at a time.
+    const PIECE: usize = 1 << 16;
+    let mut all = vec![N::default(); values.len()];
+    each_piece(&mut all, PIECE, |piece, numbers| {
+        for (out, &value) in numbers.iter_mut().zip(&values[piece * PIECE..]) {
+            *out = number(value);
+        }
+    });
+    all
 }

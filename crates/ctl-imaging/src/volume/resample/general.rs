@@ -2,7 +2,7 @@
 
 use super::route::Route;
 use super::taps::{Neighbours, Taps, nearest};
-use rayon::prelude::*;
+use crate::parallel::each_piece;
 
 /// Interpolates one image of one component; arguments as of
 /// [`separable::interpolated`](super::separable::interpolated), for any route.
@@ -64,15 +64,12 @@ pub(super) fn mapped<T: Copy + Send + Sync>(
 ) -> Vec<T> {
     let [width, height, _] = route.to;
     let mut result = vec![fill; route.to.iter().product()];
-    result
-        .par_chunks_mut(width)
-        .enumerate()
-        .for_each(|(line, values)| {
-            let row = route.row(line % height, line / height);
-            for i in row.inside(width) {
-                values[i] = value(row.at(i));
-            }
-        });
+    each_piece(&mut result, width, |line, values| {
+        let row = route.row(line % height, line / height);
+        for i in row.inside(width) {
+            values[i] = value(row.at(i));
+        }
+    });
     result
 }
 

@@ -2,7 +2,7 @@
 
 use super::route::{Route, Table};
 use super::taps::{Taps, nearest};
-use rayon::prelude::*;
+use crate::parallel::{Spare, each_piece};
 
 /// Interpolates one image of one component.
 ///
@@ -27,17 +27,13 @@ pub(super) fn interpolated<const K: usize, T: Copy + Into<f64> + Sync>(
         rows,
     };
     let mut result = vec![fill; route.to.iter().product()];
-    result
-        .par_chunks_mut(route.to[0] * route.to[1])
-        .zip(&planes)
-        .for_each_init(
-            || Scratch::new(route.from),
-            |scratch, (slice, planes)| {
-                if let Some(planes) = planes {
-                    blend.slice(planes, slice, scratch);
-                }
-            },
-        );
+    let spare = Spare::new();
+    each_piece(&mut result, route.to[0] * route.to[1], |number, slice| {
+        if let Some(planes) = &planes[number] {
+            let make = || Scratch::new(route.from);
+            spare.with(make, |scratch| blend.slice(planes, slice, scratch));
+        }
+    });
     result
 }
 
@@ -53,21 +49,18 @@ pub(super) fn nearest_values<T: Copy + Send + Sync>(
     });
     let [width, height, _] = route.from;
     let mut result = vec![fill; route.to.iter().product()];
-    result
-        .par_chunks_mut(route.to[0] * route.to[1])
-        .zip(&planes)
-        .for_each(|(slice, plane)| {
-            for (row, line) in slice.chunks_exact_mut(route.to[0]).zip(&rows) {
-                let (Some(plane), Some(line)) = (plane, line) else {
-                    continue;
-                };
-                let start = (plane.index[0] * height + line.index[0]) * width;
-                let values = &source[start..start + width];
-                for (value, column) in row.iter_mut().zip(&columns) {
-                    *value = column.as_ref().map_or(fill, |taps| values[taps.index[0]]);
-                }
+    each_piece(&mut result, route.to[0] * route.to[1], |number, slice| {
+        for (row, line) in slice.chunks_exact_mut(route.to[0]).zip(&rows) {
+            let (Some(plane), Some(line)) = (&planes[number], line) else {
+                continue;
+            };
+            let start = (plane.index[0] * height + line.index[0]) * width;
+            let values = &source[start..start + width];
+            for (value, column) in row.iter_mut().zip(&columns) {
+                *value = column.as_ref().map_or(fill, |taps| values[taps.index[0]]);
             }
-        });
+        }
+    });
     result
 }
 
