@@ -497,8 +497,9 @@ const DOCUMENT: &str = include_str!("../../../docs/COHORTS.md");
 
 /// The description that the document shows.
 fn shown_description() -> &'static str {
-    let (_, block) = DOCUMENT.split_once("```toml\n").unwrap();
-    block.split_once("```").unwrap().0
+    let (_, block) = DOCUMENT.split_once("```toml\nschema").unwrap();
+    let start = DOCUMENT.len() - block.len() - "schema".len();
+    DOCUMENT[start..].split_once("```").unwrap().0
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Data sets in the Brain Imaging Data Structure.
 
-use crate::{text, volume};
+use crate::{rows, text, volume};
 use ctl_imaging::{AttributeValue, BidsImport, BidsMasks, Cohort, ImagingError, import_bids};
 use rstest::rstest;
 use std::path::Path;
@@ -55,9 +55,8 @@ fn data_set(source: &Path) -> BidsImport {
 }
 
 fn cells<'a>(cohort: &'a Cohort, column: &str) -> Vec<&'a str> {
-    (0..cohort.len())
-        .map(|row| cohort.cell(row, column).unwrap())
-        .collect()
+    let rows = rows(cohort).into_iter();
+    rows.map(|row| cohort.cell(row, column).unwrap()).collect()
 }
 
 #[test]
@@ -102,7 +101,7 @@ fn participants_entities_sidecars_and_masks_become_columns() {
         "mask/other/sub-02/anat/sub-02_space-orig_mask.nii.gz",
     ];
     assert_eq!(cells(&cohort, "mask_path"), masks);
-    let attributes = &cohort.records()[2].attributes;
+    let attributes = &cohort.records()[rows(&cohort)[2]].attributes;
     assert_eq!(attributes[..], [AttributeValue::Missing; 2]);
     for path in [&format!("img/{T1W}"), masks[0]] {
         assert!(folder.join(path).is_file(), "{path}");

@@ -7,8 +7,8 @@ mod nnunet;
 mod table;
 mod tree;
 
-use ctl_imaging::Raster;
 use ctl_imaging::volume::{Affine, Samples, Volume, write_volume};
+use ctl_imaging::{Cohort, Raster};
 use std::path::Path;
 
 /// A picture of one grey, with the folders above it.
@@ -30,4 +30,16 @@ fn volume(path: &Path, first: u8) {
 fn text(path: &Path, content: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
+}
+
+/// The first record of each row of the manifest: a volume has one for every slice.
+fn rows(cohort: &Cohort) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..cohort.len()).collect();
+    rows.dedup_by_key(|index| cohort.records()[*index].row);
+    rows
+}
+
+/// The file that a record's address names.
+fn file(address: &str) -> &str {
+    address.split_once('#').map_or(address, |(file, _)| file)
 }

@@ -1,6 +1,6 @@
 //! Data sets in the layout of nnU-Net.
 
-use crate::{text, volume};
+use crate::{file, rows, text, volume};
 use ctl_imaging::{Cohort, MaskRule, NnunetImport, NnunetSplits, Split, import_nnunet};
 use rstest::rstest;
 use std::path::Path;
@@ -51,15 +51,21 @@ fn a_case_is_a_row_for_each_channel(#[case] description: &str, #[case] name: &st
     assert_eq!(imported.notes, ["1 test cases of imagesTs left out"]);
     let cohort = Cohort::open(&folder).unwrap();
     assert_eq!(cohort.name(), name);
-    let rows: Vec<(&str, Option<&str>, &str)> = cohort
-        .records()
-        .iter()
-        .map(|r| (r.path.as_str(), r.mask_path.as_deref(), r.patient.as_str()))
+    let first = rows(&cohort);
+    let records = first.iter().map(|&index| &cohort.records()[index]);
+    let rows: Vec<(&str, Option<&str>, &str)> = records
+        .map(|r| {
+            (
+                file(&r.path),
+                r.mask_path.as_deref().map(file),
+                r.patient.as_str(),
+            )
+        })
         .collect();
     let mask = Some("mask/labelsTr/p_a.nii.gz");
     assert_eq!(rows[0], ("img/imagesTr/p_a_0000.nii.gz", mask, "p_a"));
     assert_eq!(rows[1], ("img/imagesTr/p_a_0001.nii.gz", mask, "p_a"));
-    assert_eq!(cohort.cell(1, "channel"), Some("ADC"));
+    assert_eq!(cohort.cell(first[1], "channel"), Some("ADC"));
     let spec = cohort.mask().unwrap();
     assert_eq!(spec.classes, ["background", "PZ", "TZ"]);
     assert_eq!(spec.rule, MaskRule::Values(vec![0.0, 1.0, 2.0]));
@@ -82,13 +88,18 @@ fn a_channel_a_fold_and_the_test_cases_are_chosen() {
     std::fs::remove_file(source.join("imagesTs/p_c_0000.nii.gz")).unwrap();
     import_nnunet(&folder, &import).unwrap();
     let cohort = Cohort::open(&folder).unwrap();
-    let splits: Vec<Option<Split>> = cohort.records().iter().map(|r| r.split).collect();
+    let first = rows(&cohort);
+    let records: Vec<_> = first
+        .iter()
+        .map(|&index| &cohort.records()[index])
+        .collect();
+    let splits: Vec<Option<Split>> = records.iter().map(|r| r.split).collect();
     assert_eq!(
         splits,
         [Split::Train, Split::Validation, Split::Test].map(Some)
     );
-    assert_eq!(cohort.records()[2].path, "img/imagesTs/p_c_0001.nii.gz");
-    assert_eq!(cohort.records()[2].mask_path, None);
+    assert_eq!(file(&records[2].path), "img/imagesTs/p_c_0001.nii.gz");
+    assert_eq!(records[2].mask_path, None);
 }
 
 type Change = fn(&Path, &mut NnunetImport);

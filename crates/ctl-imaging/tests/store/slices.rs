@@ -136,6 +136,23 @@ fn found(report: &VerifyReport) -> Vec<(ProblemKind, Option<u64>, Option<&str>)>
 }
 
 #[test]
+fn the_section_that_the_document_shows_is_read() {
+    let document = include_str!("../../../../docs/COHORTS.md");
+    let (_, section) = document.split_once("```toml\n[volumes]").unwrap();
+    let section = section.split_once("```").unwrap().0;
+    let folder = cohort(&format!("schema = 1\n[volumes]{section}"));
+    let cohort = Cohort::open(folder.path()).unwrap();
+    let spec = cohort.volumes().unwrap();
+    assert_eq!(spec.preparation.steps.steps.len(), 2);
+    // Of five slices the middles of the second, third and fourth lie between 0.2 and 0.8.
+    let paths: Vec<&str> = cohort.records()[..2]
+        .iter()
+        .map(|r| r.path.as_str())
+        .collect();
+    assert_eq!(paths, ["0.nii.gz#axial/1", "0.nii.gz#axial/3"]);
+}
+
+#[test]
 fn whole_cohorts_are_clean() {
     let folder = cohort(SLICES);
     for decode in [false, true] {
