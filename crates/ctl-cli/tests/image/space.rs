@@ -32,11 +32,7 @@ fn what_does_not_fit_leaves_the_older_file(
     write_volume(&scan, &noise(24)).unwrap();
     std::fs::write(folder.path().join(name), "older").unwrap();
     let before = contents(folder.path());
-    let verb = if name.ends_with(".png") {
-        "show"
-    } else {
-        "convert"
-    };
+    let verb = if name == "old.png" { "show" } else { "convert" };
     // 4 KiB, and an error in place of the signal.
     let line = format!(
         "trap '' XFSZ; ulimit -f 4; cd \"$folder\"; exec \"$ctl\" image {verb} scan.nii {name}"
@@ -67,11 +63,7 @@ fn a_full_disk_leaves_the_older_file(
     let scan = tempfile::tempdir().unwrap();
     let scan = scan.path().join("scan.nii");
     write_volume(&scan, &noise(40)).unwrap();
-    let verb = if name.ends_with(".png") {
-        "show"
-    } else {
-        "convert"
-    };
+    let verb = if name == "old.png" { "show" } else { "convert" };
     let line = format!(
         "{mount} && cd \"$folder\" && echo older > {name}; \"$ctl\" image {verb} '{}' {name}; \
          echo \"code $?\"; ls -A; cat {name}",
