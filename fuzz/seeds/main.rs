@@ -1,7 +1,7 @@
 //! Writes the corpus that the targets start from: small simulated files of our own writers, the
 //! golden files of `ctl-imaging`, which other programs wrote, and some that are put together here.
 //!
-//! `cargo +nightly fuzz run seeds` writes them to `fuzz/corpus`, one folder a target; what the
+//! `cargo +nightly fuzz run --release seeds` writes them to `fuzz/corpus`, one folder a target; what the
 //! fuzzer found there stays. The files are the same every time.
 
 mod dicom;

@@ -45,13 +45,21 @@ pub(crate) fn run(minutes: u64, wanted: &[String]) -> anyhow::Result<bool> {
         bail!("no fuzz target {unknown:?}; there are {}", all.join(", "));
     }
     let chosen = if wanted.is_empty() { &all } else { wanted };
-    succeed(cargo_fuzz().arg("build"))?;
-    succeed(cargo_fuzz().args(["run", SEEDS]))?;
+    // Which assertions are on stands in the profile of fuzz/Cargo.toml.
+    succeed(cargo_fuzz().args(["build", "--release"]))?;
+    succeed(cargo_fuzz().args(["run", "--release", SEEDS]))?;
     let mut found = Vec::new();
     for (target, seconds) in chosen.iter().zip(shares(chosen, minutes * 60)) {
         eprintln!("{target}: {seconds} s");
         let time = format!("-max_total_time={seconds}");
-        let run = ["run", target, "--", &time, "-print_final_stats=1"];
+        let run = [
+            "run",
+            "--release",
+            target,
+            "--",
+            &time,
+            "-print_final_stats=1",
+        ];
         let status = cargo_fuzz().args(run).args(LIMITS).status();
         if !status.context("cannot run cargo fuzz")?.success() {
             found.push(target.as_str());

@@ -303,3 +303,71 @@ fn the_make_up_of_a_cohort_is_printed_and_written() {
     let nothing = ctl(&["data", "stats", folder.path().to_str().unwrap()]);
     assert_eq!(nothing.status.code(), Some(3), "{}", stderr(&nothing));
 }
+
+/// Volumes of three sites, two slices used of each; who is ill has a bright box, which is masked.
+fn volumes(folder: &Path) {
+    use ctl_imaging::volume::{Affine, Samples, Volume, write_volume};
+    std::fs::create_dir_all(folder).unwrap();
+    let affine = Affine::from_spacing([0.8, 0.9, 3.0], [0.0; 3]).unwrap();
+    let mut manifest = String::from("path,mask_path,label,site,patient\n");
+    for patient in 0..36 {
+        let ill = patient % 2 == 1;
+        let in_box =
+            |voxel: usize| (6..14).contains(&(voxel % 20)) && (6..14).contains(&(voxel / 20 % 20));
+        let marks = (0..1600).map(|voxel| u8::from(in_box(voxel)));
+        let values = (0..1600).map(|voxel| {
+            let noise = (voxel * 7919 + patient * 104_729) % 97;
+            noise as i16 + if ill && in_box(voxel) { 400 } else { 0 }
+        });
+        let save = |name: &str, samples: Samples| {
+            let volume = Volume::new(&[20, 20, 4], samples, affine).unwrap();
+            write_volume(&folder.join(name), &volume).unwrap();
+        };
+        let (image, mask) = (
+            format!("{patient}.nii.gz"),
+            format!("{patient}-mask.nii.gz"),
+        );
+        save(&image, Samples::I16(values.collect()));
+        save(&mask, Samples::U8(marks.collect()));
+        let site = ["a", "b", "c"][patient / 2 % 3];
+        manifest.push_str(&format!(
+            "{image},{mask},{},{site},p{patient}\n",
+            usize::from(ill)
+        ));
+    }
+    std::fs::write(folder.join("manifest.csv"), manifest).unwrap();
+    std::fs::write(
+        folder.join("cohort.toml"),
+        "schema = 1\n[volumes]\nevery = 2\n",
+    )
+    .unwrap();
+}
+
+#[test]
+fn slices_of_volumes_are_verified_described_and_learnt_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("volumes");
+    volumes(&data);
+    assert_eq!(verify(&data, true).0, Some(0));
+    let json = ctl(&["data", "stats", data.to_str().unwrap(), "--json"]);
+    let stats: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&stats["images"], &stats["patients"]),
+        (&72.into(), &36.into())
+    );
+    // Millimetres down and across, which the files hold in single precision.
+    let spacing = &stats["sites"][0]["spacing"];
+    for (axis, expected) in [(0, 0.9), (1, 0.8)] {
+        let median = spacing[axis]["median"].as_f64().unwrap();
+        assert!((median - expected).abs() < 1e-6, "{spacing}");
+    }
+    let suite = suite(folder.path(), &SUITE.replace("steps = 5", "steps = 60"));
+    let out = folder.path().join("out");
+    let output = benchmark(&suite, &data, &out, "erm");
+    assert!(output.status.success(), "{}", stderr(&output));
+    for record in records(&out).into_values() {
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let auroc = &record["selections"]["target-oracle"]["target"]["auroc"];
+        assert!(auroc.as_f64().unwrap() > 0.9, "{auroc}");
+    }
+}

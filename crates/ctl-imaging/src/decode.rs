@@ -5,6 +5,7 @@ use crate::bounded;
 use crate::error::ImagingError;
 use crate::header::{self, PngHeader};
 use crate::raster::{Colour, Raster};
+use crate::tiff::tags::check_first_tags;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
@@ -202,6 +203,9 @@ pub(crate) fn limits() -> Limits {
 fn decode_picture(bytes: &[u8], format: ImageFormat, origin: &Path) -> Result<DynamicImage> {
     let failed =
         |source| ImagingError::decode(origin, format!("{format:?}").to_lowercase(), source);
+    if format == ImageFormat::Tiff {
+        check_first_tags(&mut Cursor::new(bytes), bytes.len() as u64, origin)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(failed)?;

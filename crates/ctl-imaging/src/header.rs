@@ -4,6 +4,7 @@ use crate::Result;
 use crate::bounded;
 use crate::decode::{MAX_DECODED_BYTES, MAX_SIDE, limits};
 use crate::error::ImagingError;
+use crate::tiff::tags::check_first_tags;
 use image::{ImageDecoder, ImageFormat, ImageReader};
 use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
@@ -66,8 +67,10 @@ pub fn raster_size(path: &Path) -> Result<RasterSize> {
         ImageFormat::Png => png_header(&start, path)?.size,
         ImageFormat::Jpeg => jpeg_size_of_file(path)?,
         _ => {
-            let (file, _) = bounded::open_file(path)?;
-            size_by_decoder(BufReader::new(file), ImageFormat::Tiff, path)?
+            let (file, length) = bounded::open_file(path)?;
+            let mut reader = BufReader::new(file);
+            check_first_tags(&mut reader, length, path)?;
+            size_by_decoder(reader, ImageFormat::Tiff, path)?
         }
     };
     checked(size, path)

@@ -7,6 +7,8 @@
 //! # References
 //! Adobe 1992, "TIFF Revision 6.0", section 8 ("Baseline field reference guide").
 
+pub(crate) mod tags;
+
 use crate::Result;
 use crate::bounded;
 use crate::decode::{MAX_DECODED_BYTES, MAX_SIDE};
@@ -19,6 +21,7 @@ use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::{ResolutionUnit, Tag};
 use std::io::{BufRead, BufReader, Cursor, Seek, SeekFrom};
 use std::path::Path;
+use tags::check_first_tags;
 
 /// Most pages that are read.
 const MAX_PAGES: usize = 1 << 16;
@@ -216,7 +219,7 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
             return Err(ImagingError::content(path, "a TIFF file", found));
         }
         let file_bytes = reader.seek(SeekFrom::End(0)).map_err(failed)?;
-        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
+        check_first_tags(&mut reader, file_bytes, path)?;
         // The decoder allocates tags and pixels by their declared sizes before it reads them.
         let largest = largest_bytes(file_bytes) as usize;
         let mut limits = Limits::default();
