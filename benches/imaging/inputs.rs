@@ -96,7 +96,7 @@ fn is_organ([x, y, z]: [f64; 3], shift: f64) -> bool {
 /// Nearly Gaussian noise of 20 HU: the sum of the four words of a hashed number.
 fn noise(index: usize) -> i16 {
     let mixed = mixed(index as u64 ^ crate::SEED << 40);
-    let words = (0..4).map(|word| (mixed >> (16 * word) & 0xffff) as i64 - 0x8000);
+    let words = (0..4).map(|word| (mixed >> (16 * word) & 0xffff).cast_signed() - 0x8000);
     // A uniform word has a standard deviation of 2¹⁶ / √12.
     (words.sum::<i64>() * 20 / 37_837) as i16
 }
@@ -157,6 +157,10 @@ fn pixels(slice: usize) -> Vec<u8> {
     voxels([SIDE, SIDE, 1], value).concat()
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "byte strings are references"
+)]
 fn element((group, number): (u16, u16), vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
     let mut bytes = [group.to_le_bytes(), number.to_le_bytes(), *vr].concat();
     let length = value.len().next_multiple_of(2);

@@ -110,16 +110,16 @@ pub fn otsu_threshold(values: &[f64]) -> Result<f64> {
 /// ```
 pub fn foreground_mask(volume: &Volume, options: &ForegroundOptions) -> Result<Vec<bool>> {
     let place = (volume.spatial_shape(), volume.affine().spacing());
-    marks(mean_image(volume)?, place, options)
+    marks(&mean_image(volume)?, place, options)
 }
 
 /// Foreground of numbers, first axis fastest, of a shape and spacing.
 pub(crate) fn marks(
-    numbers: Vec<f64>,
+    numbers: &[f64],
     (shape, spacing): ([usize; 3], [f64; 3]),
     options: &ForegroundOptions,
 ) -> Result<Vec<bool>> {
-    let threshold = otsu_threshold(&numbers)?;
+    let threshold = otsu_threshold(numbers)?;
     let above: Vec<bool> = numbers.par_iter().map(|&value| value > threshold).collect();
     let largest = largest_component(&above, shape, options.connectivity)?;
     let ball = Element::Ball {

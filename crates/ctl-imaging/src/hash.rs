@@ -81,7 +81,7 @@ pub fn data_hash(cohort: &Cohort, depth: HashDepth) -> Result<String> {
     let files: Vec<String> = files(cohort)?.into_iter().collect();
     let digests: Vec<Result<Vec<u8>>> = files
         .par_iter()
-        .map(|file| digest(&cohort.root().join(file), depth))
+        .map(|file| digest(&cohort.root().join(file), depth, cohort.volumes().is_some()))
         .collect();
     for (file, digest) in files.iter().zip(digests) {
         hasher.update(&(file.len() as u64).to_le_bytes());
@@ -139,7 +139,10 @@ fn mask_addresses(record: &Record) -> impl Iterator<Item = Result<ImageAddress>>
 
 /// The digest of a file; of an image of several files (a DICOM series, a header with its data) the
 /// digest of theirs, each after its name.
-fn digest(path: &Path, depth: HashDepth) -> Result<Vec<u8>> {
+fn digest(path: &Path, depth: HashDepth, of_volumes: bool) -> Result<Vec<u8>> {
+    if !of_volumes {
+        return digest_of_file(path, depth);
+    }
     let files = if path.exists() {
         companions(path)?
     } else {

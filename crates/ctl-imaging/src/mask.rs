@@ -95,19 +95,17 @@ pub(crate) fn classify_volume(labels: &Volume, rule: &MaskRule) -> Result<Mask, 
     let numbers = labels.to_f64();
     let class_of: Box<dyn Fn(f64) -> Option<u8>> = match rule {
         MaskRule::Values(values) => Box::new(move |number| {
-            // −0 is 0.
-            let class = values.iter().position(|value| *value == number)?;
+            let class = values.iter().position(|&value| same(value, number))?;
             u8::try_from(class).ok()
         }),
         MaskRule::Threshold(_) => {
             let highest = numbers
                 .iter()
                 .fold(0.0_f64, |high, &number| high.max(number));
-            let foreground = if highest == 255.0 { 255.0 } else { 1.0 };
-            Box::new(move |number| match number {
-                0.0 => Some(0),
-                other if other == foreground => Some(1),
-                _ => None,
+            let foreground = if same(highest, 255.0) { 255.0 } else { 1.0 };
+            Box::new(move |number| {
+                let is_foreground = same(number, foreground);
+                (is_foreground || same(number, 0.0)).then_some(u8::from(is_foreground))
             })
         }
     };
@@ -126,6 +124,11 @@ pub(crate) fn classify_volume(labels: &Volume, rule: &MaskRule) -> Result<Mask, 
         classes.push(class);
     }
     Mask::new(shape, classes).map_err(|error| MaskFault::new("a mask", error.to_string()))
+}
+
+/// Whether two numbers are one; −0 is 0.
+fn same(a: f64, b: f64) -> bool {
+    (a + 0.0).total_cmp(&(b + 0.0)).is_eq()
 }
 
 fn expected_labels(rule: &MaskRule) -> String {

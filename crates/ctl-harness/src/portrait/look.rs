@@ -79,6 +79,8 @@ fn finite(samples: &[f32]) -> impl Iterator<Item = f32> {
 /// Finite pixels of all images, evenly taken.
 struct Sample {
     step: usize,
+    /// Pixels of the next image before the first that is taken.
+    skip: usize,
     pixels: Vec<f64>,
     leaves_unit: bool,
 }
@@ -87,6 +89,7 @@ impl Sample {
     fn new(images: usize, pixels: usize) -> Self {
         Self {
             step: (images.saturating_mul(pixels)).div_ceil(SAMPLED).max(1),
+            skip: 0,
             pixels: Vec::new(),
             leaves_unit: false,
         }
@@ -95,9 +98,12 @@ impl Sample {
     fn add(&mut self, samples: &[f32]) {
         let unit = -ROUNDING..=1.0 + ROUNDING;
         self.leaves_unit |= finite(samples).any(|sample| !unit.contains(&sample));
-        let taken = samples.iter().step_by(self.step).copied();
+        let taken = samples.iter().skip(self.skip).step_by(self.step).copied();
         let taken = taken.filter(|sample| sample.is_finite());
         self.pixels.extend(taken.map(f64::from));
+        // The step goes on into the next image, lest always the same column is taken.
+        let gone = (samples.len() + self.step - self.skip) % self.step;
+        self.skip = (self.step - gone) % self.step;
     }
 
     fn window(mut self) -> Option<Window> {
@@ -174,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_goes_on_from_image_to_image() {
+        let mut sample = Sample::new(2, SAMPLED);
+        for image in [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]] {
+            sample.add(&image);
+        }
+        assert_eq!(sample.pixels, [0.0, 2.0, 4.0, 6.0, 8.0]);
+    }
+
+    #[test]
     fn images_keep_their_proportions_and_holes_are_red() {
         let square = Raster::new(1, 4, 4, vec![-10.0; 16]).unwrap();
         let window = Some(Window {
@@ -192,6 +207,6 @@ mod tests {
         let wide = shown(&holed, [100, 100], window).unwrap();
         assert_eq!(wide.shape(), [3, 4, 4]);
         assert_eq!(wide.samples()[0..2], [HOLE[0], 0.5]);
-        assert_eq!(wide.samples()[16], HOLE[1]);
+        assert_eq!(wide.samples()[16..17], [HOLE[1]]);
     }
 }

@@ -196,7 +196,7 @@ mod tests {
     fn holed(folder: &Path) {
         let mut manifest = "path,label,site,patient,centre\n".to_owned();
         for index in 0..120_u32 {
-            let mut samples = vec![index as f32 * 10.0 - 1000.0; 8];
+            let mut samples = [index as f32 * 10.0 - 1000.0; 8];
             if index < 3 {
                 samples.fill(f32::NAN);
             } else if index < 5 {

@@ -45,7 +45,7 @@ pub(crate) struct LabelConfig {
     pub(crate) classes: Option<Vec<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MaskConfig {
     pub(crate) column: Option<String>,
@@ -299,19 +299,6 @@ impl MaskConfig {
             (None, None) => MaskRule::Values((0..classes.len()).map(|i| i as f64).collect()),
         };
         (classes, rule)
-    }
-}
-
-impl Default for MaskConfig {
-    fn default() -> Self {
-        Self {
-            column: None,
-            classes: None,
-            threshold: None,
-            values: None,
-            second_observer: None,
-            evaluate_within: None,
-        }
     }
 }
 

@@ -2,13 +2,16 @@
 
 use super::{Cohort, Record};
 use crate::Result;
+use crate::address::ImageAddress;
 use crate::error::ImagingError;
+use crate::mask::MaskRole;
 use crate::preprocess::{PercentileRescale, Pipeline, Step};
 use crate::problem::{Problem, ProblemKind};
 use crate::study::{Preparation, SliceRule};
 use crate::volume::{Interpolation, Plane, read_volume_header};
 use rayon::prelude::*;
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// How the volumes of a cohort become pictures: the section `[volumes]` of `cohort.toml`.
@@ -67,9 +70,13 @@ impl VolumesConfig {
                 found,
             }) = check
             {
-                let key = ["between", "every"].into_iter().find(|key| *key == subject);
-                let key = key.map_or("volumes".to_owned(), |key| format!("volumes.{key}"));
-                fault(&key, &format!("{subject} with {expected}"), found);
+                let mut known = ["between", "every", "neighbours", "spacing"].into_iter();
+                let key = known.find(|key| *key == subject).unwrap_or("steps");
+                fault(
+                    &format!("volumes.{key}"),
+                    &format!("{subject} with {expected}"),
+                    found,
+                );
             }
         }
         if spec.slices.neighbours > 1 {
@@ -122,48 +129,92 @@ impl Cohort {
                 }
             }
         }
+        problems.extend(conflicts(&records, &manifest));
         self.records = records;
     }
 }
 
 fn slices_of(record: &Record, spec: &VolumeSpec, root: &Path) -> Result<Vec<Record>> {
     let address = record.address()?;
-    if address.plane().is_some() {
-        // Somebody has chosen.
-        return Ok(vec![record.clone()]);
+    let chosen = address.plane().zip(address.index());
+    if address.index().is_some() && chosen.is_none() {
+        return Err(not_so(
+            "a volume (cohort.toml has `[volumes]`)",
+            &record.path,
+        ));
     }
-    if address.index().is_some() {
-        let expected = "a volume (cohort.toml has `[volumes]`)";
-        let found = format!("`{}`", record.path);
-        return Err(ImagingError::argument("image address", expected, found));
-    }
-    let rule = spec.slices;
-    let header = read_volume_header(&address.file_in(root))?;
+    let path = address.file_in(root);
+    let header = read_volume_header(&path)?;
     if header.frames != 1 || header.components != 1 {
         let found = format!("{} of {} components", header.frames, header.components);
         let expected = "one frame of one component";
-        return Err(ImagingError::content(
-            &address.file_in(root),
-            expected,
-            found,
-        ));
+        return Err(ImagingError::content(&path, expected, found));
     }
     let shape = header.canonical_shape(spec.preparation.spacing)?;
-    let slices = rule.indices(shape[rule.plane.across()]).into_iter();
-    let of_slice = |mask: Option<&str>, index: usize| -> Result<Option<String>> {
-        let address = mask.map(str::parse::<crate::ImageAddress>).transpose()?;
-        Ok(address.map(|address| address.slice(rule.plane, index).to_string()))
-    };
-    let slice = |index: usize| {
+    let slice = |(plane, index): (Plane, usize)| {
+        let mask = |role: MaskRole| of_mask(record.mask_address(role)?, (plane, index));
         Ok(Record {
-            path: address.slice(rule.plane, index).to_string(),
-            mask_path: of_slice(record.mask_path.as_deref(), index)?,
-            second_observer_path: of_slice(record.second_observer_path.as_deref(), index)?,
-            evaluate_within_path: of_slice(record.evaluate_within_path.as_deref(), index)?,
+            path: address.slice(plane, index).to_string(),
+            mask_path: mask(MaskRole::Annotation)?,
+            second_observer_path: mask(MaskRole::SecondObserver)?,
+            evaluate_within_path: mask(MaskRole::EvaluateWithin)?,
             ..record.clone()
         })
     };
-    slices.map(slice).collect()
+    if let Some((plane, index)) = chosen {
+        let depth = shape[plane.across()];
+        if index >= depth {
+            let expected = format!("one of {depth} {plane} slices, counted from 0");
+            return Err(not_so(&expected, &record.path));
+        }
+        return Ok(vec![slice((plane, index))?]);
+    }
+    let plane = spec.slices.plane;
+    let all = spec.slices.indices(shape[plane.across()]).into_iter();
+    all.map(|index| slice((plane, index))).collect()
+}
+
+/// The address of a slice of a mask, which may name the volume alone or the same slice.
+fn of_mask(mask: Option<ImageAddress>, (plane, index): (Plane, usize)) -> Result<Option<String>> {
+    let Some(mask) = mask else { return Ok(None) };
+    let slice = mask.slice(plane, index);
+    if mask.index().is_some() && mask != slice {
+        let expected = format!("the mask's volume, or `{slice}` as the image");
+        return Err(not_so(&expected, &mask.to_string()));
+    }
+    Ok(Some(slice.to_string()))
+}
+
+fn not_so(expected: &str, found: &str) -> ImagingError {
+    ImagingError::argument("image address", expected, format!("`{found}`"))
+}
+
+/// Slices of one volume that name different masks, which would be two studies of one image.
+fn conflicts(records: &[Record], manifest: &Path) -> Vec<Problem> {
+    let mut first: HashMap<String, [Option<String>; 3]> = HashMap::new();
+    let mut problems = Vec::new();
+    for record in records {
+        let Ok(address) = record.address() else {
+            continue;
+        };
+        let masks = MaskRole::ALL.map(|role| {
+            let mask = record.mask_address(role).ok().flatten();
+            mask.map(|mask| mask.file().to_owned())
+        });
+        let file = address.file().to_owned();
+        let known = first.entry(file).or_insert_with(|| masks.clone());
+        if *known != masks {
+            let expected = format!("the masks of other slices of {}: {known:?}", address.file());
+            let problem = Problem::new(
+                manifest,
+                ProblemKind::BadPath,
+                expected,
+                format!("{masks:?}"),
+            );
+            problems.push(problem.at_row(record.row).in_column("path"));
+        }
+    }
+    problems
 }
 
 impl Problem {

@@ -38,5 +38,5 @@ pub use series::{
     Discovery, Gaps, Series, SeriesAxis, SeriesFiles, SeriesOptions, discover_series, read_series,
     read_series_files,
 };
-pub(crate) use series::{count_volumes, unplaced_kind};
+pub(crate) use series::{refuse_damaged, series_headers, unplaced_kind};
 pub use window::{Window, WindowShape, window};

@@ -44,7 +44,9 @@ pub(super) struct Provenance {
     layout: &'static str,
     /// Version of this crate.
     toolkit: &'static str,
-    /// What was read, by its own name: what lies above it may tell of patients.
+    /// What was read, by its own name as it was given: what lies above it, or what a link leads
+    /// to, may tell of patients.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<String>,
     options: BTreeMap<&'static str, Value>,
     images: usize,
@@ -55,17 +57,11 @@ impl Provenance {
         layout: &'static str,
         sources: impl IntoIterator<Item = &'a Path>,
     ) -> Self {
-        let named = |path: &Path| {
-            // Of `.` only the whole path has a name.
-            let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            let name = whole.file_name().unwrap_or_default();
-            name.to_string_lossy().into_owned()
-        };
         Self {
             schema: SCHEMA,
             layout,
             toolkit: concat!("ctl-imaging ", env!("CARGO_PKG_VERSION")),
-            sources: sources.into_iter().map(named).collect(),
+            sources: sources.into_iter().map(own_name).collect(),
             options: BTreeMap::new(),
             images: 0,
         }
@@ -125,7 +121,7 @@ impl NewCohort {
             self.provenance.write(partial, self.rows.len())?;
             Cohort::open(partial)
                 .map(|_| ())
-                .map_err(|error| at_home(error, folder))
+                .map_err(|error| at_home(error, partial, folder))
         })
     }
 
@@ -163,11 +159,8 @@ impl NewCohort {
     fn description(&self, folder: &Path) -> toml::Table {
         let mut description = toml::Table::new();
         description.insert("schema".into(), 1.into());
-        // Of `.` only the whole path has a name.
-        let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let own = whole.file_name().unwrap_or_default().to_string_lossy();
         let name = if self.name.is_empty() {
-            own.into_owned()
+            own_name(folder)
         } else {
             self.name.clone()
         };
@@ -205,14 +198,52 @@ impl NewCohort {
     }
 }
 
+/// The last part of a path as it was given, no link followed.
+pub(super) fn own_name(path: &Path) -> String {
+    // Of `.` only the whole path has a name.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let name = whole.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// The fault of a cohort that is not left where it was read, under the name that it would have.
-fn at_home(error: ImagingError, folder: &Path) -> ImagingError {
+pub(super) fn at_home(error: ImagingError, partial: &Path, folder: &Path) -> ImagingError {
+    let place = |path: &Path| match path.strip_prefix(partial) {
+        Ok(below) => folder.join(below),
+        Err(_) => path.to_owned(),
+    };
+    let (from, to) = (partial.to_string_lossy(), folder.to_string_lossy());
+    let words = |text: &str| text.replace(&*from, &to);
     match error {
         ImagingError::Cohort(problem) => {
-            let file = problem.file.file_name().unwrap_or_default();
-            let file = folder.join(file);
-            ImagingError::from(Problem { file, ..*problem })
+            let problem = *problem;
+            ImagingError::from(Problem {
+                file: place(&problem.file),
+                expected: words(&problem.expected),
+                found: words(&problem.found),
+                message: words(&problem.message),
+                ..problem
+            })
         }
+        ImagingError::Image {
+            manifest,
+            row,
+            source,
+        } => ImagingError::Image {
+            manifest: place(&manifest),
+            row,
+            source: Box::new(at_home(*source, partial, folder)),
+        },
+        ImagingError::Content {
+            path,
+            expected,
+            found,
+        } => ImagingError::content(&place(&path), words(&expected), words(&found)),
+        ImagingError::Io {
+            path,
+            action,
+            source,
+        } => ImagingError::io(&place(&path), action, source),
         other => other,
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::Result;
 use crate::error::ImagingError;
-use crate::nifti;
-use crate::volume::VolumeFormat;
+use crate::metaimage;
+use crate::nrrd;
+use crate::volume::{VolumeFormat, VolumeHeader, read_volume_header};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -83,10 +84,30 @@ fn make_room(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is no image with a place in the patient, by its header.
-pub(super) fn check_volume(path: &Path) -> Result<()> {
-    if VolumeFormat::of(path)? == VolumeFormat::Nifti {
-        nifti::read_header(path)?;
+/// The header of an image with a place in the patient.
+///
+/// # Errors
+/// When a file is none, or its values lie in further files, which a copy would leave behind.
+pub(super) fn check_volume(path: &Path) -> Result<VolumeHeader> {
+    let values = match VolumeFormat::of(path)? {
+        VolumeFormat::Nrrd => nrrd::read_nrrd_header(path)?.data_files().to_vec(),
+        VolumeFormat::MetaImage => metaimage::read_metaimage_header(path)?
+            .data_files()
+            .to_vec(),
+        _ => Vec::new(),
+    };
+    if let Some(file) = values.first() {
+        let expected = "values behind the header (save the image with them attached)";
+        let found = format!("values in {file}, which a copy would leave behind");
+        return Err(ImagingError::content(path, expected, found));
     }
-    Ok(())
+    read_volume_header(path)
+}
+
+/// Why a cohort does not take an image, if it does not.
+pub(super) fn unfit(header: &VolumeHeader) -> Option<String> {
+    let (frames, components) = (header.frames, header.components);
+    let wanted = "a cohort takes one frame of one component";
+    (frames != 1 || components != 1)
+        .then(|| format!("{frames} frames of {components} components: {wanted}"))
 }

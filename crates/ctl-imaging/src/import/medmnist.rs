@@ -1,7 +1,7 @@
 //! `MedMNIST` archives as a cohort.
 
 use super::Imported;
-use super::cohort::Provenance;
+use super::cohort::{Provenance, at_home};
 use crate::Result;
 use crate::error::ImagingError;
 use crate::npz;
@@ -63,7 +63,9 @@ pub fn import_medmnist(folder: &Path, archives: &[PathBuf]) -> Result<Imported> 
         write(partial, &manifest, archives.iter().zip(&names))?;
         Provenance::new("medmnist", archives.iter().map(PathBuf::as_path))
             .write(partial, manifest.rows.len())?;
-        Cohort::open(partial).map(|_| ())
+        Cohort::open(partial)
+            .map(|_| ())
+            .map_err(|error| at_home(error, partial, folder))
     })?;
     Ok(Imported {
         images: manifest.rows.len(),

@@ -1,7 +1,7 @@
 //! A table beside a folder of pictures.
 
 use super::Imported;
-use super::cohort::{NewCohort, Provenance};
+use super::cohort::{NewCohort, Provenance, own_name};
 use crate::Result;
 use crate::address::ImageAddress;
 use crate::bounded;
@@ -140,7 +140,12 @@ impl TableImport {
         let columns: serde_json::Map<String, serde_json::Value> = columns
             .map(|(to, from)| (to.clone(), from.clone().into()))
             .collect();
+        // What lies above the table may tell of patients.
+        let elsewhere = self.table.parent() != Some(self.images.as_path());
+        let images = elsewhere.then(|| own_name(&self.images));
         Provenance::new("csv", [self.table.as_path()])
+            .with("images", images)
+            .with("inputs", self.inputs.clone())
             .with("columns", columns)
             .with("site", self.site.clone())
             .with("ending", self.ending.clone())

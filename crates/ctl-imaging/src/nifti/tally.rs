@@ -5,15 +5,15 @@ use crate::hash::hexadecimal;
 use crate::volume::SampleType;
 use sha2::{Digest, Sha256};
 
-/// Numbers that are added at once, in lanes of their own, so that rounding stays small and the
-/// result does not depend on how data are cut into chunks.
+/// Sums that numbers are added to in turn, so that rounding stays small. The turn goes on where it
+/// stopped, so that the result does not depend on how data are cut into chunks.
 const LANES: usize = 8;
 
 /// Statistics of numbers.
 pub(super) struct Tally {
     low: f64,
     high: f64,
-    sum: f64,
+    sums: [f64; LANES],
     count: usize,
     has_nan: bool,
 }
@@ -23,24 +23,26 @@ impl Tally {
         Self {
             low: f64::INFINITY,
             high: f64::NEG_INFINITY,
-            sum: 0.0,
+            sums: [0.0; LANES],
             count: 0,
             has_nan: false,
         }
     }
 
     pub(super) fn add(&mut self, numbers: &[f64]) {
-        let mut sums = [0.0; LANES];
+        // The next lane comes first, as if the numbers before had come in the same call.
+        let next = self.count % LANES;
+        self.sums.rotate_left(next);
         let (eights, rest) = numbers.as_chunks::<LANES>();
         for eight in eights {
-            for (sum, number) in sums.iter_mut().zip(eight) {
+            for (sum, number) in self.sums.iter_mut().zip(eight) {
                 *sum += number;
             }
         }
-        for (sum, number) in sums.iter_mut().zip(rest) {
+        for (sum, number) in self.sums.iter_mut().zip(rest) {
             *sum += number;
         }
-        self.sum += sums.iter().sum::<f64>();
+        self.sums.rotate_right(next);
         self.count += numbers.len();
         for &number in numbers {
             self.low = self.low.min(number);
@@ -60,11 +62,11 @@ impl Tally {
     }
 
     pub(super) fn sum(&self) -> f64 {
-        self.sum
+        self.sums.iter().sum()
     }
 
     pub(super) fn mean(&self) -> f64 {
-        self.sum / self.count as f64
+        self.sum() / self.count as f64
     }
 }
 
@@ -102,5 +104,25 @@ impl RawHash {
 
     pub(super) fn digits(self) -> String {
         hexadecimal(&self.digest.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_do_not_depend_on_chunks() {
+        let numbers: Vec<f64> = (0..1000)
+            .map(|at| 1.0 / f64::from(at * 7 % 97 + 1))
+            .collect();
+        let sum_by = |size: usize| {
+            let mut tally = Tally::new();
+            numbers.chunks(size).for_each(|chunk| tally.add(chunk));
+            tally.sum().to_bits()
+        };
+        for size in [1, 3, 8, 13, 64] {
+            assert_eq!(sum_by(size), sum_by(1000), "{size}");
+        }
     }
 }

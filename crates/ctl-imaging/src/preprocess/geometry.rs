@@ -108,7 +108,11 @@ impl Apply for CropForeground {
             .spacing
             .map(|side| (self.margin / side).ceil() as usize);
         let start = [0, 1, 2].map(|axis| low[axis].saturating_sub(margin[axis]));
-        let last = [0, 1, 2].map(|axis| (high[axis] + margin[axis]).min(image.shape[axis] - 1));
+        let last = [0, 1, 2].map(|axis| {
+            high[axis]
+                .saturating_add(margin[axis])
+                .min(image.shape[axis] - 1)
+        });
         let size = [0, 1, 2].map(|axis| last[axis] - start[axis] + 1);
         image.cut(start.map(usize::cast_signed), size, 0.0)?;
         Ok(Measurements::default()

@@ -73,8 +73,8 @@ impl Apply for ForegroundMask {
     }
 
     fn apply(&self, image: &mut Image, _: &mut Stream) -> Result<Measurements> {
-        let numbers = image.values.iter().map(|&value| f64::from(value)).collect();
-        let marks = marks(numbers, (image.shape, image.spacing), &self.0)?;
+        let numbers: Vec<f64> = image.values.iter().map(|&value| value.into()).collect();
+        let marks = marks(&numbers, (image.shape, image.spacing), &self.0)?;
         image.mask = Some(Mask::new(
             image.shape,
             marks.iter().map(|&m| u8::from(m)).collect(),

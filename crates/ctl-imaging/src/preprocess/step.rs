@@ -144,6 +144,19 @@ impl Step {
         }
     }
 
+    /// Whether voxels of the image may lie elsewhere, or be others, afterwards.
+    pub fn moves_voxels(&self) -> bool {
+        matches!(
+            self,
+            Self::Resample(_)
+                | Self::Orient(_)
+                | Self::CropForeground(_)
+                | Self::CentreBox(_)
+                | Self::RandomAffine(_)
+                | Self::RandomElastic(_)
+        ) || matches!(self, Self::Sometimes(step) if step.then.moves_voxels())
+    }
+
     pub(crate) fn apply(&self, image: &mut Image, stream: &mut Stream) -> Result<Measurements> {
         self.parts().1.apply(image, stream)
     }

@@ -165,13 +165,12 @@ impl ImageStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn load(&self, indices: &[usize]) -> Result<Vec<Arc<Raster>>> {
+        if self.volumes.is_some() {
+            return self.slice_images(indices);
+        }
         in_order(indices, |index| {
             let record = self.record(index)?;
-            let image = if self.volumes.is_some() {
-                self.slice_image(index, record)
-            } else {
-                self.cached(&self.images[index], || self.read_image(index, record))
-            };
+            let image = self.cached(&self.images[index], || self.read_image(index, record));
             image.map_err(|error| self.at_row(record, error))
         })
     }
@@ -226,7 +225,7 @@ impl ImageStore {
             return Ok(*seen);
         }
         let seen = if self.volumes.is_some() {
-            self.slice_seen(index, record)
+            self.slice_seen(index)
         } else {
             self.decoded(index, record).map(|raster| Seen {
                 size: [raster.height(), raster.width()],
@@ -272,15 +271,14 @@ impl ImageStore {
         role: MaskRole,
         indices: &[usize],
     ) -> Result<Vec<Option<Arc<Raster>>>> {
+        if self.volumes.is_some() {
+            return self.slice_masks(role, indices);
+        }
         in_order(indices, |index| {
             let record = self.record(index)?;
             let Some(address) = record.mask_address(role)? else {
                 return Ok(None);
             };
-            if self.volumes.is_some() {
-                let mask = self.slice_mask(index, role, &address);
-                return mask.map(Some).map_err(|error| self.at_row(record, error));
-            }
             let slot = &self.masks[role as usize][index];
             self.cached(slot, || self.read_mask(record, role, &address))
                 .map(Some)

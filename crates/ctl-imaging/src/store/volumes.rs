@@ -10,8 +10,10 @@ use crate::raster::{Colour, Raster};
 use crate::resize::Filter;
 use crate::study::{Study, StudyStore};
 use crate::volume::Plane;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The volumes whose slices are a cohort's images.
 #[derive(Debug)]
@@ -20,9 +22,10 @@ pub(super) struct Volumes {
     neighbours: usize,
     /// The study of each record.
     of_record: Vec<usize>,
-    /// Held while the slices of a study are cut, so that nobody else cuts them meanwhile.
-    cutting: Vec<Mutex<()>>,
 }
+
+/// What comes of a study: for positions among those asked for.
+type Cut<T> = Vec<(usize, Result<T>)>;
 
 impl Volumes {
     /// The volumes of a cohort that has some; the latest stay in memory up to a bound.
@@ -39,7 +42,6 @@ impl Volumes {
         }
         Some(Self {
             neighbours: spec.slices.neighbours,
-            cutting: store.studies().iter().map(|_| Mutex::new(())).collect(),
             of_record,
             store,
         })
@@ -47,117 +49,148 @@ impl Volumes {
 }
 
 impl ImageStore {
-    /// A slice as an image; while its volume is at hand, the cohort's other slices of it are kept
-    /// as well, as far as there is room.
-    pub(super) fn slice_image(&self, index: usize, record: &Record) -> Result<Arc<Raster>> {
-        if let Some(image) = self.images[index].get() {
-            return Ok(Arc::clone(image));
-        }
-        self.with_study(index, |study, volumes| {
-            if let Some(image) = self.images[index].get() {
-                return Ok(Arc::clone(image));
-            }
-            self.keep_slices(study, volumes, index)?;
-            self.cached(&self.images[index], || {
-                self.cut_image(study, volumes, (index, record))
-            })
-        })
+    /// Slices as images.
+    pub(super) fn slice_images(&self, indices: &[usize]) -> Result<Vec<Arc<Raster>>> {
+        let held = |index: usize| self.images[index].get().map(Arc::clone);
+        self.slices(indices, held, |study, index| self.slice_image(study, index))
     }
 
-    /// A slice of a mask; see [`slice_image`](Self::slice_image).
-    pub(super) fn slice_mask(
+    /// Slices of masks, where records have one.
+    pub(super) fn slice_masks(
         &self,
-        index: usize,
         role: MaskRole,
-        address: &ImageAddress,
-    ) -> Result<Arc<Raster>> {
-        let slot = &self.masks[role as usize][index];
-        if let Some(mask) = slot.get() {
-            return Ok(Arc::clone(mask));
-        }
-        self.with_study(index, |study, volumes| {
-            if let Some(mask) = slot.get() {
-                return Ok(Arc::clone(mask));
-            }
-            self.keep_slices(study, volumes, index)?;
-            self.cached(slot, || self.cut_mask(study, role, address))
+        indices: &[usize],
+    ) -> Result<Vec<Option<Arc<Raster>>>> {
+        let held = |index: usize| {
+            self.masks[role as usize][index]
+                .get()
+                .map(|m| Some(Arc::clone(m)))
+        };
+        self.slices(indices, held, |study, index| {
+            self.slice_mask(study, role, index)
         })
     }
 
     /// Rows, columns and spacing of a slice, which is cut if it was not before.
-    pub(super) fn slice_seen(&self, index: usize, record: &Record) -> Result<Seen> {
-        if let Some(seen) = self.seen[index].get() {
-            return Ok(*seen);
-        }
-        self.with_study(index, |study, volumes| {
-            let (_, seen) = self.cut(study, volumes, record)?;
+    pub(super) fn slice_seen(&self, index: usize) -> Result<Seen> {
+        let held = |index: usize| self.seen[index].get().copied();
+        let cut = |study: &Study, index: usize| {
+            let (_, seen) = self.cut(study, self.record(index)?)?;
             Ok(*self.seen[index].get_or_init(|| seen))
-        })
+        };
+        let seen = self.slices(&[index], held, cut)?;
+        seen.into_iter().next().ok_or_else(no_volumes)
     }
 
-    fn with_study<T>(
+    /// What is held of every index, or what is cut of its volume; volumes in parallel, each once.
+    ///
+    /// While a volume is at hand, the cohort's other slices of it are kept as well, as far as there
+    /// is room.
+    fn slices<T: Send>(
         &self,
-        index: usize,
-        cut: impl FnOnce(&Study, &Volumes) -> Result<T>,
-    ) -> Result<T> {
+        indices: &[usize],
+        held: impl Fn(usize) -> Option<T> + Sync,
+        cut: impl Fn(&Study, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
         let volumes = self.volumes.as_ref().ok_or_else(no_volumes)?;
-        let number = volumes.of_record[index];
-        let lock = volumes.cutting[number].lock();
-        let _alone = lock.unwrap_or_else(PoisonError::into_inner);
-        cut(&*volumes.store.one(number)?, volumes)
+        let mut by_study: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, &index) in indices.iter().enumerate() {
+            self.record(index)?;
+            let study = volumes.of_record[index];
+            by_study.entry(study).or_default().push(position);
+        }
+        let groups: Vec<(usize, Vec<usize>)> = by_study.into_iter().collect();
+        let of_group = |(number, positions): &(usize, Vec<usize>)| -> Cut<T> {
+            let all = positions
+                .iter()
+                .map(|&at| Some((at, Ok(held(indices[at])?))));
+            if let Some(all) = all.collect::<Option<Cut<T>>>() {
+                return all;
+            }
+            match volumes.store.one(*number) {
+                // Of a group the first position stands for all.
+                Err(error) => positions
+                    .first()
+                    .map(|&at| (at, Err(error)))
+                    .into_iter()
+                    .collect(),
+                Ok(study) => {
+                    self.keep_slices(&study, volumes, *number);
+                    positions
+                        .iter()
+                        .map(|&at| (at, cut(&study, indices[at])))
+                        .collect()
+                }
+            }
+        };
+        let mut done: Cut<T> = groups.par_iter().flat_map_iter(of_group).collect();
+        done.sort_by_key(|(position, _)| *position);
+        done.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Cuts the slices of a study, the wanted one first, until there is no room for more.
-    fn keep_slices(&self, study: &Study, volumes: &Volumes, wanted: usize) -> Result<()> {
-        let number = volumes.of_record[wanted];
-        let others = volumes.store.studies()[number].records.iter().copied();
+    /// Keeps the slices of a study until there is no room for more. What is wrong with one is said
+    /// to who asks for it.
+    fn keep_slices(&self, study: &Study, volumes: &Volumes, number: usize) {
         let request = self.request;
         let channels = if request.colour == Colour::Grey { 1 } else { 3 };
-        let needed = request
-            .height
-            .saturating_mul(request.width)
-            .saturating_mul(channels);
-        let needed = needed.saturating_mul(size_of::<f32>());
-        for index in std::iter::once(wanted).chain(others) {
+        let needed = [request.width, channels, size_of::<f32>()]
+            .into_iter()
+            .fold(request.height, usize::saturating_mul);
+        for &index in &volumes.store.studies()[number].records {
             if self.free_bytes.load(Ordering::Relaxed) < needed {
                 break;
             }
-            let record = &self.cohort.records()[index];
-            self.cached(&self.images[index], || {
-                self.cut_image(study, volumes, (index, record))
-            })?;
+            let _ = self.slice_image(study, index);
             for role in MaskRole::ALL {
-                if let Some(address) = record.mask_address(role)? {
-                    let slot = &self.masks[role as usize][index];
-                    self.cached(slot, || self.cut_mask(study, role, &address))?;
-                }
+                let _ = self.slice_mask(study, role, index);
             }
         }
-        Ok(())
+    }
+
+    fn slice_image(&self, study: &Study, index: usize) -> Result<Arc<Raster>> {
+        let record = self.record(index)?;
+        let image = self.cached(&self.images[index], || {
+            self.cut_image(study, (index, record))
+        });
+        image.map_err(|error| self.at_row(record, error))
+    }
+
+    fn slice_mask(
+        &self,
+        study: &Study,
+        role: MaskRole,
+        index: usize,
+    ) -> Result<Option<Arc<Raster>>> {
+        let record = self.record(index)?;
+        let Some(address) = record.mask_address(role)? else {
+            return Ok(None);
+        };
+        let slot = &self.masks[role as usize][index];
+        let mask = self.cached(slot, || self.cut_mask(study, role, &address));
+        mask.map(Some).map_err(|error| self.at_row(record, error))
     }
 
     /// A slice as it is in its volume, with its neighbours where they are channels.
-    fn cut(&self, study: &Study, volumes: &Volumes, record: &Record) -> Result<(Raster, Seen)> {
-        let (plane, index) = place(&record.address()?)?;
-        let is_grey = self.request.colour == Colour::Grey;
-        let neighbours = if is_grey { 0 } else { volumes.neighbours };
-        let slice = study.slice(plane, index, neighbours)?;
+    fn cut(&self, study: &Study, record: &Record) -> Result<(Raster, Seen)> {
+        let address = record.address()?;
+        let (plane, index) = place(&address)?;
+        let neighbours = match (&self.volumes, self.request.colour) {
+            (Some(volumes), Colour::Rgb) => volumes.neighbours,
+            _ => 0,
+        };
+        let file = self.cohort.root().join(address.file());
+        let slice = study.slice(plane, index, neighbours);
+        let slice = slice.map_err(|error| error.in_file(&file))?;
         let size = [slice.height(), slice.width()];
         if is_a_point(size) {
-            let path = self.cohort.root().join(record.address()?.file());
-            return Err(ImagingError::content(&path, MORE_THAN_A_POINT, "1x1"));
+            return Err(ImagingError::content(&file, MORE_THAN_A_POINT, "1x1"));
         }
         let pixel_mm = Some(plane.spacing(study.image.affine()));
         Ok((slice, Seen { size, pixel_mm }))
     }
 
-    fn cut_image(
-        &self,
-        study: &Study,
-        volumes: &Volumes,
-        (index, record): (usize, &Record),
-    ) -> Result<Raster> {
-        let (slice, seen) = self.cut(study, volumes, record)?;
+    fn cut_image(&self, study: &Study, (index, record): (usize, &Record)) -> Result<Raster> {
+        let (slice, seen) = self.cut(study, record)?;
         self.seen[index].get_or_init(|| seen);
         let slice = if slice.has(self.request.colour) {
             slice
@@ -170,8 +203,10 @@ impl ImageStore {
 
     fn cut_mask(&self, study: &Study, role: MaskRole, address: &ImageAddress) -> Result<Raster> {
         let (plane, index) = place(address)?;
+        let file = self.cohort.root().join(address.file());
         let slice = study
-            .mask_slice(role, plane, index)?
+            .mask_slice(role, plane, index)
+            .map_err(|error| error.in_file(&file))?
             .ok_or_else(no_volumes)?;
         let (height, width) = (self.request.height, self.request.width);
         resized(slice, height, width, Filter::Nearest)

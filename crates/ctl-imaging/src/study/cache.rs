@@ -8,7 +8,7 @@ use crate::bounded;
 use crate::cohort::Cohort;
 use crate::error::ImagingError;
 use crate::mask::MaskRole;
-use crate::nifti::{self, WriteOptions};
+use crate::nifti::{self, Version, WriteOptions};
 use crate::preprocess::Mask;
 use crate::volume::{SampleType, Scaling, Volume};
 use std::fs;
@@ -36,7 +36,6 @@ impl StudyCache {
 
     /// What a study is known by: the content of its files, and every setting.
     pub(super) fn key(
-        &self,
         files: &StudyFiles,
         cohort: &Cohort,
         preparation: &Preparation,
@@ -97,7 +96,11 @@ impl StudyCache {
 
     /// Keeps a study.
     pub(super) fn write(&self, key: &str, study: &Study) -> Result<()> {
-        let options = WriteOptions::default();
+        // The second version holds the affine in double precision.
+        let options = WriteOptions {
+            version: Some(Version::Two),
+            ..WriteOptions::default()
+        };
         for role in MaskRole::ALL {
             if let Some(mask) = study.mask(role) {
                 let labels = mask.to_volume(*study.image.affine())?;
@@ -125,11 +128,21 @@ fn damaged(path: &Path, found: String) -> ImagingError {
     ImagingError::content(path, expected, found)
 }
 
+/// Whether a file holds nothing, as some do that mark a folder.
+fn is_empty(file: &Path) -> bool {
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+}
+
 /// Hashes number, lengths and content of all files of an image.
 fn hash_files(path: &Path, hasher: &mut blake3::Hasher) -> Result<()> {
     let files = companions(path)?;
     hasher.update(&(files.len() as u64).to_le_bytes());
     for file in &files {
+        if is_empty(file) {
+            hasher.update(&0_u64.to_le_bytes());
+            continue;
+        }
         let (content, length) = bounded::open_file(file)?;
         hasher.update(&length.to_le_bytes());
         let read = hasher.update_reader(content);

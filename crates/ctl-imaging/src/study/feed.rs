@@ -14,9 +14,9 @@ const WAITING: usize = 2;
 
 /// How batches are made.
 ///
-/// Studies are loaded a few at a time; their parts are mixed and come out in batches, so that no
-/// more than `together` studies and a few batches are in memory besides what the store keeps. The
-/// order depends on seed and epoch alone.
+/// Studies are loaded a few at a time; their parts are mixed, and cut when their batch is made, so
+/// that no more than twice `together` studies and a few batches are in memory besides what the store
+/// keeps. The order depends on seed and epoch alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedOptions {
     /// Parts in a batch, at least 1; the last may have fewer.
@@ -68,13 +68,23 @@ pub(super) struct Item {
     pub(super) classes: Option<Vec<u8>>,
 }
 
-/// Takes parts out of a study, given its number.
-type Cut = Box<dyn Fn(&Study, usize) -> Result<Vec<Item>> + Send + Sync>;
+/// A part that is cut when its batch is made.
+pub(super) type Part = Box<dyn Fn() -> Result<Item> + Send + Sync>;
+
+/// The parts of a study, given its number and its place in the list of studies.
+type Parts = Box<dyn Fn(&Arc<Study>, (usize, usize)) -> Result<Vec<Part>> + Send + Sync>;
+
+/// What the thread sends.
+enum Message {
+    Batch(Result<Batch>),
+    /// All batches have been sent. A thread that ends without has failed.
+    End,
+}
 
 /// Batches from a thread of their own, which ends with them.
 #[derive(Debug)]
 pub(super) struct Feed {
-    receiver: Option<Receiver<Result<Batch>>>,
+    receiver: Option<Receiver<Message>>,
 }
 
 impl Feed {
@@ -82,7 +92,7 @@ impl Feed {
         store: Arc<StudyStore>,
         studies: Vec<usize>,
         options: FeedOptions,
-        cut: Cut,
+        parts: Parts,
     ) -> Result<Self> {
         for (subject, number) in [("batch", options.batch), ("together", options.together)] {
             if number == 0 {
@@ -105,7 +115,7 @@ impl Feed {
                 let mut worker = Worker {
                     store,
                     options,
-                    cut,
+                    parts,
                     stream: Stream::of_feed(options.seed, options.epoch),
                     sender,
                 };
@@ -124,7 +134,15 @@ impl Iterator for Feed {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.receiver.as_ref()?.recv().ok();
+        let next = match self.receiver.as_ref()?.recv() {
+            Ok(Message::Batch(batch)) => Some(batch),
+            Ok(Message::End) => None,
+            Err(_) => Some(Err(ImagingError::argument(
+                "study feed",
+                "a thread that reaches its end",
+                "one that stopped",
+            ))),
+        };
         if !matches!(next, Some(Ok(_))) {
             self.receiver = None;
         }
@@ -135,65 +153,59 @@ impl Iterator for Feed {
 struct Worker {
     store: Arc<StudyStore>,
     options: FeedOptions,
-    cut: Cut,
+    parts: Parts,
     stream: Stream,
-    sender: SyncSender<Result<Batch>>,
+    sender: SyncSender<Message>,
 }
 
 impl Worker {
     /// Sends batches until all are sent, one fails, or nobody wants more.
-    fn run(&mut self, mut studies: Vec<usize>) {
+    fn run(&mut self, studies: Vec<usize>) {
+        let mut places: Vec<(usize, usize)> = studies.into_iter().enumerate().collect();
         if self.options.shuffle {
-            self.stream.shuffle(&mut studies);
+            self.stream.shuffle(&mut places);
         }
-        let mut items: Vec<Item> = Vec::new();
-        for group in studies.chunks(self.options.together) {
-            match self.parts(group) {
-                Ok(parts) => items.extend(parts),
-                Err(error) => {
-                    // Nobody may be listening any more.
-                    let _ = self.sender.send(Err(error));
-                    return;
-                }
+        let mut waiting: Vec<Part> = Vec::new();
+        for group in places.chunks(self.options.together) {
+            match self.parts_of(group) {
+                Ok(parts) => waiting.extend(parts),
+                Err(error) => return drop(self.sender.send(Message::Batch(Err(error)))),
             }
-            let rest = items.len() % self.options.batch;
-            let left = items.split_off(items.len() - rest);
-            if !self.send(std::mem::replace(&mut items, left)) {
+            let rest = waiting.len() % self.options.batch;
+            let left = waiting.split_off(waiting.len() - rest);
+            if !self.send(&std::mem::replace(&mut waiting, left)) {
                 return;
             }
         }
-        self.send(items);
+        if self.send(&waiting) {
+            // Nobody may be listening any more.
+            let _ = self.sender.send(Message::End);
+        }
     }
 
     /// The parts of some studies, mixed.
-    fn parts(&mut self, group: &[usize]) -> Result<Vec<Item>> {
-        let cut = |&number: &usize| {
-            let study = self.store.load(&[number])?;
-            let parts = study.iter().map(|study| (self.cut)(study, number));
-            parts.collect::<Result<Vec<_>>>()
-        };
-        let parts: Vec<Result<Vec<Vec<Item>>>> = group.par_iter().map(cut).collect();
-        let mut items = Vec::new();
-        for parts in parts {
-            items.extend(parts?.into_iter().flatten());
+    fn parts_of(&mut self, group: &[(usize, usize)]) -> Result<Vec<Part>> {
+        let numbers: Vec<usize> = group.iter().map(|&(_, number)| number).collect();
+        let studies = self.store.load(&numbers)?;
+        let mut all = Vec::new();
+        for (study, &(place, number)) in studies.iter().zip(group) {
+            all.extend((self.parts)(study, (number, place))?);
         }
         if self.options.shuffle {
-            self.stream.shuffle(&mut items);
+            self.stream.shuffle(&mut all);
         }
-        Ok(items)
+        Ok(all)
     }
 
-    /// Whether somebody wants more.
-    fn send(&self, items: Vec<Item>) -> bool {
-        let mut items = items.into_iter().peekable();
-        while items.peek().is_some() {
-            let batch = batch(items.by_ref().take(self.options.batch));
+    /// Cuts and sends batches; whether somebody wants more.
+    fn send(&self, parts: &[Part]) -> bool {
+        parts.chunks(self.options.batch).all(|parts| {
+            let items: Vec<Result<Item>> = parts.par_iter().map(|part| part()).collect();
+            let items: Result<Vec<Item>> = items.into_iter().collect();
+            let batch = items.and_then(|items| batch(items.into_iter()));
             let is_whole = batch.is_ok();
-            if self.sender.send(batch).is_err() || !is_whole {
-                return false;
-            }
-        }
-        true
+            self.sender.send(Message::Batch(batch)).is_ok() && is_whole
+        })
     }
 }
 

@@ -9,9 +9,6 @@ use crate::sidecar::path_beside;
 use crate::volume::VolumeFormat;
 use std::path::{Path, PathBuf};
 
-/// How the names of headers and of halves of images end.
-const OF_SEVERAL: [&str; 6] = [".hdr", ".img", ".nhdr", ".nrrd", ".mhd", ".mha"];
-
 /// Every file whose content makes an image: of a folder all files in it, of a header of its own the
 /// data files besides, otherwise the file itself.
 ///
@@ -21,12 +18,6 @@ pub(crate) fn companions(path: &Path) -> Result<Vec<PathBuf>> {
         return files_below(path);
     }
     let mut files = vec![path.to_owned()];
-    let name = path.to_string_lossy().to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    // Others hold everything themselves, and need not be opened.
-    if !OF_SEVERAL.iter().any(|ending| name.ends_with(ending)) {
-        return Ok(files);
-    }
     match VolumeFormat::of(path) {
         Ok(VolumeFormat::Nifti) => files = nifti::files_of(path),
         Ok(VolumeFormat::Nrrd) => {

@@ -1,7 +1,7 @@
 //! Patches of studies in batches.
 
 use super::Batch;
-use super::feed::{Feed, FeedOptions, Item};
+use super::feed::{Feed, FeedOptions, Item, Part};
 use super::prepare::Study;
 use super::store::StudyStore;
 use crate::Result;
@@ -77,24 +77,15 @@ impl PatchFeed {
         };
         anywhere.draw([1, 1, 1], None, Draw::default())?;
         crate::preprocess::check_share("foreground share of patches", patches.sampler.foreground)?;
-        let images = store.studies().len() as u64;
-        let cut = move |study: &Study, number: usize| {
-            let index = options
-                .epoch
-                .wrapping_mul(images)
-                .wrapping_add(number as u64);
-            patches.of(
-                study,
-                (
-                    number,
-                    Draw {
-                        seed: options.seed,
-                        index,
-                    },
-                ),
-            )
+        let count = studies.len() as u64;
+        let patches = Arc::new(patches);
+        let parts = move |study: &Arc<Study>, (number, place): (usize, usize)| {
+            // A study that is named twice has draws of its own each time.
+            let index = options.epoch.wrapping_mul(count).wrapping_add(place as u64);
+            let seed = options.seed;
+            Patches::parts(&patches, study, (number, Draw { seed, index }))
         };
-        Feed::start(store, studies, options, Box::new(cut)).map(Self)
+        Feed::start(store, studies, options, Box::new(parts)).map(Self)
     }
 }
 
@@ -107,9 +98,13 @@ impl Iterator for PatchFeed {
 }
 
 impl Patches {
-    fn of(&self, study: &Study, (number, draw): (usize, Draw)) -> Result<Vec<Item>> {
+    fn parts(
+        this: &Arc<Self>,
+        study: &Arc<Study>,
+        (number, draw): (usize, Draw),
+    ) -> Result<Vec<Part>> {
         let mask = study.annotation.as_ref();
-        if self.sampler.foreground > 0.0 && mask.is_none() {
+        if this.sampler.foreground > 0.0 && mask.is_none() {
             return Err(ImagingError::argument(
                 "studies for patches with a share on the foreground",
                 "studies with an annotation",
@@ -121,23 +116,24 @@ impl Patches {
             foreground: if is_empty {
                 0.0
             } else {
-                self.sampler.foreground
+                this.sampler.foreground
             },
-            ..self.sampler
+            ..this.sampler
         };
         let places = sampler.draw(study.image.spatial_shape(), mask, draw)?;
         // Labels are cut out as an image is.
         let labels = mask.map(|mask| mask.to_volume(*study.image.affine()));
-        let labels = labels.transpose()?;
-        let cut = |(position, place): (usize, &PatchPlace)| {
-            let index = draw.index.wrapping_mul(self.sampler.count as u64);
+        let labels = labels.transpose()?.map(Arc::new);
+        let part = |(position, place): (usize, PatchPlace)| -> Part {
+            let index = draw.index.wrapping_mul(this.sampler.count as u64);
             let draw = Draw {
                 seed: draw.seed,
                 index: index.wrapping_add(position as u64),
             };
-            self.patch((study, labels.as_ref()), (number, *place), draw)
+            let (this, study, labels) = (Arc::clone(this), Arc::clone(study), labels.clone());
+            Box::new(move || this.patch((&study, labels.as_deref()), (number, place), draw))
         };
-        places.iter().enumerate().map(cut).collect()
+        Ok(places.into_iter().enumerate().map(part).collect())
     }
 
     fn patch(

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::cohort::Cohort;
 use crate::error::ImagingError;
 use crate::mask::{self, MaskFault, MaskRole};
-use crate::preprocess::{Draw, Mask, Pipeline, Provenance};
+use crate::preprocess::{Draw, Mask, Pipeline, Provenance, Step};
 use crate::volume::{Grid, Interpolation, LabelInterpolation, Samples, Volume, read_volume};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -22,7 +22,8 @@ pub struct Preparation {
     pub spacing: Option<[f64; 3]>,
     /// How values between voxels are made; masks take the label with the most weight.
     pub interpolation: Interpolation,
-    /// Steps without a random part; those with `region = "mask"` mean the annotation.
+    /// Steps that neither draw nor move voxels. Those with `region = "mask"` mean the annotation, or
+    /// what a `foreground-mask` before them found; the annotation itself stays as it is.
     pub steps: Pipeline,
 }
 
@@ -90,14 +91,21 @@ impl Preparation {
             crate::volume::Affine::from_spacing(spacing, [0.0; 3])?;
         }
         self.steps.validate()?;
-        match self.steps.steps.iter().find(|step| step.is_random()) {
-            None => Ok(()),
-            Some(step) => Err(ImagingError::argument(
-                "steps of a preparation",
-                "steps without a random part (random ones belong into a feed)",
-                step.name(),
-            )),
+        let refused = |expected: &str, step: &Step| {
+            Err(ImagingError::argument("steps", expected, step.name()))
+        };
+        for step in &self.steps.steps {
+            if step.is_random() {
+                let expected = "steps without a random part (random ones belong into a feed)";
+                return refused(expected, step);
+            }
+            // All masks and the number of slices would have to follow.
+            if step.moves_voxels() {
+                let expected = "steps that leave voxels where they are (`spacing` changes theirs)";
+                return refused(expected, step);
+            }
         }
+        Ok(())
     }
 
     /// Reads and prepares a study.
@@ -128,7 +136,7 @@ impl Preparation {
         let done = done.map_err(|error| error.in_file(&path))?;
         Ok(Study {
             image: done.volume,
-            annotation: done.mask,
+            annotation,
             second_observer,
             evaluate_within,
             provenance: Some(done.provenance),
@@ -175,7 +183,10 @@ fn on_prepared(labels: &Volume, grid: &Grid) -> Result<Volume> {
 }
 
 /// Refuses a mask of other voxels than its image's.
+///
+/// The order and direction of axes may differ: both are turned to their closest axes.
 pub(crate) fn check_same_place(mask: &Grid, image: &Grid, path: &Path) -> Result<()> {
+    let (mask, image) = (&mask.to_canonical()?, &image.to_canonical()?);
     if mask.shape() != image.shape() {
         let expected = format!("a mask of {:?} like its image", image.shape());
         return Err(ImagingError::content(

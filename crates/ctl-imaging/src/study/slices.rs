@@ -1,7 +1,7 @@
 //! Slices of studies, one by one and in batches.
 
 use super::Batch;
-use super::feed::{Feed, FeedOptions, Item};
+use super::feed::{Feed, FeedOptions, Item, Part};
 use super::prepare::Study;
 use super::store::StudyStore;
 use crate::Result;
@@ -207,8 +207,9 @@ impl SliceFeed {
         options: FeedOptions,
     ) -> Result<Self> {
         slices.rule.validate()?;
-        let cut = move |study: &Study, number: usize| slices.of(study, number);
-        Feed::start(store, studies, options, Box::new(cut)).map(Self)
+        let parts =
+            move |study: &Arc<Study>, (number, _): (usize, usize)| Ok(slices.parts(study, number));
+        Feed::start(store, studies, options, Box::new(parts)).map(Self)
     }
 }
 
@@ -221,38 +222,41 @@ impl Iterator for SliceFeed {
 }
 
 impl Slices {
-    fn of(&self, study: &Study, number: usize) -> Result<Vec<Item>> {
+    fn parts(self, study: &Arc<Study>, number: usize) -> Vec<Part> {
+        let depth = study.image.spatial_shape()[self.rule.plane.across()];
+        let part = |index: usize| -> Part {
+            let study = Arc::clone(study);
+            Box::new(move || self.item(&study, number, index))
+        };
+        self.rule.indices(depth).into_iter().map(part).collect()
+    }
+
+    fn item(self, study: &Study, number: usize, index: usize) -> Result<Item> {
         let SliceRule {
             plane, neighbours, ..
         } = self.rule;
-        let depth = study.image.spatial_shape()[plane.across()];
-        let item = |index: usize| {
-            let picture = self.sized(
-                study.slice(plane, index, neighbours)?,
-                Filter::AreaOrBilinear,
-            )?;
-            let classes = study.mask_slice(MaskRole::Annotation, plane, index)?;
-            let classes = classes
-                .map(|mask| self.sized(mask, Filter::Nearest))
-                .transpose()?;
-            let classes = classes.map(|mask| {
-                // Positions of classes are below 256.
-                mask.samples().iter().map(|&class| class as u8).collect()
-            });
-            let mut start = [0; 3];
-            start[plane.across()] = index.cast_signed();
-            Ok(Item {
-                study: number,
-                start,
-                shape: picture.shape().to_vec(),
-                values: picture.into_samples(),
-                classes,
-            })
-        };
-        self.rule.indices(depth).into_iter().map(item).collect()
+        let picture = self.sized(
+            study.slice(plane, index, neighbours)?,
+            Filter::AreaOrBilinear,
+        )?;
+        let classes = study.mask_slice(MaskRole::Annotation, plane, index)?;
+        let classes = classes.map(|mask| self.sized(mask, Filter::Nearest));
+        let classes = classes.transpose()?.map(|mask| {
+            // Positions of classes are below 256.
+            mask.samples().iter().map(|&class| class as u8).collect()
+        });
+        let mut start = [0; 3];
+        start[plane.across()] = index.cast_signed();
+        Ok(Item {
+            study: number,
+            start,
+            shape: picture.shape().to_vec(),
+            values: picture.into_samples(),
+            classes,
+        })
     }
 
-    fn sized(&self, raster: Raster, filter: Filter) -> Result<Raster> {
+    fn sized(self, raster: Raster, filter: Filter) -> Result<Raster> {
         match self.size {
             Some([height, width]) => raster.resized(height, width, filter),
             None => Ok(raster),

@@ -8,7 +8,7 @@ use crate::cohort::{Cohort, Record};
 use crate::error::ImagingError;
 use crate::mask::MaskRole;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,8 +43,6 @@ pub struct StudyStore {
     preparation: Preparation,
     cache: Option<StudyCache>,
     memory: Mutex<Memory>,
-    /// Held while a study is prepared, so that nobody else prepares it meanwhile.
-    preparing: Vec<Mutex<()>>,
 }
 
 impl StudyStore {
@@ -63,7 +61,6 @@ impl StudyStore {
         preparation.validate()?;
         let studies = studies_of(&cohort)?;
         Ok(Self {
-            preparing: studies.iter().map(|_| Mutex::new(())).collect(),
             memory: Mutex::new(Memory::new(memory_bytes)),
             cache: None,
             studies,
@@ -122,28 +119,35 @@ impl StudyStore {
     /// [`ImagingError::Image`] with the manifest's row and, as its source, what reading or
     /// preparing the study reports. Of several failures the first in order is returned.
     pub fn load(&self, numbers: &[usize]) -> Result<Vec<Arc<Study>>> {
+        // One job a study: a lock that is held while others work in parallel could wait for itself.
+        let wanted: BTreeSet<usize> = numbers.iter().copied().collect();
+        let wanted: Vec<usize> = wanted.into_iter().collect();
         let loaded: Vec<Result<Arc<Study>>> =
-            numbers.par_iter().map(|&number| self.one(number)).collect();
-        loaded.into_iter().collect()
+            wanted.par_iter().map(|&number| self.one(number)).collect();
+        let mut studies = BTreeMap::new();
+        let mut failed = BTreeMap::new();
+        for (number, loaded) in wanted.into_iter().zip(loaded) {
+            match loaded {
+                Ok(study) => drop(studies.insert(number, study)),
+                Err(error) => drop(failed.insert(number, error)),
+            }
+        }
+        let mut one = |number: &usize| match studies.get(number) {
+            Some(study) => Ok(Arc::clone(study)),
+            // The first in order ends the collection.
+            None => Err(failed
+                .remove(number)
+                .unwrap_or_else(|| self.no_study(*number))),
+        };
+        numbers.iter().map(&mut one).collect()
     }
 
-    /// One study.
+    /// One study. Of several threads that ask for it at once each may prepare it, all alike.
     pub(crate) fn one(&self, number: usize) -> Result<Arc<Study>> {
         let Some(files) = self.studies.get(number) else {
-            let expected = format!("a position below {}", self.studies.len());
-            return Err(ImagingError::argument(
-                "study",
-                expected,
-                number.to_string(),
-            ));
+            return Err(self.no_study(number));
         };
         let held = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(study) = held().get(number) {
-            return Ok(study);
-        }
-        let lock = self.preparing[number].lock();
-        let _alone = lock.unwrap_or_else(PoisonError::into_inner);
-        // Somebody may have prepared it while we waited.
         if let Some(study) = held().get(number) {
             return Ok(study);
         }
@@ -155,12 +159,17 @@ impl StudyStore {
         Ok(study)
     }
 
+    fn no_study(&self, number: usize) -> ImagingError {
+        let expected = format!("a position below {}", self.studies.len());
+        ImagingError::argument("study", expected, number.to_string())
+    }
+
     /// From the cache, or prepared and put there.
     fn prepared(&self, files: &StudyFiles) -> Result<Study> {
         let Some(cache) = &self.cache else {
             return self.preparation.run(files, &self.cohort);
         };
-        let key = cache.key(files, &self.cohort, &self.preparation)?;
+        let key = StudyCache::key(files, &self.cohort, &self.preparation)?;
         if let Some(study) = cache.read(&key, files)? {
             return Ok(study);
         }

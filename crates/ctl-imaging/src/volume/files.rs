@@ -149,6 +149,9 @@ fn read_dicom(path: &Path, asked: Option<&str>) -> Result<VolumeFile> {
 /// The series of a folder that is asked for, or its only one.
 fn the_series(folder: &Path, uid: Option<&str>) -> Result<SeriesFiles> {
     let mut discovery = dicom::discover_series(folder)?;
+    if !discovery.series.is_empty() {
+        dicom::refuse_damaged(&mut discovery.skipped)?;
+    }
     let all = &discovery.series;
     let index = match uid {
         Some(uid) => all.iter().position(|series| series.uid == uid),

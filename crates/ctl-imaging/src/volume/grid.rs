@@ -113,6 +113,27 @@ impl Grid {
         }
         Self::new(shape, Affine::new(rows)?)
     }
+
+    /// The same voxels in the order of their closest axes, as
+    /// [`Volume::to_canonical`](super::Volume::to_canonical) brings them.
+    ///
+    /// # Errors
+    /// None that a grid can cause; those of [`Affine::new`].
+    pub fn to_canonical(&self) -> Result<Self> {
+        let axes = self.affine.orientation().axes();
+        let mut shape = [0; 3];
+        let mut rows = self.affine.rows().map(|row| [0.0, 0.0, 0.0, row[3]]);
+        for (source, axis) in axes.into_iter().enumerate() {
+            shape[axis.world] = self.shape[source];
+            let last = (self.shape[source] - 1) as f64;
+            for (row, old) in rows.iter_mut().zip(self.affine.rows()) {
+                let column = old[source];
+                row[axis.world] = if axis.positive { column } else { -column };
+                row[3] += if axis.positive { 0.0 } else { column * last };
+            }
+        }
+        Self::new(shape, Affine::new(rows)?)
+    }
 }
 
 impl Volume {

@@ -36,19 +36,11 @@ impl VolumeHeader {
     ///
     /// [`Volume::to_canonical`]: super::Volume::to_canonical
     pub fn canonical_shape(&self, spacing: Option<[f64; 3]>) -> Result<[usize; 3]> {
-        let axes = self.grid.affine().orientation().axes();
-        let shape = match spacing {
-            None => self.grid.shape(),
-            Some(spacing) => {
-                let own = axes.map(|axis| spacing[axis.world]);
-                self.grid.with_spacing(own)?.shape()
-            }
-        };
-        let mut canonical = [0; 3];
-        for (side, axis) in shape.into_iter().zip(axes) {
-            canonical[axis.world] = side;
-        }
-        Ok(canonical)
+        let canonical = self.grid.to_canonical()?;
+        Ok(match spacing {
+            None => canonical.shape(),
+            Some(spacing) => canonical.with_spacing(spacing)?.shape(),
+        })
     }
 }
 

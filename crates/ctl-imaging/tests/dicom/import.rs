@@ -1,6 +1,6 @@
 //! Folders of series as cohorts.
 
-use crate::make::{Object, save, slice, text};
+use crate::make::{Object, number, pixels, ramp, save, slice, text};
 use ctl_imaging::dicom::{DeidentifyOptions, Secret, deidentify};
 use ctl_imaging::volume::read_volume;
 use ctl_imaging::{Cohort, DicomImport, import_dicom};
@@ -182,6 +182,56 @@ fn what_makes_no_volume_is_left_out_with_its_reason() {
     let imported = import_dicom(&again, &import).unwrap();
     assert_eq!((imported.images, imported.left_out.len()), (1, 2));
     assert!(imported.left_out[0].reason.contains("missing slices"));
+}
+
+#[test]
+fn times_and_colours_are_left_out() {
+    let parent = tempfile::tempdir().unwrap();
+    // A folder that is named after its patient stays out of what is written.
+    let (source, folder) = (parent.path().join("Doe_Jane"), parent.path().join("cohort"));
+    let import = archive(&source);
+    for time in ["1", "2"] {
+        for place in 0..2_u8 {
+            let mut object = of("1.2.6", "P1", f64::from(place) * 5.0);
+            text(
+                &mut object,
+                tags::TEMPORAL_POSITION_IDENTIFIER,
+                VR::IS,
+                time,
+            );
+            let uid = format!("1.2.3.6.{time}.{place}");
+            text(&mut object, tags::SOP_INSTANCE_UID, VR::UI, &uid);
+            save(&object, &source, &format!("t{time}{place}"));
+        }
+    }
+    for place in 0..2_u8 {
+        let mut object = of("1.2.7", "P1", f64::from(place) * 5.0);
+        text(&mut object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
+        number(&mut object, tags::SAMPLES_PER_PIXEL, 3);
+        number(&mut object, tags::PLANAR_CONFIGURATION, 0);
+        number(&mut object, tags::PIXEL_REPRESENTATION, 0);
+        pixels(&mut object, &ramp(0, 3));
+        save(&object, &source, &format!("c{place}"));
+    }
+    let imported = import_dicom(&folder, &import).unwrap();
+    assert_eq!(imported.images, 2);
+    let left: Vec<(&str, &str)> = imported
+        .left_out
+        .iter()
+        .map(|left| {
+            let (what, _) = left.reason.split_once(':').unwrap();
+            (left.path.to_str().unwrap(), what)
+        })
+        .collect();
+    assert_eq!(
+        left,
+        [
+            ("c0", "1 frames of 3 components"),
+            ("t10", "2 frames of 1 components")
+        ]
+    );
+    let provenance = std::fs::read_to_string(folder.join("import.json")).unwrap();
+    assert!(!provenance.contains("Doe"), "{provenance}");
 }
 
 type Change = fn(&Path, &mut DicomImport);

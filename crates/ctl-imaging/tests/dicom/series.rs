@@ -3,9 +3,10 @@
 use crate::make::{self, Object, decimals, save, slice, text};
 use ctl_imaging::ImagingError;
 use ctl_imaging::dicom::{Gaps, SeriesOptions, discover_series, read_series, read_series_files};
-use ctl_imaging::volume::{SampleType, Samples, Scaling};
+use ctl_imaging::volume::{SampleType, Samples, Scaling, read_volume, read_volume_header};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
+use rstest::rstest;
 use std::path::Path;
 
 fn options() -> SeriesOptions {
@@ -66,6 +67,41 @@ fn shuffled_slices_make_a_volume() {
         .collect();
     assert_eq!(names, ["1.dcm", "3.dcm", "4.dcm", "0.dcm", "2.dcm"]);
     assert!(series.warnings.is_empty() && series.axis.is_none());
+}
+
+/// The gap check cannot see the loss of an end slice.
+#[rstest]
+#[case::empty(0)]
+#[case::stub(40)]
+#[case::header(400)]
+fn damaged_slices_are_no_smaller_volume(#[case] bytes: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    five(folder.path(), |_, _| {});
+    // The last of the five along the normal.
+    let last = folder.path().join("2.dcm");
+    let whole = std::fs::read(&last).unwrap();
+    std::fs::write(&last, &whole[..bytes]).unwrap();
+    let error = only_error(folder.path(), &options());
+    assert!(error.contains("2.dcm"), "{error}");
+    for read in [
+        read_volume(folder.path()).map(drop),
+        read_volume_header(folder.path()).map(drop),
+    ] {
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains("2.dcm"), "{error}");
+    }
+}
+
+#[test]
+fn headers_are_those_of_the_volume() {
+    let folder = tempfile::tempdir().unwrap();
+    five(folder.path(), |_, _| {});
+    // What marks a folder is no slice.
+    std::fs::write(folder.path().join(".keep"), "").unwrap();
+    let header = read_volume_header(folder.path()).unwrap();
+    let volume = read_volume(folder.path()).unwrap();
+    assert_eq!(header.grid, volume.grid());
+    assert_eq!(header.sample_type, volume.sample_type());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Data sets in the Brain Imaging Data Structure.
 
-use crate::{rows, text, volume};
+use crate::{rows, text, two_frames, volume};
 use ctl_imaging::{AttributeValue, BidsImport, BidsMasks, Cohort, ImagingError, import_bids};
 use rstest::rstest;
 use std::path::Path;
@@ -155,6 +155,97 @@ fn without_a_table_there_is_one_site() {
     assert_eq!(cohort.sites(), ["all"]);
 }
 
+#[test]
+fn names_and_frames_that_fit_no_row_are_left_out() {
+    let parent = tempfile::tempdir().unwrap();
+    let (source, folder) = (parent.path().join("bids"), parent.path().join("cohort"));
+    let import = data_set(&source);
+    volume(&source.join("sub-02/anat/sub-02_T1w.bak.nii.gz"), 0);
+    two_frames(&source.join("sub-02/anat/sub-02_run-2_T1w.nii.gz"));
+    let imported = import_bids(&folder, &import).unwrap();
+    assert_eq!(imported.images, 3);
+    let [name, frames] = &imported.left_out[..] else {
+        panic!("two files: {:?}", imported.left_out);
+    };
+    assert_eq!(
+        frames.path,
+        Path::new("sub-02/anat/sub-02_run-2_T1w.nii.gz")
+    );
+    assert!(frames.reason.contains("2 frames"), "{}", frames.reason);
+    assert_eq!(name.path, Path::new("sub-02/anat/sub-02_T1w.bak.nii.gz"));
+}
+
+#[test]
+fn the_oldest_are_89_and_strangers_are_not_checked() {
+    let parent = tempfile::tempdir().unwrap();
+    let (source, folder) = (parent.path().join("bids"), parent.path().join("cohort"));
+    let import = data_set(&source);
+    let table = PARTICIPANTS
+        .replace("\t41\t", "\t89+\t")
+        .replace("\t9\t", "\told\t");
+    text(&source.join("participants.tsv"), &table);
+    let imported = import_bids(&folder, &import).unwrap();
+    assert_eq!(imported.notes, ["1 participants of age 89+, read as 89"]);
+    let cohort = Cohort::open(&folder).unwrap();
+    assert_eq!(cells(&cohort, "age"), ["89", "89", ""]);
+}
+
+#[test]
+fn columns_have_the_meaning_that_was_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let (source, folder) = (parent.path().join("bids"), parent.path().join("cohort"));
+    let mut import = data_set(&source);
+    import.site = Some("scanner".into());
+    text(
+        &source.join("participants.tsv"),
+        "participant_id\tscanner\tsite\tlabel\tsplit\tacq\tdiagnosis\n\
+         sub-01\tx\tnorth\t7\tearly\tp\till\n\
+         sub-02\ty\tsouth\t8\tlate\tq\twell\n",
+    );
+    let imported = import_bids(&folder, &import).unwrap();
+    assert_eq!(imported.notes.len(), 4, "{:?}", imported.notes);
+    assert_eq!(
+        imported.notes[0],
+        "the column `site` of participants.tsv is `participant_site`"
+    );
+    let cohort = Cohort::open(&folder).unwrap();
+    assert_eq!(cohort.sites(), ["x", "y"]);
+    assert_eq!(cohort.classes(), ["ill", "well"]);
+    for (column, expected) in [
+        ("participant_site", ["north", "north", "south"]),
+        ("participant_label", ["7", "7", "8"]),
+        ("participant_split", ["early", "early", "late"]),
+        ("participant_acq", ["p", "p", "q"]),
+        ("acq", ["", "fast", ""]),
+    ] {
+        assert_eq!(cells(&cohort, column), expected, "{column}");
+    }
+}
+
+#[test]
+fn masks_are_of_the_images_data_type() {
+    let parent = tempfile::tempdir().unwrap();
+    let (source, folder) = (parent.path().join("bids"), parent.path().join("cohort"));
+    let mut import = data_set(&source);
+    // Of the same entities as the T1w image, and of another image.
+    let other = "derivatives/other/sub-02/dwi/sub-02_space-orig_mask.nii.gz";
+    volume(&source.join(other), 0);
+    mask(&mut import, "mask");
+    if let Some(masks) = &mut import.masks {
+        masks.classes = vec!["outside".into(), "brain".into()];
+    }
+    import_bids(&folder, &import).unwrap();
+    let cohort = Cohort::open(&folder).unwrap();
+    assert_eq!(
+        cells(&cohort, "mask_path")[2],
+        "mask/other/sub-02/anat/sub-02_space-orig_mask.nii.gz"
+    );
+    let provenance = std::fs::read_to_string(folder.join("import.json")).unwrap();
+    for said in ["mask_classes", "outside"] {
+        assert!(provenance.contains(said), "{provenance}");
+    }
+}
+
 type Change = fn(&Path, &mut BidsImport);
 
 fn mask(import: &mut BidsImport, suffix: &str) {
@@ -198,8 +289,11 @@ fn mask(import: &mut BidsImport, suffix: &str) {
     "`sub-02` twice"
 )]
 #[case::a_column_twice(
-    |source: &Path, _: &mut BidsImport| text(&source.join("participants.tsv"), &PARTICIPANTS.replace("dose", "patient")),
-    "`patient` twice"
+    |source: &Path, _: &mut BidsImport| {
+        let table = PARTICIPANTS.replace("dose", "participant_patient");
+        text(&source.join("participants.tsv"), &table.replace("sex", "patient"));
+    },
+    "`participant_patient` twice"
 )]
 #[case::folders(
     |source: &Path, _: &mut BidsImport| volume(&source.join("sub-02/anat/sub-01_T1w.nii"), 0),
@@ -208,6 +302,13 @@ fn mask(import: &mut BidsImport, suffix: &str) {
 #[case::no_image(
     |source: &Path, _: &mut BidsImport| text(&source.join("sub-02/anat/sub-02_T1w.nii.gz"), "nothing of the kind"),
     "sub-02_T1w.nii.gz"
+)]
+#[case::frames(
+    |source: &Path, import: &mut BidsImport| {
+        two_frames(&source.join("sub-02/func/sub-02_bold.nii.gz"));
+        import.suffix = Some("bold".into());
+    },
+    "found 2 frames of 1 components"
 )]
 #[case::field(
     |source: &Path, import: &mut BidsImport| {

@@ -26,6 +26,14 @@ fn volume(path: &Path, first: u8) {
     write_volume(path, &Volume::new(&[3, 2, 2], samples, affine).unwrap()).unwrap();
 }
 
+/// A volume of two frames, with the folders above it.
+fn two_frames(path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let affine = Affine::from_spacing([1.0; 3], [0.0; 3]).unwrap();
+    let samples = Samples::U8(vec![0; 16]);
+    write_volume(path, &Volume::new(&[2, 2, 2, 2], samples, affine).unwrap()).unwrap();
+}
+
 /// A text file, with the folders above it.
 fn text(path: &Path, content: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

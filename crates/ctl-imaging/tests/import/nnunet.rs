@@ -1,7 +1,10 @@
 //! Data sets in the layout of nnU-Net.
 
-use crate::{file, rows, text, volume};
-use ctl_imaging::{Cohort, MaskRule, NnunetImport, NnunetSplits, Split, import_nnunet};
+use crate::{file, picture, rows, text, two_frames, volume};
+use ctl_imaging::{
+    Cohort, MaskRule, NnunetImport, NnunetSplits, Raster, Split, VerifyOptions, import_nnunet,
+    verify,
+};
 use rstest::rstest;
 use std::path::Path;
 
@@ -100,6 +103,102 @@ fn a_channel_a_fold_and_the_test_cases_are_chosen() {
     );
     assert_eq!(file(&records[2].path), "img/imagesTs/p_c_0001.nii.gz");
     assert_eq!(records[2].mask_path, None);
+    let provenance = std::fs::read_to_string(folder.join("import.json")).unwrap();
+    assert!(
+        provenance.contains("\"splits\": \"splits.json\""),
+        "{provenance}"
+    );
+}
+
+#[test]
+fn test_cases_may_lack_masks_and_are_counted_where_not_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let source = parent.path().join("nnunet");
+    let mut import = data_set(&source, SECOND);
+    // Names that fit no channel matter only where the cases are asked for.
+    for case in ["p_d_0000", "p_d_0001", "p_e_0009"] {
+        volume(&source.join(format!("imagesTs/{case}.nii.gz")), 0);
+    }
+    let imported = import_nnunet(&parent.path().join("a"), &import).unwrap();
+    assert_eq!(imported.notes, ["3 test cases of imagesTs left out"]);
+    import.test = true;
+    let error = import_nnunet(&parent.path().join("b"), &import).unwrap_err();
+    assert!(error.to_string().contains("channels 0 to 1"), "{error}");
+
+    remove(&source, "imagesTs/p_e_0009.nii.gz");
+    volume(&source.join("labelsTs/p_d.nii.gz"), 0);
+    let folder = parent.path().join("b");
+    import_nnunet(&folder, &import).unwrap();
+    let cohort = Cohort::open(&folder).unwrap();
+    let masked = |case: &str| {
+        let mut of_case = cohort.records().iter().filter(|r| r.patient == case);
+        of_case.all(|record| record.mask_path.is_some())
+    };
+    assert!(masked("p_d") && masked("p_a") && !masked("p_c"));
+}
+
+#[test]
+fn png_files_are_pictures() {
+    let parent = tempfile::tempdir().unwrap();
+    let (source, folder) = (parent.path().join("nnunet"), parent.path().join("cohort"));
+    let description = SECOND
+        .replace(".nii.gz", ".png")
+        .replace(", \"1\": \"ADC\"", "");
+    text(&source.join("dataset.json"), &description);
+    let levels = [0.0, 1.0, 2.0, 0.0].map(|label: f32| label / 255.0);
+    for case in ["p_a", "p_b"] {
+        picture(&source.join(format!("imagesTr/{case}_0000.png")));
+        let mask = source.join(format!("labelsTr/{case}.png"));
+        picture(&mask);
+        let labels = Raster::new(1, 2, 2, levels.to_vec()).unwrap();
+        labels.write_png(&mask).unwrap();
+    }
+    let import = NnunetImport {
+        source,
+        ..NnunetImport::default()
+    };
+    assert_eq!(import_nnunet(&folder, &import).unwrap().images, 2);
+    let cohort = Cohort::open(&folder).unwrap();
+    assert!(cohort.volumes().is_none());
+    let records: Vec<&str> = cohort.records().iter().map(|r| r.path.as_str()).collect();
+    assert_eq!(
+        records,
+        ["img/imagesTr/p_a_0000.png", "img/imagesTr/p_b_0000.png"]
+    );
+    let decode = VerifyOptions {
+        decode: true,
+        ..VerifyOptions::default()
+    };
+    let report = verify(&folder, &decode).unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+    assert_eq!(report.masks_checked, 2);
+}
+
+#[test]
+fn values_in_further_files_are_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let (source, folder) = (parent.path().join("nnunet"), parent.path().join("cohort"));
+    let description = SECOND
+        .replace(".nii.gz", ".nrrd")
+        .replace(", \"1\": \"ADC\"", "");
+    text(&source.join("dataset.json"), &description);
+    for case in ["p_a", "p_b"] {
+        volume(&source.join(format!("imagesTr/{case}_0000.nrrd")), 0);
+        volume(&source.join(format!("labelsTr/{case}.nrrd")), 0);
+    }
+    let header = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 3 2 2\n\
+                  space: left-posterior-superior\n\
+                  space directions: (1,0,0) (0,1,0) (0,0,2)\nspace origin: (0,0,0)\n\
+                  encoding: raw\ndata file: p_b.raw\n\n";
+    text(&source.join("imagesTr/p_b_0000.nrrd"), header);
+    text(&source.join("imagesTr/p_b.raw"), "twelve bytes");
+    let import = NnunetImport {
+        source,
+        ..NnunetImport::default()
+    };
+    let error = import_nnunet(&folder, &import).unwrap_err();
+    assert!(error.to_string().contains("values in p_b.raw"), "{error}");
+    assert!(!folder.exists());
 }
 
 type Change = fn(&Path, &mut NnunetImport);
@@ -139,6 +238,10 @@ fn fold(source: &Path, import: &mut NnunetImport, splits: &str, fold: usize) {
 #[case::further_channel(|s: &Path, _: &mut NnunetImport| volume(&s.join("imagesTr/p_b_0002.nii.gz"), 0), "channels 0 to 1 in the name")]
 #[case::decathlon(|s: &Path, _: &mut NnunetImport| volume(&s.join("imagesTr/p_x.nii.gz"), 0), "Medical Segmentation Decathlon")]
 #[case::no_image(|s: &Path, _: &mut NnunetImport| text(&s.join("imagesTr/p_b_0001.nii.gz"), "nothing"), "p_b_0001.nii.gz")]
+#[case::frames(
+    |s: &Path, _: &mut NnunetImport| two_frames(&s.join("imagesTr/p_b_0001.nii.gz")),
+    "cohort/img/imagesTr/p_b_0001.nii.gz: expected one frame"
+)]
 #[case::channel(|_: &Path, i: &mut NnunetImport| i.channel = Some("DWI".into()), "channel: expected one of T2, ADC")]
 #[case::no_test(|s: &Path, i: &mut NnunetImport| {
     std::fs::remove_dir_all(s.join("imagesTs")).unwrap();

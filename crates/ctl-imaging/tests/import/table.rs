@@ -54,6 +54,8 @@ fn columns_take_the_manifests_names_and_others_stay() {
     assert_eq!(first.attributes, [AttributeValue::Number(41.0)]);
     assert_eq!(second.attributes, [AttributeValue::Missing]);
     assert_eq!(cohort.cell(0, "Mask"), Some("m/a.png"));
+    let provenance = std::fs::read_to_string(folder.join("import.json")).unwrap();
+    assert!(provenance.contains("\"images\": \"films\""), "{provenance}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn at(study: usize, voxel: [isize; 3]) -> (f32, u8) {
     let inside = voxel
         .iter()
         .zip(SHAPE)
-        .all(|(&at, side)| (0..side as isize).contains(&at));
+        .all(|(&at, side)| (0..side.cast_signed()).contains(&at));
     if !inside {
         return (-1.0, 0);
     }
@@ -97,11 +97,12 @@ fn seed_and_epoch_alone_select_the_order() {
     let first = drawn(&store, options(0));
     assert_eq!(drawn(&store, options(0)), first);
     assert_ne!(drawn(&store, options(1)), first);
-    let one_thread = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .unwrap();
-    assert_eq!(one_thread.install(|| drawn(&store, options(0))), first);
+    // A study that is named twice gives other patches the second time.
+    let twice = PatchFeed::new(store, vec![1, 1], patches(), options(0)).unwrap();
+    let batches: Vec<Batch> = twice.collect::<Result<_, _>>().unwrap();
+    let starts: Vec<_> = batches.iter().flat_map(|batch| &batch.starts).collect();
+    let distinct: std::collections::BTreeSet<_> = starts.iter().collect();
+    assert!(distinct.len() > 6, "{starts:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Slices of volumes as the pictures of a cohort.
 
 use crate::volumes::{SHAPE, affine, cohort, everywhere, labels, marked, number, replace};
+use ctl_imaging::nifti::{self, WriteOptions};
 use ctl_imaging::volume::{Plane, Samples, Volume};
 use ctl_imaging::{
     Cohort, Colour, HashDepth, ImageRequest, ImageStore, MaskRole, ProblemKind, VerifyOptions,
@@ -184,11 +185,73 @@ fn faults_of_volumes_and_masks_are_found() {
     assert!(Cohort::open(folder.path()).is_err());
 }
 
+/// The rows of a manifest, each an image and a mask.
+fn rows(folder: &Path, rows: &[(&str, &str)]) -> VerifyReport {
+    let lines = rows.iter().map(|(image, mask)| format!("{image},{mask}\n"));
+    let manifest = format!("path,mask_path\n{}", lines.collect::<String>());
+    crate::support::write(folder, "manifest.csv", manifest.as_bytes());
+    report(folder, false)
+}
+
+#[test]
+fn rows_may_name_one_slice() {
+    let folder = cohort(SLICES);
+    let path = folder.path();
+    let named = [
+        ("2.nii#coronal/2", "2-mask.nii"),
+        ("2.nii#axial/0", "2-mask.nii#axial/0"),
+    ];
+    assert_eq!(found(&rows(path, &named)), []);
+    let store = store(path, Colour::Grey, 0);
+    assert_eq!(
+        store.cohort().records()[0].mask_path.as_deref(),
+        Some("2-mask.nii#coronal/2")
+    );
+    let image = Arc::clone(&store.load(&[1]).unwrap()[0]);
+    assert_eq!(
+        image.samples(),
+        axial(|voxel| f32::from(number(2, voxel)), 0)
+    );
+    for (wrong, expected) in [
+        ([("2.nii#axial/5", "2-mask.nii")], "one of 5 axial slices"),
+        (
+            [("2.nii#axial/1", "2-mask.nii#axial/2")],
+            "or `2-mask.nii#axial/1` as the image",
+        ),
+        ([("2.nii", "2-mask.nii#axial/2")], "the mask's volume"),
+        (
+            [("lost.nii#axial/1", "2-mask.nii")],
+            "an image at lost.nii#axial/1",
+        ),
+    ] {
+        let report = rows(path, &wrong);
+        assert!(
+            report.problems[0].message.contains(expected),
+            "{}",
+            report.problems[0]
+        );
+    }
+    let two = [
+        ("2.nii#axial/1", "2-mask.nii"),
+        ("2.nii#axial/2", "0-mask.nii.gz"),
+    ];
+    let report = rows(path, &two);
+    assert!(
+        report.problems[0]
+            .message
+            .contains("the masks of other slices"),
+        "{:?}",
+        report.problems
+    );
+    assert_eq!(report.problems[0].row, Some(3));
+}
+
 #[rstest]
 #[case("every = 0", "volumes.every")]
 #[case("between = [0.5, 0.5]", "volumes.between")]
 #[case("neighbours = 2", "volumes.neighbours")]
-#[case("spacing = [1, 0, 1]", "volumes")]
+#[case("spacing = [1, 0, 1]", "volumes.spacing")]
+#[case("steps = [{ step = \"orient\", axes = \"LPS\" }]", "volumes.steps")]
 #[case("plane = \"oblique\"", "volumes.plane")]
 #[case("thickness = 3", "volumes.thickness")]
 fn settings_out_of_range_are_named(#[case] line: &str, #[case] column: &str) {
@@ -227,5 +290,23 @@ fn the_hash_follows_every_file_of_a_volume() {
     other[0] = 1;
     let other = Volume::new(&SHAPE, Samples::U8(other), *labels().affine()).unwrap();
     replace(folder.path(), "2-mask.nii", &other);
+    let changed = hash();
+    assert_ne!(changed, before);
+    // The half of a pair that the manifest does not name.
+    let pair = |value: u8| {
+        let path = folder.path().join("2.hdr");
+        nifti::write(&path, &constant(value), &WriteOptions::default()).unwrap();
+    };
+    let manifest = std::fs::read_to_string(folder.path().join("manifest.csv")).unwrap();
+    let manifest = manifest.replace("2.nii", "2.hdr").replace("2-mask.nii", "");
+    crate::support::write(folder.path(), "manifest.csv", manifest.as_bytes());
+    pair(1);
+    let before = hash();
+    pair(2);
     assert_ne!(hash(), before);
+}
+
+/// An image of one value.
+fn constant(value: u8) -> Volume {
+    Volume::new(&SHAPE, Samples::U8(vec![value; 60]), affine()).unwrap()
 }

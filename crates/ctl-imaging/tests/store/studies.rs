@@ -188,6 +188,125 @@ fn faults_name_row_and_file() {
     );
 }
 
+/// Steps in TOML.
+fn steps(text: &str) -> Preparation {
+    Preparation {
+        steps: Pipeline::from_toml(text).unwrap(),
+        ..Preparation::default()
+    }
+}
+
+#[test]
+fn annotations_are_those_of_their_files_whatever_steps_find() {
+    let folder = cohort(PLAIN);
+    let preparation = steps(
+        "[[steps]]\nstep = \"foreground-mask\"\nclosing_radius = 0.0\n\
+         [[steps]]\nstep = \"z-score\"\nregion = \"mask\"",
+    );
+    let study = Arc::clone(&store(folder.path(), preparation, 0).load(&[1]).unwrap()[0]);
+    let expected = everywhere(|voxel| u8::from(marked(voxel)));
+    assert_eq!(study.annotation.as_ref().unwrap().classes(), expected);
+    let steps = &study.provenance.as_ref().unwrap().steps;
+    assert_ne!(steps[0].measured.number("foreground_voxels"), Some(6.0));
+}
+
+#[test]
+fn steps_that_move_voxels_are_refused_by_name() {
+    let folder = cohort(PLAIN);
+    let opened = Arc::new(Cohort::open(folder.path()).unwrap());
+    for step in [
+        "orient\"\naxes = \"LPS",
+        "crop-foreground",
+        "resample\"\nspacing = [1, 1, 1]\n#",
+    ] {
+        let preparation = steps(&format!("[[steps]]\nstep = \"{step}\""));
+        let error = StudyStore::new(Arc::clone(&opened), preparation, 0).unwrap_err();
+        assert!(
+            error.to_string().contains("leave voxels where they are"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn masks_may_count_their_axes_otherwise() {
+    let folder = cohort(PLAIN);
+    let turned = Orientation::parse("IAL").unwrap();
+    replace(
+        folder.path(),
+        "0-mask.nii.gz",
+        &labels().reoriented(turned).unwrap(),
+    );
+    let study = Arc::clone(&plain(folder.path()).load(&[0]).unwrap()[0]);
+    let expected = everywhere(|voxel| u8::from(marked(voxel)));
+    assert_eq!(study.annotation.as_ref().unwrap().classes(), expected);
+}
+
+#[test]
+fn a_cache_keeps_the_place_to_the_last_digit() {
+    let folder = cohort(PLAIN);
+    let cache = tempfile::tempdir().unwrap();
+    let rows = [
+        [0.7, 0.1, 0.0, -3.3],
+        [-0.1, 0.7, 0.0, 0.1],
+        [0.0, 0.0, 2.1, 1.0 / 3.0],
+    ];
+    let oblique = Affine::new(rows).unwrap();
+    let place = |volume: Volume| Volume::new(&SHAPE, volume.into_samples(), oblique).unwrap();
+    // A format with the place in text, which has all digits.
+    let turned = Orientation::parse("ASR").unwrap();
+    for (name, volume) in [("1.nrrd", image(1)), ("1-mask.nrrd", labels())] {
+        replace(
+            folder.path(),
+            name,
+            &place(volume).reoriented(turned).unwrap(),
+        );
+    }
+    let load = || {
+        let store = plain(folder.path()).with_cache(cache.path()).unwrap();
+        Arc::clone(&store.load(&[1]).unwrap()[0])
+    };
+    let (fresh, kept) = (load(), load());
+    assert!(fresh.provenance.is_some() && kept.provenance.is_none());
+    assert_eq!(fresh.image, kept.image);
+}
+
+/// Volumes of more voxels than a thread takes at once, asked for by many threads at a time: nobody
+/// waits for who waits for him.
+#[test]
+fn threads_do_not_wait_for_each_other() {
+    let folder = cohort("schema = 1\n[volumes]\nspacing = [1, 2, 3]\nsteps = []\n");
+    let (shape, voxels) = ([70, 60, 40], 70 * 60 * 40);
+    for (name, value) in [("0.nii.gz", 3), ("1.nrrd", 4), ("2.nii", 5)] {
+        let volume = Volume::new(&shape, Samples::I16(vec![value; voxels]), affine()).unwrap();
+        replace(folder.path(), name, &volume);
+    }
+    std::fs::write(
+        folder.path().join("manifest.csv"),
+        "path\n0.nii.gz\n1.nrrd\n2.nii\n",
+    )
+    .unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(8)
+        .build()
+        .unwrap();
+    pool.install(|| {
+        let studies = plain(folder.path())
+            .load(&[0, 1, 0, 2, 1, 0, 2, 2])
+            .unwrap();
+        assert_eq!(studies[5].image.value(&[1, 1, 1]), Some(3.0));
+        let cohort = Arc::new(Cohort::open(folder.path()).unwrap());
+        let all: Vec<usize> = (0..cohort.len()).chain(0..cohort.len()).collect();
+        for limit in [0, 1 << 24] {
+            let request = ctl_imaging::ImageRequest::grey(4, 4);
+            let store = ctl_imaging::ImageStore::new(Arc::clone(&cohort), request, limit);
+            let images = store.load(&all).unwrap();
+            assert_eq!(images[0].samples()[0], 3.0);
+            assert_eq!(images.last().unwrap().samples()[0], 5.0);
+        }
+    });
+}
+
 #[test]
 fn random_steps_belong_into_feeds() {
     let folder = cohort(PLAIN);

@@ -15,7 +15,7 @@ pub(crate) fn affine() -> Affine {
 
 /// The number at a voxel of a study.
 pub(crate) fn number(study: usize, [i, j, k]: [usize; 3]) -> i16 {
-    (1000 * study + 100 * i + 10 * j + k) as i16
+    i16::try_from(1000 * study + 100 * i + 10 * j + k).unwrap()
 }
 
 /// Whether the annotation marks a voxel.

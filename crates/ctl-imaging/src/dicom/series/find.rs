@@ -1,6 +1,6 @@
 //! Finding series in folders, by headers alone.
 
-use super::plane::Header;
+use super::plane::{Header, unplaced_kind};
 use super::read_headers;
 use crate::Result;
 use crate::bounded::read_start;
@@ -10,6 +10,9 @@ use crate::folder::files_below;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Bytes of a preamble with its mark (PS3.10 section 7.1).
+const PREAMBLE: u64 = 132;
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -76,6 +79,22 @@ impl Discovery {
     }
 }
 
+/// The first file that should have been read and was not: one that is damaged or cannot be opened,
+/// and no other object than an image of the patient.
+///
+/// # Errors
+/// The reason for which it was left out.
+pub(crate) fn refuse_damaged(skipped: &mut Vec<(PathBuf, ImagingError)>) -> Result<()> {
+    let is_damaged = |(path, _): &(PathBuf, ImagingError)| {
+        // What does not even begin as DICOM has no kind.
+        !is_dicom(path).unwrap_or(false) || !matches!(unplaced_kind(path), Ok(Some(_)))
+    };
+    match skipped.iter().position(is_damaged) {
+        Some(first) => Err(skipped.swap_remove(first).1),
+        None => Ok(()),
+    }
+}
+
 /// Why a folder has no series.
 pub(super) fn nothing(folder: &Path, skipped: Vec<(PathBuf, ImagingError)>) -> ImagingError {
     match skipped.into_iter().next() {
@@ -94,11 +113,17 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn in_folder(folder: &Path) -> Result<Self> {
-        let (files, foreign): (Vec<_>, Vec<_>) = files_below(folder)?
-            .into_par_iter()
-            .partition(|path| is_dicom(path));
+        let all = files_below(folder)?;
+        let kinds: Vec<Result<bool>> = all.par_iter().map(|path| is_dicom(path)).collect();
+        let (mut files, mut foreign, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, kind) in all.into_iter().zip(kinds) {
+            match kind {
+                Ok(true) => files.push(path),
+                Ok(false) => foreign.push(path),
+                Err(error) => skipped.push((path, error)),
+            }
+        }
         let mut series: BTreeMap<String, Vec<Header>> = BTreeMap::new();
-        let mut skipped = Vec::new();
         for (path, read) in files.iter().zip(read_headers(&files)) {
             match read {
                 Ok(mut header) => {
@@ -121,19 +146,38 @@ impl Found {
 }
 
 /// Whether a file starts as DICOM does; of those without preamble, whether its class can be read.
-fn is_dicom(path: &Path) -> bool {
-    let Ok(start) = read_start(path, 132) else {
-        return false;
+///
+/// # Errors
+/// When it cannot be opened, or is too short for its kind and named as slices are.
+fn is_dicom(path: &Path) -> Result<bool> {
+    let start = match read_start(path, PREAMBLE) {
+        Ok(start) => start,
+        Err(error @ ImagingError::Io { .. }) => return Err(error),
+        Err(error) if is_named_as_slice(path) => return Err(error),
+        Err(_) => return Ok(false),
     };
     if start.get(128..) == Some(b"DICM") {
-        return true;
+        return Ok(true);
     }
     // The first element of a file without preamble is of a low, even group.
     let plausible = matches!(start[..], [2 | 8, 0, ..] | [0, 2 | 8, ..]);
-    plausible
+    let has_class = plausible
         && Source::read_header(path).is_ok_and(|source| {
             let set = source.data_set(Until::Pixels);
             set.word(dicom_dictionary_std::tags::SOP_CLASS_UID)
                 .is_some()
-        })
+        });
+    if !has_class && (start.len() as u64) < PREAMBLE && is_named_as_slice(path) {
+        let found = format!("{} bytes", start.len());
+        return Err(ImagingError::content(path, "a whole DICOM file", found));
+    }
+    Ok(has_class)
+}
+
+/// Whether a name is one that slices are given: with an ending of DICOM, or with none.
+fn is_named_as_slice(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let is_ending = ["dcm", "dicom", "ima"].iter().any(|known| ending == *known);
+    is_ending || (ending.is_empty() && !name.starts_with('.'))
 }

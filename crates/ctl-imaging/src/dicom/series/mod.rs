@@ -7,6 +7,7 @@ mod keys;
 mod plane;
 mod stack;
 
+pub(crate) use find::refuse_damaged;
 pub use find::{Discovery, SeriesFiles, discover_series};
 pub use keys::SeriesAxis;
 pub(crate) use plane::unplaced_kind;
@@ -122,14 +123,15 @@ impl SeriesFiles {
 ///   (structured reports, segmentations) is left out.
 ///
 /// # Errors
-/// Those of [`read_series_files`]; the reason for which a file was left out, when there is no
-/// other.
+/// Those of [`read_series_files`], also of a file that is damaged or cannot be opened; the reason
+/// for which a file was left out, when there is no other.
 pub fn read_series(folder: &Path, options: &SeriesOptions) -> Result<Vec<Series>> {
     options.validate()?;
-    let found = Found::in_folder(folder)?;
+    let mut found = Found::in_folder(folder)?;
     if found.series.is_empty() {
         return Err(nothing(folder, found.skipped));
     }
+    refuse_damaged(&mut found.skipped)?;
     let mut all = Vec::new();
     for headers in &found.series {
         all.extend(read_all(headers, options)?);
@@ -181,10 +183,11 @@ pub(crate) fn read_series_headers(path: &Path) -> Result<Vec<VolumeHeader>> {
     if !path.is_dir() {
         return of_series(&[Header::read(path, 0)?]);
     }
-    let found = Found::in_folder(path)?;
+    let mut found = Found::in_folder(path)?;
     if found.series.is_empty() {
         return Err(nothing(path, found.skipped));
     }
+    refuse_damaged(&mut found.skipped)?;
     let mut all = Vec::new();
     for headers in &found.series {
         all.extend(of_series(headers)?);
@@ -210,16 +213,16 @@ fn of_groups<T>(headers: &[Header], read: impl Fn(&Group<'_>) -> Result<T>) -> R
     Ok(all)
 }
 
-/// How many volumes files make, read from headers alone.
+/// Shape and place of the volumes that files make, from headers alone.
 ///
 /// # Errors
 /// Those of [`read_series_files`] but for what is wrong with pixels.
-pub(crate) fn count_volumes(files: &[PathBuf], options: &SeriesOptions) -> Result<usize> {
+pub(crate) fn series_headers(files: &[PathBuf]) -> Result<Vec<VolumeHeader>> {
+    let options = SeriesOptions::default();
     let headers = read_headers(files)
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    let volumes = of_groups(&headers, |group| stacked(&headers, group, options))?;
-    Ok(volumes.len())
+    of_groups(&headers, |group| group_header(&headers, group, &options))
 }
 
 /// The planes of a group in order.

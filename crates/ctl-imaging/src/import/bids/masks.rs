@@ -14,6 +14,11 @@ const ADDED: [&str; 8] = [
 ];
 /// Spaces that are those of the image itself, as its suffix is.
 const NATIVE: [&str; 2] = ["orig", "individual"];
+/// Folders of data types (BIDS 1.10, "Data types").
+const DATA_TYPES: [&str; 14] = [
+    "anat", "beh", "dwi", "eeg", "fmap", "func", "ieeg", "meg", "micr", "motion", "mrs", "nirs",
+    "perf", "pet",
+];
 /// Suffix of masks with several classes.
 const SEGMENTATION: &str = "dseg";
 
@@ -161,7 +166,9 @@ impl BidsMasks {
         let subject = image.name.get("sub").unwrap_or_default();
         let of_subject = candidates.get(subject).into_iter().flatten();
         let fitting: Vec<&str> = of_subject
-            .filter(|(name, _)| self.belongs(name, &image.name))
+            .filter(|(name, path)| {
+                self.belongs(name, &image.name) && of_one_data_type(path, &image.path)
+            })
             .map(|&(_, path)| path)
             .collect();
         match fitting[..] {
@@ -189,4 +196,18 @@ impl BidsMasks {
             && further.all(|key| ADDED.contains(&key.as_str()))
             && (asked || space.is_none_or(at_home))
     }
+}
+
+/// Whether two files lie in folders of one data type, as far as both lie in one.
+fn of_one_data_type(one: &str, other: &str) -> bool {
+    match (data_type(one), data_type(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    }
+}
+
+/// The folder that a file lies in, if it is one of a data type.
+fn data_type(path: &str) -> Option<&str> {
+    let folder = path.rsplit('/').nth(1)?;
+    DATA_TYPES.contains(&folder).then_some(folder)
 }

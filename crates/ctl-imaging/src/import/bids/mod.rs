@@ -7,7 +7,7 @@ mod participants;
 mod sidecar;
 
 use super::cohort::{NewCohort, Provenance};
-use super::files::{check_volume, files_below, text_of};
+use super::files::{check_volume, files_below, text_of, unfit};
 use super::{Imported, LeftOut};
 use crate::Result;
 use crate::error::ImagingError;
@@ -66,30 +66,32 @@ struct Image {
 /// Writes a cohort of images of a BIDS data set.
 ///
 /// Every image of the suffix that has the entities becomes a row, with the participant
-/// (`sub-01`) as its patient, the columns of `participants.tsv` (`n/a` as an empty cell), its
+/// (`sub-01`) as its patient, the columns of `participants.tsv` (`n/a` as an empty cell; one whose
+/// name a manifest gives another meaning, or that is taken, becomes `participant_NAME`), its
 /// entities but for the subject, and fields of sidecars by the inheritance principle: of every
 /// folder from the data set's own down to the image's the one JSON file whose suffix is the
 /// image's and whose entities the image has, nearer ones overriding farther ones. A mask belongs
 /// to an image whose entities it has, besides which it may have those of derivatives (`space`,
 /// `desc`, `res`, `den`, `label`, `seg`, `atlas`, `hemi`); one in another space than the image's
-/// is none. Images and masks are copied with their folders; `derivatives`, `sourcedata` and what
-/// is hidden hold no images.
+/// is none, and so is one in the folder of another data type (`anat`, `dwi`). Images and masks are
+/// copied with their folders; `derivatives`, `sourcedata` and what is hidden hold no images.
 ///
 /// # Arguments
 /// * `folder`: a folder that does not exist yet or is empty; see [`write_folder`](crate::write_folder).
 /// * `import`: the data set and what is wanted of it.
 ///
 /// # Returns
-/// How many rows there are, the `NIfTI` files whose names are none of BIDS, and how many images have
-/// no mask.
+/// How many rows there are, the `NIfTI` files that are left out (names that are none of BIDS, images
+/// of several frames or components), how many images have no mask, which columns were renamed, and
+/// how many ages of `89+` were read as 89.
 ///
 /// # Errors
 /// [`ImagingError::Argument`] when there are several suffixes and none is asked for, when masks of
-/// the suffix `dseg` come without classes, or two columns would have one name;
+/// the suffix `dseg` come without classes, or two columns still have one name;
 /// [`ImagingError::Content`] when the folder is no data set of BIDS 1, an image's name contradicts
-/// its folders, there is no image of the suffix or entity, `participants.tsv` lacks a column or
-/// participant, holds one twice or an age that is none, two sidecars of one folder apply, no
-/// sidecar has a field, or several masks fit; those of [`Cohort::open`](crate::Cohort::open).
+/// its folders, there is no image of the suffix or entity, or only such of several frames or
+/// components, `participants.tsv` lacks a column or participant, holds one twice or an age that is
+/// none, two sidecars of one folder apply, no sidecar has a field, or several masks fit; those of [`Cohort::open`](crate::Cohort::open).
 ///
 /// # References
 /// Gorgolewski et al. 2016; BIDS 1.10, sections "Common principles" and "Derivatives".
@@ -127,15 +129,17 @@ pub fn import_bids(folder: &Path, import: &BidsImport) -> Result<Imported> {
         .collect::<Result<Vec<String>>>()?;
     let mut imported = Imported::default();
     let images = images(source, &files, &mut imported.left_out)?;
-    let images = import.chosen(images)?;
-    for image in &images {
-        check_volume(&source.join(&image.path))?;
-    }
+    let images = fitting(source, import.chosen(images)?, &mut imported.left_out)?;
     let masks = match &import.masks {
         Some(masks) => Some(Masks::find(source, &files, masks, &images)?),
         None => None,
     };
-    let participants = Participants::read(import)?;
+    let entities = entities(&images);
+    let taken: BTreeSet<&str> = (entities.iter().chain(&import.sidecar))
+        .map(String::as_str)
+        .collect();
+    let patients: BTreeSet<String> = images.iter().map(Image::patient).collect();
+    let participants = Participants::read(import, &patients, &taken)?;
     let sidecars = Sidecars::find(source, &files);
     let mut cohort = NewCohort {
         volumes: true,
@@ -151,12 +155,15 @@ pub fn import_bids(folder: &Path, import: &BidsImport) -> Result<Imported> {
     let table = Table {
         import,
         images: &images,
+        entities: &entities,
         masks: masks.as_ref(),
         participants: participants.as_ref(),
     };
     table.fill(&mut cohort, sidecars)?;
     imported.images = cohort.rows.len();
     imported.notes.extend(masks.iter().flat_map(Masks::notes));
+    let of_participants = participants.iter().flat_map(|table| &table.notes);
+    imported.notes.extend(of_participants.cloned());
     cohort.write(folder)?;
     Ok(imported)
 }
@@ -172,8 +179,9 @@ fn images(source: &Path, files: &[String], left_out: &mut Vec<LeftOut>) -> Resul
         if !is_image {
             continue;
         }
-        let Some(name) = Name::parse(file).filter(|name| name.get("sub").is_some()) else {
-            let reason = "a name without subject and suffix of BIDS";
+        let name = Name::parse(file).filter(|name| name.is_nifti() && name.get("sub").is_some());
+        let Some(name) = name else {
+            let reason = "a name that is none of an image of BIDS";
             left_out.push(LeftOut::new(path, reason));
             continue;
         };
@@ -187,7 +195,40 @@ fn images(source: &Path, files: &[String], left_out: &mut Vec<LeftOut>) -> Resul
     Ok(images)
 }
 
+/// The images that a cohort takes; others are left out.
+fn fitting(source: &Path, images: Vec<Image>, left_out: &mut Vec<LeftOut>) -> Result<Vec<Image>> {
+    let mut fitting = Vec::new();
+    let mut reasons = BTreeSet::new();
+    for image in images {
+        match unfit(&check_volume(&source.join(&image.path))?) {
+            None => fitting.push(image),
+            Some(reason) => {
+                left_out.push(LeftOut::new(&image.path, reason.clone()));
+                reasons.insert(reason);
+            }
+        }
+    }
+    if fitting.is_empty() {
+        let expected = "an image of one frame of one component";
+        let found: Vec<String> = reasons.into_iter().collect();
+        return Err(ImagingError::content(source, expected, found.join("; ")));
+    }
+    left_out.sort();
+    Ok(fitting)
+}
+
+/// Keys of the entities that images have, but for the subject.
+fn entities(images: &[Image]) -> BTreeSet<String> {
+    let all = images.iter().flat_map(|image| image.name.entities.keys());
+    all.filter(|key| *key != "sub").cloned().collect()
+}
+
 impl Image {
+    /// The participant whose image it is.
+    fn patient(&self) -> String {
+        format!("sub-{}", self.name.get("sub").unwrap_or_default())
+    }
+
     fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
@@ -227,12 +268,14 @@ impl BidsImport {
             .with("entities", pairs(&self.entities))
             .with("site", self.site.clone())
             .with("label", self.label.clone())
-            .with("sidecar", self.sidecar.clone());
+            .with("sidecar", self.sidecar.clone())
+            .with("inputs", self.inputs.clone());
         if let Some(masks) = &self.masks {
             provenance = provenance
                 .with("mask_suffix", masks.suffix.clone())
                 .with("mask_entities", pairs(&masks.entities))
-                .with("mask_pipeline", masks.pipeline.clone());
+                .with("mask_pipeline", masks.pipeline.clone())
+                .with("mask_classes", masks.classes.clone());
         }
         provenance
     }
@@ -308,30 +351,25 @@ fn with_entities(
 struct Table<'a> {
     import: &'a BidsImport,
     images: &'a [Image],
+    /// Keys that become columns.
+    entities: &'a BTreeSet<String>,
     masks: Option<&'a Masks>,
     participants: Option<&'a Participants>,
 }
 
 impl Table<'_> {
     fn fill(&self, cohort: &mut NewCohort, mut sidecars: Sidecars) -> Result<()> {
-        let entities = self
-            .images
-            .iter()
-            .flat_map(|image| image.name.entities.keys());
-        let entities: BTreeSet<&String> = entities.filter(|key| *key != "sub").collect();
         cohort.header = vec!["path".to_owned(), "patient".to_owned()];
         cohort
             .header
             .extend(self.masks.map(|_| "mask_path".to_owned()));
         let known = self.participants.map_or(&[][..], Participants::header);
         cohort.header.extend_from_slice(known);
-        cohort
-            .header
-            .extend(entities.iter().map(|&key| key.clone()));
+        cohort.header.extend(self.entities.iter().cloned());
         cohort.header.extend_from_slice(&self.import.sidecar);
         let fields = sidecars.fields(self.images, &self.import.sidecar)?;
         for (position, (image, fields)) in self.images.iter().zip(fields).enumerate() {
-            let patient = format!("sub-{}", image.name.get("sub").unwrap_or_default());
+            let patient = image.patient();
             let placed = format!("img/{}", image.path);
             let mut row = vec![placed.clone(), patient.clone()];
             cohort
@@ -343,7 +381,8 @@ impl Table<'_> {
             if let Some(participants) = self.participants {
                 row.extend_from_slice(participants.of(&patient, &image.path)?);
             }
-            let own = entities
+            let own = self
+                .entities
                 .iter()
                 .map(|key| image.name.get(key).unwrap_or_default());
             row.extend(own.map(str::to_owned));

@@ -4,22 +4,48 @@ use super::BidsImport;
 use crate::Result;
 use crate::error::ImagingError;
 use crate::import::tsv::Tsv;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Columns that name sites, in the order in which they are looked for.
 const SITES: [&str; 3] = ["site", "site_id", "center"];
+
+/// Columns that a manifest gives a meaning, which must be asked for.
+const MEANT: [&str; 8] = [
+    "path",
+    "patient",
+    "mask_path",
+    "label",
+    "site",
+    "split",
+    "age",
+    "sex",
+];
+/// How BIDS has ages of 89 years and more written, that they identify nobody.
+const OLDEST: &str = "89+";
+/// What is read for it.
+const OLDEST_READ: &str = "89";
 
 /// What is known of participants, under the manifest's names.
 pub(super) struct Participants {
     path: PathBuf,
     header: Vec<String>,
     rows: BTreeMap<String, Vec<String>>,
+    /// What is other than in the table.
+    pub(super) notes: Vec<String>,
 }
 
 impl Participants {
     /// `None` where there is no table, which BIDS does not require.
-    pub(super) fn read(import: &BidsImport) -> Result<Option<Self>> {
+    ///
+    /// # Arguments
+    /// * `wanted`: participants with images; of others nothing is read.
+    /// * `taken`: names of columns that come from elsewhere.
+    pub(super) fn read(
+        import: &BidsImport,
+        wanted: &BTreeSet<String>,
+        taken: &BTreeSet<&str>,
+    ) -> Result<Option<Self>> {
         let path = import.source.join("participants.tsv");
         if !path.exists() {
             let asked = import.site.iter().chain(&import.label).next();
@@ -31,26 +57,49 @@ impl Participants {
                 }
             };
         }
-        Self::from_table(Tsv::read(&path)?, import).map(Some)
-    }
-
-    fn from_table(table: Tsv, import: &BidsImport) -> Result<Self> {
+        let table = Tsv::read(&path)?;
         let key = table.column("participant_id")?;
-        let header = renamed(&table, import)?;
+        let meanings = meanings(&table, import)?;
+        let mut notes = Vec::new();
+        let header = renamed(&table, key, &meanings, taken, &mut notes);
         let mut participants = Self {
             header: without(key, &header),
             rows: BTreeMap::new(),
-            path: table.path,
+            notes,
+            path,
         };
-        for row in &table.rows {
-            participants.check(row, &header, &row[key])?;
-            let fields = without(key, row);
-            if participants.rows.insert(row[key].clone(), fields).is_some() {
+        participants.fill(&table, key, &header, wanted)?;
+        Ok(Some(participants))
+    }
+
+    fn fill(
+        &mut self,
+        table: &Tsv,
+        key: usize,
+        header: &[String],
+        wanted: &BTreeSet<String>,
+    ) -> Result<()> {
+        let age = header.iter().position(|name| name == "age");
+        let mut oldest = 0;
+        for row in table.rows.iter().filter(|row| wanted.contains(&row[key])) {
+            let mut row = row.clone();
+            if let Some(age) = age.filter(|&age| row[age] == OLDEST) {
+                OLDEST_READ.clone_into(&mut row[age]);
+                oldest += 1;
+            }
+            self.check(&row, header, &row[key])?;
+            let fields = without(key, &row);
+            if self.rows.insert(row[key].clone(), fields).is_some() {
                 let found = format!("`{}` twice", row[key]);
-                return Err(participants.wrong("each participant once", found));
+                return Err(self.wrong("each participant once", found));
             }
         }
-        Ok(participants)
+        if oldest > 0 {
+            self.notes.push(format!(
+                "{oldest} participants of age {OLDEST}, read as {OLDEST_READ}"
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn header(&self) -> &[String] {
@@ -91,38 +140,58 @@ impl Participants {
     }
 }
 
-/// The table's header with the manifest's names.
-fn renamed(table: &Tsv, import: &BidsImport) -> Result<Vec<String>> {
-    let mut header = table.header.clone();
+/// What columns of the table, by their places, are in the manifest.
+fn meanings(table: &Tsv, import: &BidsImport) -> Result<BTreeMap<usize, &'static str>> {
     let in_any_case = |name: &str| {
         let mut own = table.header.iter();
         own.position(|own| own.eq_ignore_ascii_case(name))
     };
-    let site = match &import.site {
-        Some(name) => Some(table.column(name)?),
+    let asked = |name: Option<&String>| name.map(|name| table.column(name)).transpose();
+    let site = match asked(import.site.as_ref())? {
+        Some(site) => Some(site),
         None => SITES.iter().find_map(|name| in_any_case(name)),
     };
-    let label = match &import.label {
-        Some(name) => Some(table.column(name)?),
-        None => None,
-    };
+    let label = asked(import.label.as_ref())?;
+    if let Some(both) = site.filter(|_| site == label) {
+        let found = format!("`{}` for both", table.header[both]);
+        let expected = "different columns for site and label";
+        return Err(ImagingError::argument("columns", expected, found));
+    }
     let known = [
         (in_any_case("age"), "age"),
         (in_any_case("sex"), "sex"),
         (site, "site"),
         (label, "label"),
     ];
-    for (column, name) in known {
-        if let Some(column) = column {
-            name.clone_into(&mut header[column]);
+    let known = known.into_iter();
+    Ok(known
+        .filter_map(|(column, name)| Some((column?, name)))
+        .collect())
+}
+
+/// The table's header with the manifest's names; a column of another meaning, or whose name is
+/// taken, is called `participant_NAME`.
+fn renamed(
+    table: &Tsv,
+    key: usize,
+    meanings: &BTreeMap<usize, &'static str>,
+    taken: &BTreeSet<&str>,
+    notes: &mut Vec<String>,
+) -> Vec<String> {
+    let mut header = table.header.clone();
+    for (place, name) in header.iter_mut().enumerate() {
+        if let Some(meaning) = meanings.get(&place) {
+            (*meaning).clone_into(name);
+        } else if place != key && (MEANT.contains(&name.as_str()) || taken.contains(name.as_str()))
+        {
+            let own = format!("participant_{name}");
+            notes.push(format!(
+                "the column `{name}` of participants.tsv is `{own}`"
+            ));
+            *name = own;
         }
     }
-    if site.is_some() && site == label {
-        let found = format!("`{}` for both", table.header[site.unwrap_or_default()]);
-        let expected = "different columns for site and label";
-        return Err(ImagingError::argument("columns", expected, found));
-    }
-    Ok(header)
+    header
 }
 
 fn without(place: usize, cells: &[String]) -> Vec<String> {

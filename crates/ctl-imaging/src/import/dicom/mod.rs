@@ -49,8 +49,9 @@ pub struct DicomImport {
 /// those that `convert` writes hold values and place alone.
 ///
 /// What is no image (segmentations, structure sets, reports), an image that does not say where it
-/// lies, and a series of several stacks, such as a localiser, are left out. A malformed file is an
-/// error, and so is a series with missing slices unless `skip_faulty` leaves it out.
+/// lies, and a series of several stacks, such as a localiser, of several times, or of colours are
+/// left out. A malformed file is an error, and so is a series with missing slices unless
+/// `skip_faulty` leaves it out.
 ///
 /// # Arguments
 /// * `folder`: a folder that does not exist yet or is empty; see [`write_folder`](crate::write_folder).
@@ -91,14 +92,14 @@ pub fn import_dicom(folder: &Path, import: &DicomImport) -> Result<Imported> {
     let all = import.series(&mut imported)?;
     let mut rows = Vec::new();
     for files in all {
-        match single(&files, &SeriesOptions::default(), import.skip_faulty)? {
+        match single(&files, import.skip_faulty)? {
             Ok(()) => rows.push(Row::read(files, &columns, &import.source)?),
             Err(reason) => imported.left_out.push(import.left_out(&files, reason)),
         }
     }
     if rows.is_empty() {
         let found = format!("none, {} left out", imported.left_out.len());
-        let expected = "a series that makes one volume";
+        let expected = "a series that makes one volume of one component";
         return Err(ImagingError::content(&import.source, expected, found));
     }
     imported.left_out.sort();
@@ -268,9 +269,11 @@ impl DicomImport {
     }
 
     fn provenance(&self) -> Provenance {
-        Provenance::new("dicom", [self.source.as_path()])
+        // The folder's name may be a patient's.
+        Provenance::new("dicom", [])
             .with("site", self.site.clone())
             .with("tags", self.tags.clone())
+            .with("inputs", self.inputs.clone())
             .with("modality", self.modality.clone())
             .with("convert", self.convert)
             .with("skip_faulty", self.skip_faulty)

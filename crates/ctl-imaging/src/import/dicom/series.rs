@@ -3,24 +3,26 @@
 use super::TagColumn;
 use super::age::years;
 use crate::Result;
-use crate::dicom::{Secret, SeriesFiles, SeriesOptions, count_volumes, values};
+use crate::dicom::{Secret, SeriesFiles, series_headers, values};
 use crate::error::{ImagingError, chain};
+use crate::import::files::unfit;
 use dicom_dictionary_std::tags;
 use rayon::prelude::*;
 use std::path::Path;
 
-/// Whether a series makes one volume, or why it is left out.
+/// Whether a series makes one volume that a cohort takes, or why it is left out.
 ///
 /// # Errors
 /// When it makes none and is not to be left out.
 pub(super) fn single(
     series: &SeriesFiles,
-    options: &SeriesOptions,
     skip_faulty: bool,
 ) -> Result<std::result::Result<(), String>> {
-    match count_volumes(&series.files, options) {
-        Ok(1) => Ok(Ok(())),
-        Ok(count) => Ok(Err(format!("a series of {count} stacks"))),
+    match series_headers(&series.files) {
+        Ok(headers) => Ok(match headers.as_slice() {
+            [only] => unfit(only).map_or(Ok(()), Err),
+            _ => Err(format!("a series of {} stacks", headers.len())),
+        }),
         Err(error) if skip_faulty => Ok(Err(chain(&error))),
         Err(error) => Err(error),
     }

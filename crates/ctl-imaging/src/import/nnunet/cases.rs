@@ -1,6 +1,6 @@
 //! Files of cases.
 
-use super::description::Description;
+use super::description::{Description, PICTURE};
 use crate::Result;
 use crate::error::ImagingError;
 use crate::import::files::{check_volume, files_below, text_of};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Digits of a channel in the name of a file.
 const DIGITS: usize = 4;
+/// End of the names of folders with training cases.
+const TRAINING: &str = "Tr";
 
 /// Cases of one folder of images, with the folder of their masks.
 pub(super) struct Cases {
@@ -17,8 +19,8 @@ pub(super) struct Cases {
     pub(super) part: &'static str,
     /// Channels that are there, by case.
     pub(super) channels: BTreeMap<String, BTreeSet<usize>>,
-    /// Whether the masks' folder is there.
-    pub(super) has_masks: bool,
+    /// Cases that have masks; `None` where their folder is not there.
+    masks: Option<BTreeSet<String>>,
     ending: String,
     /// Files of another ending.
     pub(super) others: Vec<PathBuf>,
@@ -34,7 +36,7 @@ impl Cases {
         let mut cases = Self {
             part,
             channels: BTreeMap::new(),
-            has_masks: source.join(format!("labels{part}")).is_dir(),
+            masks: None,
             ending: description.ending.clone(),
             others: Vec::new(),
         };
@@ -58,8 +60,13 @@ impl Cases {
                 .or_default()
                 .insert(channel);
         }
-        cases.check_masks(source)?;
+        cases.find_masks(source)?;
         Ok(cases)
+    }
+
+    /// Whether the masks' folder is there.
+    pub(super) fn has_masks(&self) -> bool {
+        self.masks.is_some()
     }
 
     /// Where a channel of a case lies below the data set.
@@ -70,38 +77,35 @@ impl Cases {
         )
     }
 
-    /// Where its mask lies.
+    /// Where its mask lies, if it has one.
     pub(super) fn mask(&self, case: &str) -> Option<String> {
-        let path = || format!("labels{}/{case}{}", self.part, self.ending);
-        self.has_masks.then(path)
+        let has_one = self.masks.as_ref().is_some_and(|all| all.contains(case));
+        has_one.then(|| format!("labels{}/{case}{}", self.part, self.ending))
     }
 
-    /// Masks are those of the cases, all of them.
-    fn check_masks(&mut self, source: &Path) -> Result<()> {
-        if !self.has_masks {
+    /// Masks are those of the cases; of training cases all have one.
+    fn find_masks(&mut self, source: &Path) -> Result<()> {
+        let folder = source.join(format!("labels{}", self.part));
+        if !folder.is_dir() {
             return Ok(());
         }
-        let folder = source.join(format!("labels{}", self.part));
         let mut masks = BTreeSet::new();
         for file in files_below(&folder)? {
             let name = text_of(&file)?;
-            match name.strip_suffix(&self.ending) {
-                Some(case) => masks.insert(case.to_owned()),
-                None => continue,
-            };
+            masks.extend(name.strip_suffix(&self.ending).map(str::to_owned));
         }
         let images = format!("images{}", self.part);
         if let Some(alone) = masks.iter().find(|case| !self.channels.contains_key(*case)) {
             let expected = format!("images of the case {alone} in {images}");
             return Err(ImagingError::content(&folder, expected, "none"));
         }
-        match self.channels.keys().find(|case| !masks.contains(*case)) {
-            None => Ok(()),
-            Some(case) => {
-                let expected = format!("a mask {case}{} of the case {case}", self.ending);
-                Err(ImagingError::content(&folder, expected, "none"))
-            }
+        let without = self.channels.keys().find(|case| !masks.contains(*case));
+        if let Some(case) = without.filter(|_| self.part == TRAINING) {
+            let expected = format!("a mask {case}{} of the case {case}", self.ending);
+            return Err(ImagingError::content(&folder, expected, "none"));
         }
+        self.masks = Some(masks);
+        Ok(())
     }
 
     /// Refuses a case without one of the channels, and files that are no images.
@@ -122,10 +126,23 @@ impl Cases {
 
     fn check_file(&self, path: &Path) -> Result<()> {
         match self.ending.as_str() {
-            ".png" => raster_size(path).map(|_| ()),
-            _ => check_volume(path),
+            PICTURE => raster_size(path).map(|_| ()),
+            _ => check_volume(path).map(|_| ()),
         }
     }
+}
+
+/// How many cases a folder of images has, whose names are not held to anything.
+pub(super) fn count(source: &Path, part: &str, description: &Description) -> Result<usize> {
+    let mut cases = BTreeSet::new();
+    for file in files_below(&source.join(format!("images{part}")))? {
+        let name = file.to_string_lossy();
+        if let Some(stem) = name.strip_suffix(&description.ending) {
+            let case = stem.rsplit_once('_').map_or(stem, |(case, _)| case);
+            cases.insert(case.to_owned());
+        }
+    }
+    Ok(cases.len())
 }
 
 /// Case and channel of a name such as `spleen_12_0000`.

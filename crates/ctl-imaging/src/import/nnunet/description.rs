@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// What image files may be called: formats that are read here.
-const ENDINGS: [&str; 5] = [".nii.gz", ".nii", ".nrrd", ".mha", ".png"];
+const ENDINGS: [&str; 5] = [".nii.gz", ".nii", ".nrrd", ".mha", PICTURE];
+/// The one of them whose files are pictures.
+pub(super) const PICTURE: &str = ".png";
 /// What the first version, which does not say, uses.
 const FIRST_ENDING: &str = ".nii.gz";
 /// Name of the first class.

@@ -4,12 +4,12 @@ mod cases;
 mod description;
 mod splits;
 
-use super::cohort::{NewCohort, Provenance};
+use super::cohort::{NewCohort, Provenance, own_name};
 use super::{Imported, LeftOut};
 use crate::Result;
 use crate::error::ImagingError;
 use cases::Cases;
-use description::Description;
+use description::{Description, PICTURE};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,9 @@ pub struct NnunetSplits {
 /// with names by label. A case of several channels becomes one row for each, with its name in the
 /// column `channel` and the same patient and mask, unless one is chosen. The case is taken for
 /// the patient, as nnU-Net does not name patients. Masks hold the numbers of their classes.
-/// Images, masks and their folders are copied.
+/// Images, masks and their folders are copied. PNG files are pictures, all others volumes. Every
+/// training case has a mask; a test case may lack one, and where test cases are not asked for they
+/// are only counted.
 ///
 /// # Arguments
 /// * `folder`: a folder that does not exist yet or is empty; see [`write_folder`](crate::write_folder).
@@ -56,8 +58,9 @@ pub struct NnunetSplits {
 /// [`ImagingError::Argument`] when there is no such channel; [`ImagingError::Content`] when
 /// `dataset.json` lacks a key, its labels are no numbers from 0 (`background`) on, it has regions,
 /// a label to be ignored, a list of files or an ending that is not read, `numTraining` is not the
-/// number of cases, a case lacks a mask or channel, a mask its images, a file is no image, or the
-/// fold does not name every training case once; those of [`Cohort::open`](crate::Cohort::open).
+/// number of cases, a training case lacks a mask, a case a channel, a mask its images, a file is no
+/// image or has its values in further files, or the fold does not name every training case once;
+/// those of [`Cohort::open`](crate::Cohort::open).
 ///
 /// # References
 /// Isensee et al. 2021; nnU-Net's `documentation/dataset_format.md`, versions 1 and 2.
@@ -79,23 +82,20 @@ pub fn import_nnunet(folder: &Path, import: &NnunetImport) -> Result<Imported> {
         None => (0..description.channels.len()).collect(),
     };
     let training = Cases::find(source, "Tr", &description)?;
-    if !training.has_masks {
+    if !training.has_masks() {
         let expected = "masks in labelsTr";
         return Err(ImagingError::content(source, expected, "no such folder"));
     }
     description.check_training(training.channels.len())?;
     let mut parts = vec![training];
     let mut imported = Imported::default();
-    if source.join("imagesTs").is_dir() {
-        let test = Cases::find(source, "Ts", &description)?;
-        if import.test {
-            parts.push(test);
-        } else {
-            let count = test.channels.len();
-            imported
-                .notes
-                .push(format!("{count} test cases of imagesTs left out"));
-        }
+    let has_test = source.join("imagesTs").is_dir();
+    if import.test && has_test {
+        parts.push(Cases::find(source, "Ts", &description)?);
+    } else if has_test {
+        let count = cases::count(source, "Ts", &description)?;
+        let note = format!("{count} test cases of imagesTs left out");
+        imported.notes.push(note);
     } else if import.test {
         let expected = "test cases in imagesTs";
         return Err(ImagingError::content(source, expected, "no such folder"));
@@ -130,7 +130,8 @@ fn cohort(
     header.extend(divided.then_some("split"));
     header.extend(import.site.as_ref().map(|_| "site"));
     let mut cohort = NewCohort {
-        volumes: true,
+        // Only pictures do not say where they lie.
+        volumes: description.ending != PICTURE,
         header: header.into_iter().map(str::to_owned).collect(),
         names_mean_themselves: true,
         name: description.name.clone(),
@@ -170,6 +171,10 @@ impl NnunetImport {
         Provenance::new("nnunet", [self.source.as_path()])
             .with("version", description.version)
             .with("channel", self.channel.clone())
+            .with(
+                "splits",
+                self.splits.as_ref().map(|splits| own_name(&splits.file)),
+            )
             .with("fold", self.splits.as_ref().map(|splits| splits.fold))
             .with("test", self.test)
             .with("site", self.site.clone())
