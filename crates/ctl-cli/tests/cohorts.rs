@@ -317,7 +317,7 @@ fn volumes(folder: &Path) {
         let marks = (0..1600).map(|voxel| u8::from(in_box(voxel)));
         let values = (0..1600).map(|voxel| {
             let noise = (voxel * 7919 + patient * 104_729) % 97;
-            noise as i16 + if ill && in_box(voxel) { 400 } else { 0 }
+            i16::try_from(noise).unwrap() + if ill && in_box(voxel) { 400 } else { 0 }
         });
         let save = |name: &str, samples: Samples| {
             let volume = Volume::new(&[20, 20, 4], samples, affine).unwrap();
@@ -330,10 +330,15 @@ fn volumes(folder: &Path) {
         save(&image, Samples::I16(values.collect()));
         save(&mask, Samples::U8(marks.collect()));
         let site = ["a", "b", "c"][patient / 2 % 3];
-        manifest.push_str(&format!(
-            "{image},{mask},{},{site},p{patient}\n",
-            usize::from(ill)
-        ));
+        let row = [
+            image,
+            mask,
+            usize::from(ill).to_string(),
+            site.into(),
+            format!("p{patient}"),
+        ];
+        manifest.push_str(&row.join(","));
+        manifest.push('\n');
     }
     std::fs::write(folder.join("manifest.csv"), manifest).unwrap();
     std::fs::write(

@@ -301,8 +301,8 @@ fn threads_do_not_wait_for_each_other() {
             let request = ctl_imaging::ImageRequest::grey(4, 4);
             let store = ctl_imaging::ImageStore::new(Arc::clone(&cohort), request, limit);
             let images = store.load(&all).unwrap();
-            assert_eq!(images[0].samples()[0], 3.0);
-            assert_eq!(images.last().unwrap().samples()[0], 5.0);
+            assert_eq!(images[0].samples()[..1], [3.0]);
+            assert_eq!(images.last().unwrap().samples()[..1], [5.0]);
         }
     });
 }
