@@ -15,7 +15,8 @@ pub(super) const SHAPE: [usize; 3] = [256; 3];
 pub(super) const SPACING: [f64; 3] = [0.8, 0.8, 1.25];
 
 pub(super) const IMAGE: &str = "image.nii";
-pub(super) const PACKED: &str = "image.nii.gz";
+/// Of another name: niftilib, in ITK, reads `image.nii` where `image.nii.gz` is asked for.
+pub(super) const PACKED: &str = "packed.nii.gz";
 pub(super) const MASKS: [&str; 2] = ["one.nii", "other.nii"];
 pub(super) const SERIES: &str = "series";
 
@@ -23,7 +24,7 @@ pub(super) const SERIES: &str = "series";
 const SLICES: usize = 200;
 const SIDE: usize = 512;
 
-/// Writes `image.nii` and `image.nii.gz` (a body in air, 16 bits, with noise), `one.nii` and
+/// Writes `image.nii` and `packed.nii.gz` (a body in air, 16 bits, with noise), `one.nii` and
 /// `other.nii` (masks of an organ with a rough surface), and the folder `series` of DICOM slices.
 ///
 /// # Errors

@@ -229,7 +229,17 @@ fn middle(path: &Path) -> Result<u64, Failure> {
 
 /// Voxels above 0, which also makes sure that all of them are there.
 fn above_zero(values: &[f32]) -> u64 {
-    values.iter().map(|&value| u64::from(value > 0.0)).sum()
+    /// So few that they can be counted in 32 bits, of which a register holds more.
+    const TOGETHER: usize = 1 << 12;
+    let count = |some: &[f32]| {
+        some.iter()
+            .map(|&value| u32::from(value > 0.0))
+            .sum::<u32>()
+    };
+    values
+        .chunks(TOGETHER)
+        .map(|some| u64::from(count(some)))
+        .sum()
 }
 
 fn micrometres(millimetres: f64) -> u64 {

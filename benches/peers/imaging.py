@@ -71,9 +71,13 @@ def load_simpleitk(options, name):
     import SimpleITK as sitk
 
     path = str(options.data / name)
-    return lambda: above_zero(
-        sitk.GetArrayViewFromImage(sitk.ReadImage(path, sitk.sitkFloat32))
-    )
+
+    def work():
+        # A view does not keep its image.
+        image = sitk.ReadImage(path, sitk.sitkFloat32)
+        return above_zero(sitk.GetArrayViewFromImage(image))
+
+    return work
 
 
 def load_monai(options, name):
@@ -103,7 +107,8 @@ def slice_simpleitk(options, name):
         reader.SetOutputPixelType(sitk.sitkFloat32)
         reader.SetExtractIndex([0, 0, SHAPE[2] // 2])
         reader.SetExtractSize([SHAPE[0], SHAPE[1], 0])
-        return above_zero(sitk.GetArrayViewFromImage(reader.Execute()))
+        image = reader.Execute()
+        return above_zero(sitk.GetArrayViewFromImage(image))
 
     return work
 
@@ -218,7 +223,8 @@ def distance_simpleitk(options, _):
     distance.SetUseImageSpacing(True)
 
     def work():
-        return micrometres(sitk.GetArrayViewFromImage(distance.Execute(marks)).max())
+        away = distance.Execute(marks)
+        return micrometres(sitk.GetArrayViewFromImage(away).max())
 
     return work
 
@@ -295,7 +301,8 @@ def dicom_simpleitk(options, _):
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(options.data / "series")))
         reader.SetOutputPixelType(sitk.sitkFloat32)
-        return above_zero(sitk.GetArrayViewFromImage(reader.Execute()))
+        image = reader.Execute()
+        return above_zero(sitk.GetArrayViewFromImage(image))
 
     return work
 
@@ -318,13 +325,13 @@ PEERS = {
 
 # Workload, peer, preparation and what it is told.
 PAIRS = [
-    (f"{kind}_{form}_256", peer, prepare, f"image.{suffix}")
+    (f"{kind}_{form}_256", peer, prepare, name)
     for kind, peers in (
         ("load", {"nibabel": load_nibabel, "SimpleITK": load_simpleitk, "MONAI": load_monai}),
         ("slice", {"nibabel": slice_nibabel, "SimpleITK": slice_simpleitk}),
         ("write", {"nibabel": write_nibabel, "SimpleITK": write_simpleitk}),
     )
-    for form, suffix in (("nii", "nii"), ("nii_gz", "nii.gz"))
+    for form, name in (("nii", "image.nii"), ("nii_gz", "packed.nii.gz"))
     for peer, prepare in peers.items()
 ] + [
     ("resample_1mm_256", "SimpleITK", resample_simpleitk, 0.0),

@@ -48,6 +48,13 @@ pub(crate) fn open_file(path: &Path) -> Result<(File, u64)> {
 
 /// A whole file of at most [`MAX_FILE_BYTES`].
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_file_into(path, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A whole file in place of what a buffer held: who reads many is spared the system's new pages.
+pub(crate) fn read_file_into(path: &Path, bytes: &mut Vec<u8>) -> Result<()> {
     let (file, length) = open_file(path)?;
     if length > MAX_FILE_BYTES {
         let expected = format!("at most {MAX_FILE_BYTES} bytes");
@@ -57,12 +64,13 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
             format!("{length} bytes"),
         ));
     }
-    let mut bytes = Vec::with_capacity(length as usize);
+    bytes.clear();
+    bytes.reserve_exact(length as usize);
     // A file that grows meanwhile is cut at the limit rather than read without end.
     file.take(MAX_FILE_BYTES)
-        .read_to_end(&mut bytes)
+        .read_to_end(bytes)
         .map_err(|source| ImagingError::io(path, "read", source))?;
-    Ok(bytes)
+    Ok(())
 }
 
 /// The first bytes of a file, at most `count`.

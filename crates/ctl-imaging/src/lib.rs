@@ -54,6 +54,11 @@
 //! grid ([`volume::Volume::resampled_to`], [`volume::Volume::labels_resampled_to`]). Masks are
 //! measured by [`distance`] and shaped by [`morphology`]; [`foreground_mask`] finds what was imaged.
 //!
+//! # Cohorts of volumes
+//!
+//! [`study`] prepares the volumes of a cohort on demand, and makes batches of their patches and
+//! slices; [`ImageStore`] gives their slices as pictures.
+//!
 //! # Pictures
 //!
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is

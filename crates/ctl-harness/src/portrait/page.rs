@@ -207,13 +207,22 @@ fn spacing(axes: &[Range]) -> String {
 }
 
 fn sides(range: Range) -> String {
-    if range.least < range.greatest {
-        format!(
-            "{}–{} (median {})",
-            range.least, range.greatest, range.median
-        )
+    let [least, median, greatest] = [range.least, range.median, range.greatest].map(millimetres);
+    if least == greatest {
+        median
     } else {
-        range.median.to_string()
+        format!("{least}–{greatest} (median {median})")
+    }
+}
+
+/// To a ten-thousandth: files hold lengths in single precision.
+fn millimetres(length: f64) -> String {
+    let rounded = (length * 1e4).round() / 1e4;
+    // Of less nothing would be left.
+    if rounded > 0.0 {
+        rounded.to_string()
+    } else {
+        length.to_string()
     }
 }
 

@@ -107,6 +107,11 @@ impl Source {
         Ok(())
     }
 
+    /// The bytes, to be filled by another file.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

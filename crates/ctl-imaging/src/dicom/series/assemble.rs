@@ -4,7 +4,7 @@ use super::SeriesOptions;
 use super::plane::{Header, Plane};
 use super::stack::Stack;
 use crate::Result;
-use crate::bounded::array_bytes;
+use crate::bounded::{array_bytes, read_file_into};
 use crate::dicom::data::{Source, Until};
 use crate::dicom::pixels::{self, Palette, Pixels, StoredBits};
 use crate::error::ImagingError;
@@ -45,7 +45,9 @@ pub(super) fn volume(
     for batch in stack.order.chunks(BATCH) {
         let read: Vec<Samples> = batch
             .par_iter()
-            .map(|&index| reader.slice(planes[index]))
+            .map_init(Vec::new, |buffer, &index| {
+                reader.slice(planes[index], buffer)
+            })
             .collect::<Result<_>>()?;
         for slice in read {
             samples = Some(match samples.take() {
@@ -91,14 +93,19 @@ fn multi_frames(headers: &[Header], planes: &[&Plane]) -> Result<BTreeMap<usize,
         .filter(|&file| headers[file].layout.frames > 1)
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
-        .map(|file| Ok((file, decode(&headers[file].path)?)))
+        .map(|file| Ok((file, decode(&headers[file].path, &mut Vec::new())?)))
         .collect()
 }
 
-fn decode(path: &Path) -> Result<Pixels> {
-    let source = Source::read(path)?;
+/// Decodes a file that is read into a buffer, which may have held another one.
+fn decode(path: &Path, buffer: &mut Vec<u8>) -> Result<Pixels> {
+    read_file_into(path, buffer)?;
+    let source = Source::of_bytes(std::mem::take(buffer), path)?;
     let set = source.sound_data_set(Until::End)?;
-    pixels::decode(&source, &set, StoredBits::BelowHighBit)
+    let pixels = pixels::decode(&source, &set, StoredBits::BelowHighBit)?;
+    drop(set);
+    *buffer = source.into_bytes();
+    Ok(pixels)
 }
 
 struct Reader<'a> {
@@ -109,11 +116,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn slice(&self, plane: &Plane) -> Result<Samples> {
+    fn slice(&self, plane: &Plane, buffer: &mut Vec<u8>) -> Result<Samples> {
         let header = &self.headers[plane.file];
         let pixels = match self.frames.get(&plane.file) {
             Some(pixels) => frame(pixels, plane.frame, &header.path)?,
-            None => decode(&header.path)?,
+            None => decode(&header.path, buffer)?,
         };
         let found = (pixels.rows, pixels.columns, pixels.channels, pixels.frames);
         let layout = &header.layout;
