@@ -1,6 +1,8 @@
 //! A landmark keeps its place in the patient whatever is done to the image.
 
-use ctl_imaging::volume::{Affine, Grid, Interpolation, Orientation, Samples, Volume};
+use ctl_imaging::volume::{
+    Affine, Grid, Interpolation, Orientation, Samples, Volume, read_volume, write_volume,
+};
 
 /// How far a landmark may move, mm.
 const TOLERANCE: f64 = 1e-3;
@@ -130,9 +132,28 @@ fn journeys(volume: &Volume, is_first: bool) -> Vec<(&'static str, Volume)> {
         let cubic = Interpolation::CubicBSpline;
         all.push(("spline", volume.resampled_to(&grid, cubic, 0.0)));
     }
+    let names: &[&str] = if is_first {
+        &["cut.nii", "cut.nii.gz", "cut.nrrd", "cut.mha"]
+    } else {
+        &["cut.nii"]
+    };
+    for name in names {
+        all.push((
+            name,
+            written(&volume.boxed([2, 1, 2], size, 0.0).unwrap(), name),
+        ));
+    }
     all.into_iter()
         .map(|(name, made)| (name, made.unwrap()))
         .collect()
+}
+
+/// What is read of an image that was written.
+fn written(volume: &Volume, name: &str) -> ctl_imaging::Result<Volume> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    write_volume(&path, volume)?;
+    read_volume(&path)
 }
 
 #[test]
