@@ -16,6 +16,7 @@
 //! | [`segmentation`] | overlap and surface distances of masks |
 //! | [`image_quality`] | errors, PSNR and SSIM of images |
 //! | [`anomaly`] | AUROC, best F1 and per-region overlap of anomaly maps |
+//! | [`soundness`] | composition, reversibility, minimality and realism of counterfactual images |
 //! | [`conformal`] | prediction sets with a chosen coverage |
 //! | [`survival`] | concordance of risks with censored times |
 //! | [`grid`], [`distance_transform`], [`components`] | lattices with spacing, distances to a mask, its regions |
@@ -54,6 +55,7 @@ pub mod interval;
 pub mod rank;
 pub mod regression;
 pub mod segmentation;
+pub mod soundness;
 pub mod survival;
 mod validate;
 

@@ -23,14 +23,20 @@ impl<'a> Case<'a> {
         Self(value)
     }
 
+    /// An input by its name, or by names and indices with slashes between them.
     fn input(self, name: &str) -> Result<&'a Value, Problem> {
         self.0["inputs"]
-            .get(name)
+            .pointer(&format!("/{name}"))
             .ok_or_else(|| Problem(format!("inputs.{name}: missing")))
     }
 
     pub(super) fn floats(self, name: &str) -> Result<Vec<f64>, Problem> {
         list(name, self.input(name)?, Value::as_f64)
+    }
+
+    pub(super) fn float(self, name: &str) -> Result<f64, Problem> {
+        let value = self.input(name)?.as_f64();
+        value.ok_or_else(|| Problem(format!("inputs.{name}: expected a number")))
     }
 
     pub(super) fn indices(self, name: &str) -> Result<Vec<usize>, Problem> {

@@ -7,6 +7,7 @@
 
 mod compare;
 mod comparisons;
+mod counterfactuals;
 mod coverage;
 mod decisions;
 mod images;
@@ -51,6 +52,11 @@ fn family(name: &str) -> Option<Family> {
         "mcnemar" => comparisons::mcnemar,
         "friedman_nemenyi" => comparisons::friedman_nemenyi,
         "multiplicity" => comparisons::multiplicity,
+        "composition" | "reversibility" => counterfactuals::cycles,
+        "effectiveness" => counterfactuals::effectiveness,
+        "minimality_cld" => counterfactuals::divergence,
+        "minimality_end_to_end" => counterfactuals::end_to_end,
+        "fid" => counterfactuals::realism,
         _ => return None,
     })
 }
