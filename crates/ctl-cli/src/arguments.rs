@@ -113,6 +113,10 @@ pub(crate) struct Benchmark {
     /// Keep the weights of the selected checkpoints, for `predict`.
     #[arg(long)]
     pub(crate) save_models: bool,
+    /// Records of runs that were finished elsewhere, as `report --format records` writes them; these
+    /// runs are not repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: Option<PathBuf>,
     /// Print the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -154,6 +158,10 @@ pub(crate) struct Reproduce {
     /// Where finished restarts are kept.
     #[arg(long, value_name = "DIR", default_value = "out/reproduce")]
     pub(crate) out: PathBuf,
+    /// Folder of records of finished runs, ID.jsonl.gz as `report --format records` writes it; runs
+    /// that are in it are not repeated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) records: Option<PathBuf>,
     /// Write all tables into this Markdown file.
     #[arg(long, value_name = "FILE")]
     pub(crate) document: Option<PathBuf>,
@@ -167,7 +175,7 @@ pub(crate) struct Report {
     /// Folder of a sweep.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// html, md or csv.
+    /// html, md, csv or records (of all runs, for `reproduce --records` and `benchmark --records`).
     #[arg(long, default_value = "html")]
     pub(crate) format: String,
 }

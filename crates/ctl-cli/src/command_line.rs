@@ -23,6 +23,7 @@ pub(crate) fn command_line(options: &Benchmark) -> String {
     add(&mut words, "data", path(&options.data));
     add(&mut words, "jobs", options.jobs.map(|n| n.to_string()));
     add(&mut words, "out", path(&options.out));
+    add(&mut words, "records", path(&options.records));
     if options.launcher == Launcher::Slurm {
         add(&mut words, "launcher", Some("slurm".into()));
     }
@@ -63,7 +64,7 @@ mod tests {
     #[test]
     fn the_command_has_every_option_as_it_was_typed() {
         let words = "--suite my.toml --task classification --shift combined --method erm,irm \
-                     --seeds 2 --data ../data/films --jobs 3 --out out/x --save-models";
+                     --seeds 2 --data ../data/films --jobs 3 --out out/x --records r.gz --save-models";
         let words: Vec<&str> = words.split_whitespace().collect();
         let expected = format!("cargo xtask benchmark {}", words.join(" "));
         assert_eq!(command_of(&words), expected);

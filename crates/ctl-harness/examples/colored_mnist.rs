@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         restarts: restarts.parse()?,
         jobs: jobs.parse()?,
         out: out.into(),
+        records: None,
         provenance: BTreeMap::new(),
     };
     println!("{}", to_markdown(&reproduce(experiment, &options, &Lines)?));

@@ -61,9 +61,10 @@ fn metric(case: &Value) -> Outcome {
 }
 
 /// Schemas that can be run, the function for a case, and the key of a case's family.
-const SCHEMAS: [(&str, RunCase, &str); 2] = [
+const SCHEMAS: [(&str, RunCase, &str); 3] = [
     ("objectives/1", objective, "objective"),
     ("metrics/1", metric, "metric"),
+    ("counterfactual/1", metric, "metric"),
 ];
 
 /// Runs every JSON file below a folder, in path order.

@@ -1,5 +1,6 @@
 //! The benchmark harness: tasks, method registry, protocols, model selection, runs, report.
 
+pub mod archive;
 pub mod catalogue;
 mod claim;
 pub mod conformance;

@@ -189,20 +189,22 @@ impl Record {
     /// specification.
     pub fn read(path: &Path) -> Result<Self> {
         let record: Self = read_json(path)?;
-        let fault = |message: String| HarnessError::Stored {
+        record.checked().map_err(|message| HarnessError::Stored {
             path: path.to_path_buf(),
             message,
-        };
-        if record.schema != RECORD_SCHEMA {
-            let found = record.schema;
-            return Err(fault(format!(
-                "expected schema {RECORD_SCHEMA}, found {found}"
-            )));
+        })
+    }
+
+    /// The record, where it is of this version and of its own specification; what is wrong otherwise.
+    pub(crate) fn checked(self) -> std::result::Result<Self, String> {
+        if self.schema != RECORD_SCHEMA {
+            let found = self.schema;
+            return Err(format!("expected schema {RECORD_SCHEMA}, found {found}"));
         }
-        if record.id != record.spec.id() {
-            return Err(fault("the id is not the hash of the specification".into()));
+        if self.id != self.spec.id() {
+            return Err("the id is not the hash of the specification".into());
         }
-        Ok(record)
+        Ok(self)
     }
 }
 

@@ -14,7 +14,7 @@
 //! examples/                 pictures of the cohorts, and examples.json
 //! figures/                 figures of report.md
 //! slurm/                   job arrays, their runs and logs, see [`crate::launch::slurm`]
-//! report.html, report.md, results.csv
+//! report.html, report.md, results.csv, records.jsonl.gz
 //! ```
 
 use std::collections::BTreeMap;

@@ -38,6 +38,7 @@ fn run(text: &str, out: &Path, save_models: bool) -> Result<Outcome> {
         out,
         jobs: 1,
         save_models,
+        records: None,
         provenance: std::collections::BTreeMap::new(),
     };
     launch(

@@ -59,6 +59,7 @@ penalty_weight = 1.0
         out: out.path(),
         jobs: 2,
         save_models: false,
+        records: None,
         provenance: BTreeMap::new(),
     };
     let outcome = launch(&info, &plan, &registry, &options, &Silent).unwrap();

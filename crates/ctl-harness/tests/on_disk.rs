@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ctl_harness::data::load_folder;
-use ctl_harness::launch::{LaunchOptions, launch, sweep_info};
+use ctl_harness::launch::{DryRun, LaunchOptions, Launcher, Local, Sweep, launch, sweep_info};
 use ctl_harness::plan::plan;
 use ctl_harness::record::{Record, Status};
+use ctl_harness::report::{Format, write};
 use ctl_harness::spec::Training;
 use ctl_harness::suite::{Filter, Suite};
 use ctl_harness::sweep::Layout;
@@ -63,6 +64,7 @@ fn records(text: &str, data: &Path) -> Vec<Record> {
         out: out.path(),
         jobs: 1,
         save_models: false,
+        records: None,
         provenance: BTreeMap::new(),
     };
     let info = sweep_info(&suite, &plan, "test");
@@ -243,4 +245,69 @@ fn features_of_normal_images_have_a_density() {
         figures.collect::<Vec<f64>>()
     });
     assert_ne!(found[0], found[1]);
+}
+
+/// Half of a sweep that was finished elsewhere is not repeated, the whole has the same bytes as if
+/// it had been made in one place, and a damaged file ends the sweep before anything is run.
+#[test]
+fn records_of_elsewhere_stand_for_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cohort");
+    heads(&data);
+    let registry = Registry::standard();
+    let plan_of = |methods: &str| {
+        let text = suite("anomaly", "leave-one-site-out", methods);
+        let suite = Suite::parse(&text, "disk", &registry).unwrap();
+        let plan = plan(&suite, &registry, Some(&data)).unwrap();
+        (suite, plan)
+    };
+    let file_of = |out: &Path| write(out, Format::Records, &registry).unwrap();
+    let run = |methods: &str, out: &Path, given: Option<&Path>, launcher: &dyn Launcher| {
+        let (suite, plan) = plan_of(methods);
+        let info = sweep_info(&suite, &plan, "test");
+        let options = LaunchOptions {
+            out,
+            jobs: 1,
+            save_models: false,
+            records: given,
+            provenance: BTreeMap::new(),
+        };
+        let sweep = Sweep {
+            info: &info,
+            plan: &plan,
+            registry: &registry,
+        };
+        launcher.launch(&sweep, &options, &Silent)
+    };
+    let [first, second, whole] = ["first", "second", "whole"].map(|name| folder.path().join(name));
+    let half = run(r#"["erm"]"#, &first, None, &Local).unwrap();
+    assert!(half.finished > 0);
+    let both = r#"["erm", "coral"]"#;
+    let archive = file_of(&first);
+    let planned = run(both, &second, Some(&archive), &DryRun).unwrap();
+    assert_eq!(
+        (planned.reused, planned.open),
+        (half.finished, half.finished)
+    );
+    assert!(!second.exists());
+    let rest = run(both, &second, Some(&archive), &Local).unwrap();
+    assert_eq!((rest.reused, rest.finished), (half.finished, half.finished));
+    drop(run(both, &whole, None, &Local).unwrap());
+    let (joined, made) = (file_of(&second), file_of(&whole));
+    assert_eq!(
+        std::fs::read(&joined).unwrap(),
+        std::fs::read(&made).unwrap()
+    );
+    // The report says what it could not read, and is written.
+    write(&second, Format::Html, &registry).unwrap();
+
+    let bytes = std::fs::read(&made).unwrap();
+    let third = folder.path().join("third");
+    for damaged in [&bytes[..bytes.len() / 2], b"no gzip", &bytes[..0]] {
+        std::fs::write(&archive, damaged).unwrap();
+        let outcome = run(both, &third, Some(&archive), &Local);
+        let error = outcome.unwrap_err().to_string();
+        let named = error.contains("records.jsonl.gz") && error.contains("line");
+        assert!(named, "{error}");
+    }
 }

@@ -56,6 +56,7 @@ fn options(data: &Path, out: &Path) -> ReproduceOptions {
         restarts: 1,
         jobs: 1,
         out: out.to_path_buf(),
+        records: None,
         provenance: BTreeMap::new(),
     }
 }

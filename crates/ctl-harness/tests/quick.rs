@@ -37,6 +37,7 @@ fn plain_training_reads_the_films_of_its_own_hospitals() {
         out: out.path(),
         jobs: 2,
         save_models: false,
+        records: None,
         provenance: BTreeMap::new(),
     };
     let outcome = launch(&info, &plan, &registry, &options, &Silent).unwrap();

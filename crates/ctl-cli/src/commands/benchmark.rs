@@ -50,6 +50,7 @@ pub(crate) fn run(options: &Benchmark) -> anyhow::Result<ExitCode> {
         out: &out,
         jobs,
         save_models: options.save_models || suite.save_models,
+        records: options.records.as_deref(),
         provenance: provenance(),
     };
     let progress = Progress::new();

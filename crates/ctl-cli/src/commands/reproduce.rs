@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ctl_harness::HarnessError;
 use ctl_harness::reproduce::{
     Extent, Ledger, ReproduceOptions, Reproduction, document, extent, reproduce, to_markdown,
 };
@@ -33,9 +34,17 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
         restarts,
         jobs,
         out: options.out.clone(),
+        records: options.records.clone(),
         provenance: super::benchmark::provenance(),
     };
     let ids = experiments(options)?;
+    if let Some(folder) = options.records.as_ref().filter(|path| !path.is_dir()) {
+        return Err(HarnessError::Data {
+            path: folder.clone(),
+            message: "is no folder: --records names one with a file ID.jsonl.gz for a sweep".into(),
+        }
+        .into());
+    }
     // Data that are missing must not come to light after hours.
     let extents: Vec<Extent> = ids
         .iter()

@@ -1,6 +1,7 @@
 //! Running nothing.
 
 use super::{LaunchOptions, Launcher, Outcome, Sweep, missing};
+use crate::archive;
 use crate::sweep::Layout;
 use crate::{Observer, Result};
 
@@ -16,7 +17,12 @@ impl Launcher for DryRun {
         _observer: &dyn Observer,
     ) -> Result<Outcome> {
         let layout = Layout::new(options.out);
-        let open = missing(&layout, sweep.plan, options.save_models)?.len();
+        let open = missing(&layout, sweep.plan, options.save_models)?;
+        let elsewhere = match options.records {
+            Some(path) if !options.save_models => archive::holds(path, &open)?,
+            _ => 0,
+        };
+        let open = open.len() - elsewhere;
         Ok(Outcome {
             reused: sweep.plan.runs.len() - open,
             open,

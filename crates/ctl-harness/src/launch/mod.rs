@@ -16,6 +16,7 @@ use std::path::Path;
 pub use dry_run::DryRun;
 pub use local::Local;
 
+use crate::archive;
 use crate::claim;
 use crate::error::chain;
 use crate::plan::{Plan, PlannedRun};
@@ -43,6 +44,9 @@ pub struct LaunchOptions<'a> {
     pub jobs: usize,
     /// Keep the weights of the selected checkpoints; runs without them are repeated.
     pub save_models: bool,
+    /// Records of runs that were finished elsewhere, see [`crate::archive`]; those that the plan has
+    /// are not repeated.
+    pub records: Option<&'a Path>,
     /// What else `env.json` says, such as the revision of the sources and the host.
     pub provenance: BTreeMap<String, String>,
 }
@@ -122,8 +126,12 @@ struct Prepared<'a> {
 fn prepare<'a>(sweep: &Sweep<'a>, options: &LaunchOptions<'_>) -> Result<Prepared<'a>> {
     let layout = Layout::new(options.out);
     let lock = claim::lock(&layout)?;
-    let open = missing(&layout, sweep.plan, options.save_models)?;
+    let mut open = missing(&layout, sweep.plan, options.save_models)?;
     claim::announce(&layout, sweep.info, sweep.plan)?;
+    if let Some(path) = options.records {
+        archive::take_up(&layout, sweep.plan, path)?;
+        open = missing(&layout, sweep.plan, options.save_models)?;
+    }
     claim::tidy(&layout)?;
     Ok(Prepared {
         reused: sweep.plan.runs.len() - open.len(),

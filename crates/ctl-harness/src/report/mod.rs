@@ -1,5 +1,5 @@
 //! The report of a sweep: one page that opens offline, the same as Markdown with its figures beside
-//! it, and all numbers as CSV.
+//! it, all numbers as CSV, and all records in one file.
 //!
 //! Everything is computed from the files of the sweep; a sweep that is not finished gives a report
 //! that says so.
@@ -44,7 +44,9 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
+use crate::archive;
 use crate::store::write_atomically;
+use crate::sweep::Layout;
 use crate::{HarnessError, Registry, Result};
 
 pub use ground::Ground;
@@ -64,11 +66,13 @@ pub enum Format {
     Markdown,
     /// One line per cell, method, selector, part and metric.
     Csv,
+    /// All records in one file, see [`crate::archive`].
+    Records,
 }
 
 impl Format {
     /// All formats, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::Html, Self::Markdown, Self::Csv];
+    pub const ALL: [Self; 4] = [Self::Html, Self::Markdown, Self::Csv, Self::Records];
 
     /// The name used on the command line.
     pub fn as_str(self) -> &'static str {
@@ -76,6 +80,7 @@ impl Format {
             Self::Html => "html",
             Self::Markdown => "md",
             Self::Csv => "csv",
+            Self::Records => "records",
         }
     }
 
@@ -85,6 +90,7 @@ impl Format {
             Self::Html => "report.html",
             Self::Markdown => "report.md",
             Self::Csv => "results.csv",
+            Self::Records => archive::RECORDS,
         }
     }
 
@@ -98,7 +104,7 @@ impl Format {
     /// use ctl_harness::report::Format;
     ///
     /// assert_eq!(Format::parse("md")?, Format::Markdown);
-    /// assert!(Format::parse("doc").unwrap_err().to_string().ends_with("html, md, csv"));
+    /// assert!(Format::parse("doc").unwrap_err().to_string().ends_with("html, md, csv, records"));
     /// # Ok::<(), ctl_harness::HarnessError>(())
     /// ```
     pub fn parse(name: &str) -> Result<Self> {
@@ -127,14 +133,18 @@ impl Format {
 /// When the folder holds no `sweep.json`, a record there cannot be read, or the report cannot be
 /// written. Missing pictures and predictions are no errors: the report names them.
 pub fn write(root: &Path, format: Format, registry: &Registry) -> Result<PathBuf> {
-    let chapters = sweep::Sweep::load(root, registry)?;
     let path = root.join(format.file_name());
+    let load = || sweep::Sweep::load(root, registry);
     let content = match format {
-        Format::Html => render::html(&page::Page::of(&chapters)?)?,
-        Format::Markdown => markdown(root, &page::Page::of(&chapters)?)?,
-        Format::Csv => flat::csv(&chapters, &path)?,
+        Format::Html => render::html(&page::Page::of(&load()?)?)?.into_bytes(),
+        Format::Markdown => markdown(root, &page::Page::of(&load()?)?)?.into_bytes(),
+        Format::Csv => flat::csv(&load()?, &path)?.into_bytes(),
+        Format::Records => {
+            let layout = Layout::new(root);
+            archive::pack(&layout.read_records(&layout.read_info()?)?)?
+        }
     };
-    write_atomically(&path, content.as_bytes())?;
+    write_atomically(&path, &content)?;
     Ok(path)
 }
 

@@ -30,8 +30,19 @@ pub struct ReproduceOptions {
     pub jobs: usize,
     /// Where finished restarts are kept; they are not repeated.
     pub out: PathBuf,
+    /// Folder with records of runs that were finished elsewhere, `ID.jsonl.gz` for a sweep, see
+    /// [`crate::archive`]; these are not repeated.
+    pub records: Option<PathBuf>,
     /// What else `env.json` of a run says, such as the revision of the sources and the host.
     pub provenance: BTreeMap<String, String>,
+}
+
+impl ReproduceOptions {
+    /// The file with an experiment's records, where there is one.
+    pub(super) fn records_of(&self, id: &str) -> Option<PathBuf> {
+        let path = self.records.as_ref()?.join(format!("{id}.jsonl.gz"));
+        path.exists().then_some(path)
+    }
 }
 
 /// One published figure beside ours.

@@ -108,10 +108,12 @@ impl Prepared {
             plan: &self.plan,
             registry: &self.registry,
         };
+        let records = options.records_of(&experiment.id);
         let launch = LaunchOptions {
             out: &self.out,
             jobs: options.jobs,
             save_models: false,
+            records: records.as_deref(),
             provenance: options.provenance.clone(),
         };
         let outcome = Local.launch(&sweep, &launch, observer)?;
@@ -349,6 +351,7 @@ target = "source-1"
             restarts: 1,
             jobs: 2,
             out: folder.path().to_path_buf(),
+            records: None,
             provenance: BTreeMap::new(),
         };
         let (runs, steps) = prepared.size();

@@ -165,7 +165,10 @@ fn a_folder_without_a_sweep_is_an_error_that_names_the_file() {
 fn an_unknown_format_lists_those_there_are() {
     let error = Format::parse("docx").unwrap_err();
     assert!(matches!(error, HarnessError::Unknown { .. }));
-    assert!(error.to_string().contains("html, md, csv"), "{error}");
+    assert!(
+        error.to_string().contains("html, md, csv, records"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(crate) fn options(out: &Path, jobs: usize) -> LaunchOptions<'_> {
         out,
         jobs,
         save_models: true,
+        records: None,
         provenance: BTreeMap::new(),
     }
 }

@@ -47,6 +47,7 @@ pub fn run_chunk(
         out,
         jobs: 1,
         save_models: batch.save_models,
+        records: None,
         provenance,
     };
     let workshop = Workshop {

@@ -187,6 +187,7 @@ fn launched(launcher: &dyn Launcher, text: &str, out: &Path) -> Result<Outcome> 
         out,
         jobs: 1,
         save_models: false,
+        records: None,
         provenance: BTreeMap::new(),
     };
     launcher.launch(&sweep, &options, &Silent)
