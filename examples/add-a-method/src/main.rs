@@ -55,6 +55,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         out: folder.path(),
         jobs: 2,
         save_models: false,
+        records: None,
         provenance: BTreeMap::new(),
     };
     let info = sweep_info(&suite, &plan, "cargo run");
