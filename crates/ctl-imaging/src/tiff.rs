@@ -310,11 +310,11 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
         let path = self.path;
         let values = page.width * page.height * page.components;
         let bytes = (values * page.bits / 8) as u64;
+        check_page(&mut self.decoder, self.file_bytes, path)?;
         if bytes > MAX_DECODED_BYTES {
             let expected = format!("pages of at most {MAX_DECODED_BYTES} bytes");
             return Err(ImagingError::content(path, expected, bytes.to_string()));
         }
-        check_page(&mut self.decoder, self.file_bytes, path)?;
         let mut result = DecodingResult::U8(Vec::new());
         let layout = self
             .decoder

@@ -16,8 +16,8 @@ struct Form {
 /// Checks that the values of the first page's tags can be in a file of so many bytes.
 ///
 /// A decoder makes room for as many values as a tag declares before it reads them. What is
-/// malformed in another way is left to the decoder, which says it better. The reader is left
-/// where it was found, at its start.
+/// malformed in another way is left to the decoder, which says it better. Wherever the reader was
+/// found, it is left at its start.
 ///
 /// # References
 /// Adobe 1992, "TIFF Revision 6.0", section 2 ("TIFF structure").
@@ -107,12 +107,12 @@ impl Declared {
 
 /// The form of a file, and where the tags of its first page are.
 fn form(reader: &mut (impl Read + Seek)) -> Option<(Form, u64)> {
-    let [first, second, ..] = bytes::<4>(reader)?;
+    reader.seek(SeekFrom::Start(0)).ok()?;
+    let [first, second] = bytes::<2>(reader)?;
     let mut form = Form {
         big_endian: (first, second) == (b'M', b'M'),
         wide: false,
     };
-    reader.seek(SeekFrom::Start(2)).ok()?;
     form.wide = form.number(&bytes::<2>(reader)?) == 43;
     if form.wide {
         reader.seek(SeekFrom::Start(8)).ok()?;
@@ -176,6 +176,8 @@ mod tests {
 
     fn check(bytes: &[u8]) -> Result<()> {
         let mut reader = Cursor::new(bytes);
+        // Whoever asked for the length of the file has left the reader at its end.
+        reader.seek(SeekFrom::End(0)).unwrap();
         let checked = check_first_tags(&mut reader, bytes.len() as u64, Path::new("x.tif"));
         assert_eq!(reader.position(), 0);
         checked
