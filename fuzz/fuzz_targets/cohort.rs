@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use ctl_fuzz::{bounded, claims};
 use ctl_imaging::{Cohort, VerifyOptions, verify};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,9 +15,11 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(description) = parts.next() {
         fs::write(folder.path().join("cohort.toml"), description).expect("it is empty");
     }
-    if let Ok(cohort) = Cohort::open(folder.path()) {
+    let open = || Cohort::open(folder.path());
+    if let Ok(cohort) = bounded(bytes.len(), open, |_| claims::table(bytes)) {
         assert_eq!(cohort.records().len(), cohort.len());
     }
     // Whatever is wrong must be found, not panic.
-    let _ = verify(folder.path(), &VerifyOptions::default());
+    let found = || verify(folder.path(), &VerifyOptions::default());
+    let _ = bounded(bytes.len(), found, |_| claims::table(bytes));
 });

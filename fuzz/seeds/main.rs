@@ -35,6 +35,8 @@ fn all() -> Result<Vec<(&'static str, Files)>, Failure> {
     let mut all = written::all()?;
     all.extend(golden::all()?);
     all.extend(text::all());
+    all.push(("import", text::imports()));
+    all.push(("import", written::archives()?));
     let dicom = dicom::all()?;
     // The byte before the file says where the second one differs.
     let placed = |(name, bytes): &(String, Vec<u8>)| (name.clone(), [&[200], &bytes[..]].concat());

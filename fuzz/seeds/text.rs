@@ -27,6 +27,70 @@ const TABLE: &str = "a,b,c\n1,2.5,x\n3,-1e9,\"y, z\"\n,nan,x\n";
 const VECTORS: &str =
     r#"{"cases":[{"value":[1.5,NaN,Infinity,-Infinity,-0.0]},null,true,"\u00e9"]}"#;
 
+/// Data sets in other layouts, by the byte that chooses the layout; then files with a zero byte
+/// between them, the last of which names the images.
+const IMPORTS: [(&str, u8, &[&str]); 7] = [
+    ("bids", 0, &[BIDS, PARTICIPANTS, SIDECAR, BIDS_IMAGES]),
+    ("bids-masks", 1, &[BIDS, PARTICIPANTS, SIDECAR, BIDS_IMAGES]),
+    ("nnunet", 2, &[NNUNET, SPLITS, NNUNET_IMAGES]),
+    (
+        "nnunet-first",
+        2,
+        &[
+            NNUNET_FIRST,
+            "",
+            "imagesTr/a_0000.nii.gz\nlabelsTr/a.nii.gz",
+        ],
+    ),
+    (
+        "table",
+        3,
+        &[
+            "path,label,site\na.png,1,n\nsub/b.png,0,\"s, t\"\n",
+            "a.png\nsub/b.png",
+        ],
+    ),
+    (
+        "table-renamed",
+        4,
+        &[
+            "Image Index,Finding,age\na,ill,30\nb,well,\n",
+            "a.png\nb.png",
+        ],
+    ),
+    (
+        "tree",
+        5,
+        &["train/ill/a.png\ntest/well/b.png\ntest/ill/c.txt"],
+    ),
+];
+
+const BIDS: &str = r#"{"Name":"simulated","BIDSVersion":"1.10.0","License":"CC0"}"#;
+
+const PARTICIPANTS: &str = "participant_id\tage\tsex\tsite\nsub-01\t30\tF\tn\nsub-02\tn/a\tM\ts\n";
+
+const SIDECAR: &str = r#"{"EchoTime":0.03,"ImageType":["ORIGINAL","PRIMARY"],"Nested":{"a":null}}"#;
+
+const BIDS_IMAGES: &str = "sub-01/anat/sub-01_T1w.nii\nsub-02/anat/sub-02_T1w.nii\n\
+                           derivatives/p/sub-01/anat/sub-01_desc-brain_mask.nii";
+
+const NNUNET: &str = r#"{"channel_names":{"0":"T1","1":"FLAIR"},"labels":{"background":0,"a":1},
+"numTraining":1,"file_ending":".nii"}"#;
+
+const NNUNET_FIRST: &str =
+    r#"{"modality":{"0":"CT"},"labels":{"0":"background","1":"a"},"numTraining":1}"#;
+
+const SPLITS: &str = r#"[{"train":["a"],"val":[]}]"#;
+
+const NNUNET_IMAGES: &str = "imagesTr/a_0000.nii\nimagesTr/a_0001.nii\nlabelsTr/a.nii\nimagesTs/b_0000.nii\nimagesTs/b_0001.nii";
+
+/// The data sets of [`IMPORTS`].
+pub(crate) fn imports() -> Files {
+    let input = |layout: u8, parts: &[&str]| [&[layout][..], parts.join("\0").as_bytes()].concat();
+    let named = IMPORTS.map(|(name, layout, parts)| (name.to_owned(), input(layout, parts)));
+    named.into()
+}
+
 pub(crate) fn all() -> Vec<(&'static str, Files)> {
     let cohort = format!("{MANIFEST}\0{DESCRIPTION}");
     let texts = [

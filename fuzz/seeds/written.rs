@@ -161,6 +161,28 @@ fn npz_files(folder: &Path) -> Result<Files, Failure> {
     Ok(files)
 }
 
+/// Archives of MedMNIST, behind the byte that says so.
+pub(crate) fn archives() -> Result<Files, Failure> {
+    const LAYOUT: u8 = 6;
+    let folder = tempfile::tempdir()?;
+    let images = volume(&[4, 4, 2], 1, SampleType::UInt8)?;
+    let numbers = volume(&[2, 1, 1], 1, SampleType::UInt8)?;
+    let mut files = Files::new();
+    for compress in [false, true] {
+        let arrays = [
+            ("train_images", (&images).into()),
+            ("train_labels", (&numbers).into()),
+            ("train_age", (&numbers).into()),
+        ];
+        let name = format!("medmnist-{compress}");
+        let (name, bytes) = content(folder.path(), &name, |path| {
+            write_npz(&arrays, path, compress)
+        })?;
+        files.push((name, [&[LAYOUT], &bytes[..]].concat()));
+    }
+    Ok(files)
+}
+
 fn bart_files(folder: &Path) -> Result<Files, Failure> {
     let mut files = Files::new();
     for dimensions in [&[2, 3][..], &[2, 1, 1, 4]] {

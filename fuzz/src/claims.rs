@@ -27,18 +27,79 @@ pub fn jpeg(bytes: &[u8]) -> usize {
     values.saturating_mul(VALUE).min(LARGEST)
 }
 
-/// Bytes that a PNG, JPEG or TIFF claims.
+/// Bytes that a PNG, JPEG or TIFF claims, as far as so short a file can hold them.
 pub fn picture(bytes: &[u8]) -> usize {
-    /// Above what the compressions of TIFF reach (LZW with codes of 12 bits: below 2731).
-    const TIFF: usize = 1 << 12;
-    /// A bit of a palette is four bytes of a pixel.
-    const PALETTE: usize = 32;
+    /// Bytes of a decoded value, of 16 bits at most.
+    const VALUE: usize = 2;
+    /// Values that a byte of a JPEG can hold: a block of 64 a bit (T.81 annex G), and three more
+    /// of other components to each.
+    const BLOCKS: usize = 8 * 64 * SAMPLES;
     let claim = match bytes {
-        [0x89, b'P', b'N', b'G', ..] => bytes.len() * crate::DEFLATE * PALETTE,
-        [0xff, 0xd8, ..] => jpeg(bytes),
-        _ => bytes.len() * TIFF,
+        [0x89, b'P', b'N', b'G', ..] => png(bytes),
+        [0xff, 0xd8, ..] => jpeg(bytes).min(bytes.len() * BLOCKS * VALUE),
+        _ => tiff(bytes).max(jpeg(bytes).min(bytes.len() * BLOCKS * VALUE)),
     };
     claim.min(LARGEST)
+}
+
+/// Bytes of the pixels of a PNG, four values each, if deflate can make them of so many bytes (PNG
+/// section 11.2.1).
+fn png(bytes: &[u8]) -> usize {
+    const WIDEST: usize = 4 * size_of::<u16>();
+    let Some(&[w0, w1, w2, w3, h0, h1, h2, h3, depth, colour]) = bytes.get(16..26) else {
+        return 0;
+    };
+    let side = |side: [u8; 4]| u32::from_be_bytes(side) as usize;
+    let pixels = side([w0, w1, w2, w3]).saturating_mul(side([h0, h1, h2, h3]));
+    let values = [1, 1, 3, 1, 2, 1, 4];
+    let values = values.get(usize::from(colour)).copied().unwrap_or(1);
+    let inflated = pixels.saturating_mul(values * usize::from(depth)) / 8;
+    if inflated <= bytes.len() * crate::DEFLATE {
+        pixels.saturating_mul(WIDEST)
+    } else {
+        0
+    }
+}
+
+/// Bytes that the pages of a TIFF claim, and those of the tables of its tags (TIFF 6.0 section 2).
+///
+/// Widths and lengths are looked for as tags of one short or long number.
+fn tiff(bytes: &[u8]) -> usize {
+    /// Widest values of a pixel: four of 64 bits.
+    const WIDEST: usize = 4 * size_of::<f64>();
+    /// Above what LZW with codes of 12 bits makes of a byte, the most of all compressions but
+    /// that of faxes, whose lines take a bit.
+    const LZW: usize = 2731;
+    /// Bytes of a value of a tag while it is read.
+    const TAG: usize = 32;
+    let largest = |tag: u8| {
+        let values = bytes.windows(12).filter_map(|window| {
+            let &[t0, t1, k0, k1, _, _, _, _, v0, v1, v2, v3] = window.first_chunk()?;
+            match [t0, t1, k0, k1] {
+                [low, 1, 3, 0] if low == tag => Some(usize::from(u16::from_le_bytes([v0, v1]))),
+                [1, low, 0, 3] if low == tag => Some(usize::from(u16::from_be_bytes([v0, v1]))),
+                [low, 1, _, 0] if low == tag => Some(u32::from_le_bytes([v0, v1, v2, v3]) as usize),
+                [1, low, 0, _] if low == tag => Some(u32::from_be_bytes([v0, v1, v2, v3]) as usize),
+                _ => None,
+            }
+        });
+        values.max().unwrap_or(0)
+    };
+    let (width, height) = (largest(0), largest(1));
+    let pixels = width.saturating_mul(height).saturating_mul(WIDEST);
+    // Of a fax every bit can be a line.
+    let lines = bytes.len().saturating_mul(8).saturating_mul(width);
+    let held = (bytes.len() * LZW).max(lines);
+    pixels.min(held) + bytes.len() * TAG
+}
+
+/// Bytes of a table in memory: a row is a record with room for what a manifest gives a meaning,
+/// and a cell a text of its own.
+pub fn table(bytes: &[u8]) -> usize {
+    const ROW: usize = 512;
+    const CELL: usize = 64;
+    let count = |wanted: &[u8]| bytes.iter().filter(|byte| wanted.contains(byte)).count() + 1;
+    count(b"\r\n") * ROW + count(b",\t\r\n") * CELL
 }
 
 /// Bytes that the pixels of a DICOM file claim (PS3.3 section C.7.6.3.1), with `frames` of them.

@@ -34,7 +34,9 @@ pub fn bounded<T>(input: usize, read: impl FnOnce() -> T, declared: impl FnOnce(
     let result = read();
     let taken = MEMORY.peak_usage().saturating_sub(before);
     let declared = declared(&result);
-    let allowed = FACTOR * input.saturating_add(declared) + WORKSPACE;
+    let allowed = FACTOR
+        .saturating_mul(input.saturating_add(declared))
+        .saturating_add(WORKSPACE);
     assert!(
         taken <= allowed,
         "{taken} bytes of memory for an input of {input} that declares {declared}"

@@ -10,10 +10,11 @@ use crate::workspace;
 const SEEDS: &str = "seeds";
 
 /// Targets whose formats have the most to get wrong; they get [`SHARE`] times the time of others.
-const LARGE: [&str; 8] = [
+const LARGE: [&str; 9] = [
     "dicom",
     "dicom_files",
     "fastmri",
+    "import",
     "jpegls",
     "nifti",
     "nrrd",

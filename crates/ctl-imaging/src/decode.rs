@@ -5,7 +5,10 @@ use crate::bounded;
 use crate::error::ImagingError;
 use crate::header::{self, PngHeader};
 use crate::raster::{Colour, Raster};
+use crate::tiff::decode_error;
+use crate::tiff::size::{DEFLATE, check_page};
 use crate::tiff::tags::check_first_tags;
+use ::tiff::decoder::Decoder;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
@@ -15,6 +18,9 @@ pub(crate) const MAX_SIDE: u32 = 1 << 16;
 
 /// Most bytes that a decoder may allocate for one picture (256 MiB).
 pub(crate) const MAX_DECODED_BYTES: u64 = 256 << 20;
+
+/// What a decoder may allocate besides a picture and its file, such as for a colour profile.
+const METADATA_BYTES: u64 = 4 << 20;
 
 /// A decoded picture together with what the stored numbers were before they were divided.
 #[derive(Debug)]
@@ -145,7 +151,7 @@ fn decode(bytes: &[u8], origin: &Path) -> Result<Decoded> {
             found,
         ));
     }
-    let picture = decode_picture(bytes, format, origin)?;
+    let picture = decode_picture(bytes, format, png, origin)?;
     let scale = scale_of(&picture, png);
     Ok(Decoded {
         raster: planar(picture)?,
@@ -200,14 +206,28 @@ pub(crate) fn limits() -> Limits {
     limits
 }
 
-fn decode_picture(bytes: &[u8], format: ImageFormat, origin: &Path) -> Result<DynamicImage> {
+fn decode_picture(
+    bytes: &[u8],
+    format: ImageFormat,
+    png: Option<PngHeader>,
+    origin: &Path,
+) -> Result<DynamicImage> {
     let failed =
         |source| ImagingError::decode(origin, format!("{format:?}").to_lowercase(), source);
+    let length = bytes.len() as u64;
+    let mut limits = limits();
+    if let Some(header) = png {
+        check_png(bytes, header, origin)?;
+        limits.max_alloc = Some(most_allocated(header.decoded_bytes(), length));
+    }
     if format == ImageFormat::Tiff {
-        check_first_tags(&mut Cursor::new(bytes), bytes.len() as u64, origin)?;
+        check_first_tags(&mut Cursor::new(bytes), length, origin)?;
+        let mut decoder =
+            Decoder::new(Cursor::new(bytes)).map_err(|source| decode_error(origin, source))?;
+        check_page(&mut decoder, length, origin)?;
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits());
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (found, most) = (decoder.total_bytes(), most_bytes(bytes.len(), format));
     if found > most {
@@ -215,22 +235,39 @@ fn decode_picture(bytes: &[u8], format: ImageFormat, origin: &Path) -> Result<Dy
         return Err(ImagingError::content(origin, expected, found.to_string()));
     }
     // What the decoder needs besides the pixels must fit as well.
-    let mut limits = limits();
+    limits.max_alloc = Some(most_allocated(found, length));
     limits.reserve(found).map_err(failed)?;
     decoder.set_limits(limits).map_err(failed)?;
     DynamicImage::from_decoder(decoder).map_err(failed)
+}
+
+/// Checks that the compressed pixels of a PNG are enough for those that it declares.
+fn check_png(bytes: &[u8], header: PngHeader, origin: &Path) -> Result<()> {
+    let compressed = header::png_pixel_bytes(bytes);
+    let most = compressed.saturating_mul(DEFLATE);
+    let found = header.inflated_bytes();
+    if found <= most {
+        return Ok(());
+    }
+    let expected = format!("at most {most} bytes of pixels in {compressed} compressed ones");
+    Err(ImagingError::content(origin, expected, found.to_string()))
+}
+
+/// What a decoder may allocate for a picture of so many bytes in a file of so many: the picture,
+/// once more in the format's own colours, which may be one more, and the file.
+fn most_allocated(picture: u64, file: u64) -> u64 {
+    let most = picture.saturating_mul(3).saturating_add(file);
+    most.saturating_add(METADATA_BYTES).min(MAX_DECODED_BYTES)
 }
 
 /// The most that can come out of a file of so many bytes: they are allocated before the first of
 /// them has been decoded.
 fn most_bytes(length: usize, format: ImageFormat) -> u64 {
     let expansion = match format {
-        // Deflate makes 1032 bytes of one (RFC 1951), and a bit of a palette four bytes of a pixel.
-        ImageFormat::Png => 1032 * 8 * 4,
         // A block of 64 pixels takes a bit or more of its component (T.81 annex G); one of four
         // may be that of all pixels.
         ImageFormat::Jpeg => 64 * 8 * 4,
-        // A line of a fax takes a bit whatever its length.
+        // Looked at more closely elsewhere.
         _ => return MAX_DECODED_BYTES,
     };
     (length as u64)
@@ -290,4 +327,45 @@ fn deinterleaved<T: Copy>(
         .map(|&sample| to_float(sample))
         .collect();
     Raster::new(kept, height, width, samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_pixel() -> Vec<u8> {
+        let pixel = Raster::new(1, 1, 1, vec![0.5]).unwrap();
+        pixel.to_png().unwrap()
+    }
+
+    /// Said before anything is allocated, so that the checksum of the header is not looked at.
+    #[test]
+    fn png_of_more_pixels_than_deflate_makes() {
+        let mut bytes = one_pixel();
+        let compressed = header::png_pixel_bytes(&bytes);
+        assert!((1..100).contains(&compressed));
+        let found = format!("at most {} bytes", compressed * DEFLATE);
+        bytes[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0x0f, 0xa0]);
+        let error = decode(&bytes, Path::new("x.png")).unwrap_err().to_string();
+        assert!(
+            error.contains(&found) && error.contains("240000000"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn bytes_of_png() {
+        let mut bytes = one_pixel();
+        let mut sizes = |depth: u8, colour: u8| {
+            bytes[24..26].copy_from_slice(&[depth, colour]);
+            bytes[16..24].copy_from_slice(&[0, 0, 0, 10, 0, 0, 0, 4]);
+            let header = header::png_header(&bytes, Path::new("x.png")).unwrap();
+            (header.inflated_bytes(), header.decoded_bytes())
+        };
+        assert_eq!(sizes(1, 0), (5, 80));
+        assert_eq!(sizes(16, 2), (240, 320));
+        assert_eq!(sizes(2, 3), (10, 160));
+        assert_eq!(sizes(8, 4), (80, 120));
+        assert_eq!(sizes(16, 6), (320, 400));
+    }
 }

@@ -35,6 +35,28 @@ pub(crate) struct PngHeader {
     pub(crate) size: RasterSize,
     pub(crate) bit_depth: u8,
     pub(crate) has_palette: bool,
+    /// Values of a pixel as they are stored, alpha among them, an index into a palette as one.
+    values: u8,
+}
+
+impl PngHeader {
+    fn pixels(self) -> u64 {
+        (self.size.height as u64).saturating_mul(self.size.width as u64)
+    }
+
+    /// No more than the bytes that deflate must make for the pixels.
+    pub(crate) fn inflated_bytes(self) -> u64 {
+        let bits = u64::from(self.values) * u64::from(self.bit_depth);
+        self.pixels().saturating_mul(bits) / 8
+    }
+
+    /// No less than the bytes of the decoded picture: palettes become colours, and a colour that
+    /// is transparent adds alpha.
+    pub(crate) fn decoded_bytes(self) -> u64 {
+        let values = if self.has_palette { 4 } else { self.values + 1 };
+        let bytes = u64::from(values) * u64::from(self.bit_depth.div_ceil(8));
+        self.pixels().saturating_mul(bytes)
+    }
 }
 
 /// Reads the size of a picture from its header, without decoding it.
@@ -135,6 +157,12 @@ pub(crate) fn png_header(bytes: &[u8], path: &Path) -> Result<PngHeader> {
         size,
         bit_depth,
         has_palette: colour == 3,
+        values: match colour {
+            2 => 3,
+            4 => 2,
+            6 => 4,
+            _ => 1,
+        },
     })
 }
 
@@ -145,6 +173,12 @@ pub(crate) fn is_complete(bytes: &[u8], format: ImageFormat) -> bool {
         ImageFormat::Jpeg => jpeg_has_end(bytes),
         _ => true,
     }
+}
+
+/// Bytes of a PNG's compressed pixels.
+pub(crate) fn png_pixel_bytes(bytes: &[u8]) -> u64 {
+    let chunks = PngChunks::new(bytes).filter(|(name, _)| *name == b"IDAT");
+    chunks.map(|(_, data)| data.len() as u64).sum()
 }
 
 /// The data of the first PNG chunk of that name.
@@ -224,25 +258,27 @@ fn jpeg_size_of_file(path: &Path) -> Result<RasterSize> {
         Some(size) => Some(size),
         None => jpeg_size(&bounded::read_file(path)?),
     };
-    found.ok_or_else(|| {
+    let (width, height, components) = found.ok_or_else(|| {
         ImagingError::content(path, "a JPEG frame header", "none (truncated or damaged)")
+    })?;
+    Ok(RasterSize {
+        channels: if components == 1 { 1 } else { 3 },
+        height: height as usize,
+        width: width as usize,
     })
 }
 
-/// Precision, height, width and components of the frame header, any `SOF` but the tables
-/// `DHT`, `JPG` and `DAC` that share its range of markers.
-fn jpeg_size(bytes: &[u8]) -> Option<RasterSize> {
+/// Width, height and components of the frame header, any `SOF` but the tables `DHT`, `JPG` and
+/// `DAC` that share its range of markers.
+pub(crate) fn jpeg_size(bytes: &[u8]) -> Option<(u64, u64, u8)> {
     let (_, frame) = JpegSegments::new(bytes)
         .take_while(|&(marker, _)| marker != JPEG_SCAN)
         .find(|(marker, _)| {
             matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
         })?;
     let &[_precision, h0, h1, w0, w1, components] = frame.first_chunk()?;
-    Some(RasterSize {
-        channels: if components == 1 { 1 } else { 3 },
-        height: usize::from(u16::from_be_bytes([h0, h1])),
-        width: usize::from(u16::from_be_bytes([w0, w1])),
-    })
+    let side = |bytes| u64::from(u16::from_be_bytes(bytes));
+    Some((side([w0, w1]), side([h0, h1]), components))
 }
 
 /// Whether the end-of-image marker follows a scan; one inside an embedded preview does not count.

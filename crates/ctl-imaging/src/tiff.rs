@@ -7,6 +7,7 @@
 //! # References
 //! Adobe 1992, "TIFF Revision 6.0", section 8 ("Baseline field reference guide").
 
+pub(crate) mod size;
 pub(crate) mod tags;
 
 use crate::Result;
@@ -19,15 +20,13 @@ use ::tiff::TiffError;
 use ::tiff::decoder::ifd::Value;
 use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::{ResolutionUnit, Tag};
+use size::check_page;
 use std::io::{BufRead, BufReader, Cursor, Seek, SeekFrom};
 use std::path::Path;
-use tags::check_first_tags;
+use tags::check_all_tags;
 
 /// Most pages that are read.
 const MAX_PAGES: usize = 1 << 16;
-
-/// Above what any of the compressions reaches (LZW with codes of 12 bits: below 2731).
-const MAX_COMPRESSION: u64 = 1 << 12;
 
 /// What the pages of a file are in the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -219,13 +218,11 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
             return Err(ImagingError::content(path, "a TIFF file", found));
         }
         let file_bytes = reader.seek(SeekFrom::End(0)).map_err(failed)?;
-        check_first_tags(&mut reader, file_bytes, path)?;
-        // The decoder allocates tags and pixels by their declared sizes before it reads them.
-        let largest = largest_bytes(file_bytes) as usize;
+        check_all_tags(&mut reader, file_bytes, path)?;
         let mut limits = Limits::default();
-        limits.decoding_buffer_size = largest;
-        limits.intermediate_buffer_size = largest;
-        limits.ifd_value_size = largest;
+        limits.decoding_buffer_size = MAX_DECODED_BYTES as usize;
+        limits.intermediate_buffer_size = MAX_DECODED_BYTES as usize;
+        limits.ifd_value_size = MAX_DECODED_BYTES as usize;
         let decoder = Decoder::new(reader).map_err(|source| decode_error(path, source))?;
         Ok(Self {
             decoder: decoder.with_limits(limits),
@@ -313,9 +310,9 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
         let path = self.path;
         let values = page.width * page.height * page.components;
         let bytes = (values * page.bits / 8) as u64;
-        let largest = largest_bytes(self.file_bytes);
-        if bytes > largest {
-            let expected = format!("pages of at most {largest} bytes in a file of this size");
+        check_page(&mut self.decoder, self.file_bytes, path)?;
+        if bytes > MAX_DECODED_BYTES {
+            let expected = format!("pages of at most {MAX_DECODED_BYTES} bytes");
             return Err(ImagingError::content(path, expected, bytes.to_string()));
         }
         let mut result = DecodingResult::U8(Vec::new());
@@ -340,12 +337,7 @@ impl<'a, R: BufRead + Seek> Pages<'a, R> {
     }
 }
 
-/// The most that is believed of a file of so many bytes.
-fn largest_bytes(file_bytes: u64) -> u64 {
-    MAX_DECODED_BYTES.min(file_bytes.saturating_mul(MAX_COMPRESSION))
-}
-
-fn decode_error(path: &Path, source: TiffError) -> ImagingError {
+pub(crate) fn decode_error(path: &Path, source: TiffError) -> ImagingError {
     match source {
         TiffError::IoError(source) => ImagingError::io(path, "read", source),
         source => ImagingError::decode(path, "tiff", source),

@@ -1,7 +1,8 @@
-//! The tags of a first page, looked at before a decoder allocates what they declare.
+//! The tags of pages, looked at before a decoder allocates what they declare.
 
 use crate::Result;
 use crate::error::ImagingError;
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -15,8 +16,8 @@ struct Form {
 /// Checks that the values of the first page's tags can be in a file of so many bytes.
 ///
 /// A decoder makes room for as many values as a tag declares before it reads them. What is
-/// malformed in another way is left to the decoder, which says it better. The reader is left
-/// where it was found, at its start.
+/// malformed in another way is left to the decoder, which says it better. Wherever the reader was
+/// found, it is left at its start.
 ///
 /// # References
 /// Adobe 1992, "TIFF Revision 6.0", section 2 ("TIFF structure").
@@ -25,55 +26,99 @@ pub(crate) fn check_first_tags(
     file_bytes: u64,
     path: &Path,
 ) -> Result<()> {
-    let declared = longest(reader, file_bytes);
+    check_tags(reader, 1, file_bytes, path)
+}
+
+/// Checks the tags of all pages as [`check_first_tags`] does those of the first.
+pub(crate) fn check_all_tags(
+    reader: &mut (impl Read + Seek),
+    file_bytes: u64,
+    path: &Path,
+) -> Result<()> {
+    check_tags(reader, usize::MAX, file_bytes, path)
+}
+
+fn check_tags(
+    reader: &mut (impl Read + Seek),
+    pages: usize,
+    file_bytes: u64,
+    path: &Path,
+) -> Result<()> {
+    let mut declared = Declared::default();
+    // Where the tags can be read no further there is nothing more to be said of them here.
+    let _ = declared.look(reader, pages, file_bytes);
     reader
         .seek(SeekFrom::Start(0))
         .map_err(|source| ImagingError::io(path, "read", source))?;
-    match declared {
-        Some((tag, bytes)) if bytes > file_bytes => {
-            let expected = format!("values of tag {tag} within {file_bytes} bytes of a TIFF file");
-            Err(ImagingError::content(
-                path,
-                expected,
-                format!("{bytes} bytes of them"),
-            ))
+    if let Some((tag, bytes)) = declared.longest.filter(|&(_, bytes)| bytes > file_bytes) {
+        let expected = format!("values of tag {tag} within {file_bytes} bytes of a TIFF file");
+        let found = format!("{bytes} bytes of them");
+        return Err(ImagingError::content(path, expected, found));
+    }
+    // Each takes some bytes of its own, unless pages share them.
+    if declared.tags > file_bytes {
+        let expected = format!("at most {file_bytes} tags in a file of so many bytes");
+        return Err(ImagingError::content(path, expected, "more"));
+    }
+    Ok(())
+}
+
+/// What tags declare.
+#[derive(Default)]
+struct Declared {
+    /// The tag with the most bytes of values.
+    longest: Option<(u64, u64)>,
+    /// How many have been looked at.
+    tags: u64,
+}
+
+impl Declared {
+    /// Looks at the tags of the first pages, as far as they can be read.
+    fn look(
+        &mut self,
+        reader: &mut (impl Read + Seek),
+        pages: usize,
+        file_bytes: u64,
+    ) -> Option<()> {
+        let (form, mut start) = form(reader)?;
+        let mut seen = BTreeSet::new();
+        while seen.len() < pages && start != 0 && seen.insert(start) {
+            reader.seek(SeekFrom::Start(start)).ok()?;
+            let count = if form.wide {
+                form.number(&bytes::<8>(reader)?)
+            } else {
+                form.number(&bytes::<2>(reader)?)
+            };
+            for _ in 0..count {
+                let entry = form.entry(reader)?;
+                if self.longest.is_none_or(|(_, bytes)| entry.1 > bytes) {
+                    self.longest = Some(entry);
+                }
+                self.tags += 1;
+                if self.tags > file_bytes {
+                    return None;
+                }
+            }
+            start = form.place(reader)?;
         }
-        _ => Ok(()),
+        Some(())
     }
 }
 
-/// The tag with the most bytes of values, as far as the tags can be read.
-fn longest(reader: &mut (impl Read + Seek), file_bytes: u64) -> Option<(u64, u64)> {
-    let [first, second, ..] = bytes::<4>(reader)?;
+/// The form of a file, and where the tags of its first page are.
+fn form(reader: &mut (impl Read + Seek)) -> Option<(Form, u64)> {
+    reader.seek(SeekFrom::Start(0)).ok()?;
+    let [first, second] = bytes::<2>(reader)?;
     let mut form = Form {
         big_endian: (first, second) == (b'M', b'M'),
         wide: false,
     };
-    reader.seek(SeekFrom::Start(2)).ok()?;
     form.wide = form.number(&bytes::<2>(reader)?) == 43;
-    let start = if form.wide {
+    if form.wide {
         reader.seek(SeekFrom::Start(8)).ok()?;
-        form.number(&bytes::<8>(reader)?)
-    } else {
-        form.number(&bytes::<4>(reader)?)
-    };
-    reader.seek(SeekFrom::Start(start)).ok()?;
-    let count = if form.wide {
-        form.number(&bytes::<8>(reader)?)
-    } else {
-        form.number(&bytes::<2>(reader)?)
-    };
-    let mut longest = None;
-    // There cannot be more than the file has room for.
-    for _ in 0..count.min(file_bytes) {
-        let Some(entry) = form.entry(reader) else {
-            break;
-        };
-        if longest.is_none_or(|(_, bytes)| entry.1 > bytes) {
-            longest = Some(entry);
-        }
     }
-    longest
+    let start = form.place(reader)?;
+    Some((form, start))
 }
 
 impl Form {
@@ -99,6 +144,15 @@ impl Form {
         Some((tag, count.saturating_mul(each)))
     }
 
+    /// A place in the file.
+    fn place(&self, reader: &mut impl Read) -> Option<u64> {
+        Some(if self.wide {
+            self.number(&bytes::<8>(reader)?)
+        } else {
+            self.number(&bytes::<4>(reader)?)
+        })
+    }
+
     fn number(&self, bytes: &[u8]) -> u64 {
         let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
         if self.big_endian {
@@ -122,6 +176,8 @@ mod tests {
 
     fn check(bytes: &[u8]) -> Result<()> {
         let mut reader = Cursor::new(bytes);
+        // Whoever asked for the length of the file has left the reader at its end.
+        reader.seek(SeekFrom::End(0)).unwrap();
         let checked = check_first_tags(&mut reader, bytes.len() as u64, Path::new("x.tif"));
         assert_eq!(reader.position(), 0);
         checked
@@ -142,6 +198,48 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    /// Two pages of one tag each, the second of which claims too much; the first points to it.
+    #[test]
+    fn tags_of_later_pages() {
+        let mut bytes = b"II*\0\x08\0\0\0\x01\0\x06\x01\x03\0\x01\0\0\0\0\0\0\0\x1a\0\0\0\
+                          \x01\0\x06\x01\x03\0\x01\0\x0c\0\0\0\0\0\0\0\0\0"
+            .to_vec();
+        check(&bytes).unwrap();
+        let all = |bytes: &[u8]| {
+            let length = bytes.len() as u64;
+            check_all_tags(&mut Cursor::new(bytes), length, Path::new("x.tif"))
+        };
+        let error = all(&bytes).unwrap_err().to_string();
+        assert!(error.contains("tag 262 within"), "{error}");
+        // In a circle there is nothing new.
+        bytes[22] = 8;
+        all(&bytes).unwrap();
+    }
+
+    /// Pages that share their bytes: each has 20 tags, all but the first of which are tags of the
+    /// next page as well.
+    #[test]
+    fn more_tags_than_bytes() {
+        const TAGS: usize = 20;
+        const PAGES: usize = 60;
+        const ENTRY: usize = 12;
+        let start = |page: usize| 8 + page * ENTRY;
+        let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+        bytes.resize(start(PAGES + TAGS) + 6, 0);
+        for page in 0..PAGES {
+            bytes[start(page)] = TAGS as u8;
+            let next = start(page + 1) as u16;
+            // Behind the tags, where another page has number and kind of one of its own.
+            let place = start(page) + 2 + TAGS * ENTRY;
+            bytes[place..place + 2].copy_from_slice(&next.to_le_bytes());
+        }
+        let mut reader = Cursor::new(&bytes);
+        let length = bytes.len() as u64;
+        let error = check_all_tags(&mut reader, length, Path::new("x.tif")).unwrap_err();
+        assert!(error.to_string().contains("tags in a file"), "{error}");
+        assert_eq!(reader.position(), 0);
     }
 
     #[test]

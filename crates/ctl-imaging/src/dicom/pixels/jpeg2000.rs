@@ -125,3 +125,123 @@ fn codestream(bytes: &[u8]) -> Option<usize> {
         at = at.checked_add(length.max(8))?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    /// A stream of `OpenJPEG` (`tests/golden/make_jpeg2000.py`).
+    #[derive(Deserialize)]
+    struct Case {
+        rows: usize,
+        columns: usize,
+        components: usize,
+        bits: u32,
+        signed: bool,
+        lossless: bool,
+        stream: String,
+        values: String,
+    }
+
+    impl Case {
+        fn all() -> Vec<Self> {
+            let text = include_str!("../../../tests/golden/jpeg2000.json");
+            serde_json::from_str(text).unwrap()
+        }
+
+        fn stream(&self) -> Vec<u8> {
+            unhex(&self.stream)
+        }
+
+        fn decode(&self, stream: &[u8]) -> Result<Picture, Problem> {
+            decode(stream, self.columns, self.rows, self.components)
+        }
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    /// A sequence that looks random (Marsaglia 2003, "Xorshift RNGs", section 4).
+    fn next(state: &mut u64) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        (*state >> 16) as usize
+    }
+
+    #[test]
+    fn golden_streams() {
+        let cases = Case::all();
+        assert_eq!(cases.len(), 8);
+        for (number, case) in cases.iter().enumerate() {
+            let picture = case.decode(&case.stream());
+            let picture = picture.unwrap_or_else(|problem| panic!("{number}: {}", problem.found));
+            assert_eq!(
+                (picture.precision, picture.signed),
+                (case.bits, case.signed)
+            );
+            let expected = unhex(&case.values);
+            let (expected, _) = expected.as_chunks();
+            assert_eq!(picture.values.len(), expected.len());
+            // Floats are rounded differently by the translation.
+            let tolerance = u32::from(!case.lossless);
+            for (&found, &expected) in picture.values.iter().zip(expected) {
+                let expected = i32::from_le_bytes(expected);
+                assert!(found.abs_diff(expected) <= tolerance, "{number}");
+            }
+        }
+    }
+
+    /// Every way to be cut short ends with values or an error, and without the header there are
+    /// no values.
+    #[test]
+    fn truncated_streams() {
+        for case in Case::all() {
+            let stream = case.stream();
+            for length in 0..stream.len() {
+                let read = case.decode(&stream[..length]);
+                let values = case.rows * case.columns * case.components;
+                match read {
+                    Ok(picture) => assert_eq!(picture.values.len(), values),
+                    Err(problem) => assert!(!problem.expected.is_empty()),
+                }
+            }
+            let header = codestream(&stream).unwrap() + 42;
+            assert!(case.decode(&stream[..header]).is_err());
+        }
+    }
+
+    /// Bits turned over, bytes replaced and left out: whatever comes of it, it is values of the
+    /// size that was asked for or an error.
+    #[test]
+    fn damaged_streams() {
+        const SWEEPS: usize = 400;
+        let mut state = 0x2026_1129;
+        let mut refused = 0;
+        for case in Case::all() {
+            let stream = case.stream();
+            let values = case.rows * case.columns * case.components;
+            for sweep in 0..SWEEPS {
+                let mut damaged = stream.clone();
+                for _ in 0..=sweep % 4 {
+                    let at = next(&mut state) % damaged.len();
+                    match next(&mut state) % 4 {
+                        0 => damaged[at] = next(&mut state) as u8,
+                        1 => drop(damaged.remove(at)),
+                        _ => damaged[at] ^= 1 << (next(&mut state) % 8),
+                    }
+                }
+                match case.decode(&damaged) {
+                    Ok(picture) => assert_eq!(picture.values.len(), values),
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        assert!(refused > 0);
+    }
+}
