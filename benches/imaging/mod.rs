@@ -37,9 +37,11 @@ pub enum Workload {
     Slice,
     /// The same from `.nii.gz`.
     SliceGzip,
-    /// Those values, as they are stored, to `.nii`.
+    /// Those values, as they are stored, to `.nii`, without waiting for the disk.
     Write,
-    /// The same to `.nii.gz`, with the effort that nibabel makes.
+    /// The same until the file is on the disk.
+    WriteDurable,
+    /// The same to `.nii.gz`, with the effort that nibabel makes, without waiting for the disk.
     WriteGzip,
     /// The image on a grid of 1 mm along its own axes, linearly.
     Resample,
@@ -55,12 +57,13 @@ pub enum Workload {
 
 impl Workload {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Load,
         Self::LoadGzip,
         Self::Slice,
         Self::SliceGzip,
         Self::Write,
+        Self::WriteDurable,
         Self::WriteGzip,
         Self::Resample,
         Self::ResampleOblique,
@@ -77,6 +80,7 @@ impl Workload {
             Self::Slice => "slice_nii_256",
             Self::SliceGzip => "slice_nii_gz_256",
             Self::Write => "write_nii_256",
+            Self::WriteDurable => "write_nii_durable_256",
             Self::WriteGzip => "write_nii_gz_256",
             Self::Resample => "resample_1mm_256",
             Self::ResampleOblique => "resample_oblique_256",
@@ -113,7 +117,11 @@ impl ImagingWork {
     pub fn new(workload: Workload, folder: &Path) -> Result<Self, Failure> {
         let takes_image = matches!(
             workload,
-            Workload::Write | Workload::WriteGzip | Workload::Resample | Workload::ResampleOblique
+            Workload::Write
+                | Workload::WriteDurable
+                | Workload::WriteGzip
+                | Workload::Resample
+                | Workload::ResampleOblique
         );
         let image = takes_image.then(|| nifti::read(&folder.join(inputs::IMAGE)));
         let masks = match workload {
@@ -145,7 +153,7 @@ impl ImagingWork {
             Workload::LoadGzip => above_zero(&Reader::open(&file(inputs::PACKED))?.to_f32()?),
             Workload::Slice => middle(&file(inputs::IMAGE))?,
             Workload::SliceGzip => middle(&file(inputs::PACKED))?,
-            Workload::Write => self.write("ours.nii")?,
+            Workload::Write | Workload::WriteDurable => self.write("ours.nii")?,
             Workload::WriteGzip => self.write("ours.nii.gz")?,
             Workload::Resample => self.resample(0.0)?,
             Workload::ResampleOblique => self.resample(TILT)?,
@@ -155,11 +163,15 @@ impl ImagingWork {
             }
             Workload::Hd95 => self.surfaces()?,
             Workload::Series => {
-                let series = read_series(&file(inputs::SERIES), &SeriesOptions::default())?;
+                let options = SeriesOptions {
+                    single_precision: true,
+                    ..SeriesOptions::default()
+                };
+                let series = read_series(&file(inputs::SERIES), &options)?;
                 let [series] = &series[..] else {
                     return Err(format!("{} series instead of one", series.len()).into());
                 };
-                above_zero(&series.volume.to_f32())
+                single_precision(&series.volume)?
             }
         })
     }
@@ -185,6 +197,8 @@ impl ImagingWork {
         let path = self.folder.join(name);
         let options = WriteOptions {
             level: LEVEL,
+            // Peers do not wait for the disk, unless they are told to.
+            durable: self.workload == Workload::WriteDurable,
             ..WriteOptions::default()
         };
         nifti::write(&path, self.image()?, &options)?;
@@ -194,10 +208,7 @@ impl ImagingWork {
     fn resample(&self, tilt: f64) -> Result<u64, Failure> {
         let image = self.image()?;
         let resampled = image.resampled_to(&grid(image, tilt)?, Interpolation::Linear, -1000.0)?;
-        match resampled.samples() {
-            Samples::F32(values) => Ok(above_zero(values)),
-            other => Err(format!("{} instead of float32", other.sample_type()).into()),
-        }
+        single_precision(&resampled)
     }
 }
 
@@ -225,6 +236,14 @@ fn mask(path: &Path) -> Result<Vec<bool>, Failure> {
 fn middle(path: &Path) -> Result<u64, Failure> {
     let slice = Reader::open(path)?.slice(2, inputs::SHAPE[2] / 2)?;
     Ok(above_zero(&slice.to_f32()))
+}
+
+/// Voxels above 0 of an image that must have single precision.
+fn single_precision(volume: &Volume) -> Result<u64, Failure> {
+    match volume.samples() {
+        Samples::F32(values) => Ok(above_zero(values)),
+        other => Err(format!("{} instead of float32", other.sample_type()).into()),
+    }
 }
 
 /// Voxels above 0, which also makes sure that all of them are there.

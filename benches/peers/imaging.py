@@ -8,6 +8,7 @@ load_nii_gz_256      the same from .nii.gz.
 slice_nii_256        the middle axial slice of them to float32: nibabel, SimpleITK.
 slice_nii_gz_256     the same from .nii.gz.
 write_nii_256        those values to .nii: nibabel, SimpleITK.
+write_nii_durable_256  the same and `fsync`, after which the file outlives a failure of the machine.
 write_nii_gz_256     the same to .nii.gz: nibabel at level 1, its own; SimpleITK at level 1.
 resample_1mm_256     the image on a grid of 1 mm along its axes, linearly: SimpleITK, SciPy, MONAI.
 resample_oblique_256 the same on a grid that leans on the image: SimpleITK, SciPy.
@@ -44,6 +45,7 @@ TILT = 0.2
 OUTSIDE = -1000.0
 LEVEL = 1
 PERCENT = 95
+DURABLE = "durable.nii"
 
 
 def above_zero(values):
@@ -113,6 +115,13 @@ def slice_simpleitk(options, name):
     return work
 
 
+def written(path):
+    if path.name.endswith(DURABLE):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    return path.stat().st_size
+
+
 def write_nibabel(options, name):
     import nibabel
     import numpy
@@ -123,7 +132,7 @@ def write_nibabel(options, name):
 
     def work():
         nibabel.save(nibabel.Nifti1Image(values, image.affine), path)
-        return path.stat().st_size
+        return written(path)
 
     return work
 
@@ -136,7 +145,7 @@ def write_simpleitk(options, name):
 
     def work():
         sitk.WriteImage(image, str(path), useCompression=name.endswith(".gz"), compressionLevel=LEVEL)
-        return path.stat().st_size
+        return written(path)
 
     return work
 
@@ -334,6 +343,8 @@ PAIRS = [
     for form, name in (("nii", "image.nii"), ("nii_gz", "packed.nii.gz"))
     for peer, prepare in peers.items()
 ] + [
+    ("write_nii_durable_256", "nibabel", write_nibabel, DURABLE),
+    ("write_nii_durable_256", "SimpleITK", write_simpleitk, DURABLE),
     ("resample_1mm_256", "SimpleITK", resample_simpleitk, 0.0),
     ("resample_1mm_256", "SciPy", resample_scipy, 0.0),
     ("resample_1mm_256", "MONAI", resample_monai, None),

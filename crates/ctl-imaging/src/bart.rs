@@ -192,6 +192,7 @@ pub fn write_bart(array: &BartArray, path: &Path) -> Result<()> {
         Ok(())
     };
     replace_two(
+        true,
         (&data_path, values),
         (&header_path, |file| file.write_all(header.as_bytes())),
     )

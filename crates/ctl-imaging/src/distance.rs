@@ -3,6 +3,7 @@
 //! Squared distance separates into axes: after a scan along the first axis, every further one takes
 //! the lower envelope of the parabolas `f(p) + (s (q − p))²` that stand on its lines, where `s` is
 //! the spacing. Lines are independent, so that they are transformed in parallel.
+//! No more is looked at than the box around the voxels that are asked, with a margin of one voxel.
 //!
 //! # References
 //! Felzenszwalb & Huttenlocher, "Distance transforms of sampled functions", 2012, algorithm 1.
@@ -10,9 +11,10 @@
 
 use crate::Result;
 use crate::error::ImagingError;
-use crate::lines::for_each_bundle;
+use crate::lines::for_each_bundle_within;
 use crate::morphology::check_mask;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Lines that are taken out together: a cache line of `f64`.
 const TOGETHER: usize = 8;
@@ -55,9 +57,12 @@ const SPACING: std::ops::RangeInclusive<f64> = 1e-50..=1e50;
 /// ```
 pub fn distance_transform(mask: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Result<Vec<f64>> {
     let mut distances = squared_distance(mask, shape, spacing, false)?;
-    distances
-        .par_iter_mut()
-        .for_each(|value| *value = value.sqrt());
+    let within = box_around(mask, shape, false);
+    for_each_row(&mut distances, shape, &within, |_, row| {
+        for value in row {
+            *value = value.sqrt();
+        }
+    });
     Ok(distances)
 }
 
@@ -110,20 +115,71 @@ pub(crate) fn squared_distance(
 ) -> Result<Vec<f64>> {
     check_mask(mask, shape)?;
     check_spacing(spacing)?;
-    let mut squared = vec![f64::INFINITY; mask.len()];
-    squared
-        .par_chunks_mut(shape[0])
-        .zip(mask.par_chunks(shape[0]))
-        .for_each(|(row, marks)| scan(row, marks, spacing[0], target));
+    let within = box_around(mask, shape, target);
+    let mut squared = vec![0.0; mask.len()];
+    for_each_row(&mut squared, shape, &within, |start, row| {
+        scan(row, &mask[start..start + row.len()], spacing[0], target);
+    });
     for axis in [1, 2] {
         if shape[axis] > 1 {
-            let steps = Steps::new(shape[axis], spacing[axis]);
-            for_each_bundle(&mut squared, shape, axis, WIDTH, |bundle| {
+            let steps = Steps::new(within[axis].len(), spacing[axis]);
+            for_each_bundle_within(&mut squared, shape, &within, axis, WIDTH, |bundle| {
                 transform(bundle, &steps);
             });
         }
     }
     Ok(squared)
+}
+
+/// The box around all voxels that do not have the mark `target`, and one voxel more on each side
+/// where the image goes on.
+///
+/// All voxels outside are targets. To one in the box, some target in it is as near as any other: of
+/// one beyond a side, the voxel that lies before it in the margin is a target too, and nearer.
+fn box_around(mask: &[bool], shape: [usize; 3], target: bool) -> [Range<usize>; 3] {
+    let (mut starts, mut ends) = ([usize::MAX; 3], [0; 3]);
+    for (number, row) in mask.chunks_exact(shape[0]).enumerate() {
+        let asked = row.iter().map(|&mark| mark != target);
+        // Without an exit, which lets many voxels be looked at together.
+        if !asked.clone().fold(false, |any, one| any | one) {
+            continue;
+        }
+        let first = asked.clone().position(|one| one).unwrap_or(0);
+        let last = asked.clone().rposition(|one| one).unwrap_or(0);
+        let (row, slice) = (number % shape[1], number / shape[1]);
+        for (axis, (low, high)) in [(first, last), (row, row), (slice, slice)]
+            .into_iter()
+            .enumerate()
+        {
+            starts[axis] = starts[axis].min(low);
+            ends[axis] = ends[axis].max(high + 1);
+        }
+    }
+    [0, 1, 2].map(|axis: usize| {
+        if ends[axis] == 0 {
+            0..0
+        } else {
+            starts[axis].saturating_sub(1)..shape[axis].min(ends[axis] + 1)
+        }
+    })
+}
+
+/// Hands out the rows of a box in parallel, each with the index of its first voxel.
+fn for_each_row(
+    values: &mut [f64],
+    shape: [usize; 3],
+    within: &[Range<usize>; 3],
+    change: impl Fn(usize, &mut [f64]) + Sync + Send,
+) {
+    let [columns, rows, slices] = within;
+    let first = slices.start * shape[1];
+    let all = values.par_chunks_mut(shape[0]).enumerate();
+    all.skip(first)
+        .take(slices.len() * shape[1])
+        .filter(|(number, _)| rows.contains(&(number % shape[1])))
+        .for_each(|(number, row)| {
+            change(number * shape[0] + columns.start, &mut row[columns.clone()]);
+        });
 }
 
 pub(crate) fn check_spacing(spacing: [f64; 3]) -> Result<()> {

@@ -11,8 +11,8 @@ use std::io::{self, Write};
 /// Bytes of a piece; what they cannot refer back to costs a few hundredths of a per cent.
 const PIECE: usize = 1 << 20;
 
-/// Pieces that are gathered before they are compressed together.
-const BATCH: usize = 16;
+/// Pieces that are gathered for each thread before they are compressed together.
+const PIECES_PER_THREAD: usize = 4;
 
 /// Room that a compressed piece gets at a time.
 const ROOM: usize = 1 << 16;
@@ -29,6 +29,8 @@ pub(crate) struct GzipWriter<W: Write> {
     out: W,
     level: Compression,
     gathered: Vec<u8>,
+    /// Bytes that are gathered.
+    batch: usize,
     checksum: Crc,
 }
 
@@ -39,6 +41,7 @@ impl<W: Write> GzipWriter<W> {
             out,
             level,
             gathered: Vec::new(),
+            batch: rayon::current_num_threads() * PIECES_PER_THREAD * PIECE,
             checksum: Crc::new(),
         })
     }
@@ -76,10 +79,10 @@ impl<W: Write> GzipWriter<W> {
 
 impl<W: Write> Write for GzipWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = (BATCH * PIECE).saturating_sub(self.gathered.len());
+        let room = self.batch.saturating_sub(self.gathered.len());
         let taken = &bytes[..bytes.len().min(room)];
         self.gathered.extend(taken);
-        if self.gathered.len() >= BATCH * PIECE {
+        if self.gathered.len() >= self.batch {
             self.compress()?;
         }
         Ok(taken.len())

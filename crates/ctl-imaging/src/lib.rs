@@ -59,6 +59,17 @@
 //! [`study`] prepares the volumes of a cohort on demand, and makes batches of their patches and
 //! slices; [`ImageStore`] gives their slices as pictures.
 //!
+//! # Memory of large volumes
+//!
+//! New memory costs the system about as much for a page of 4 KiB as for one of 2 MiB, and a volume
+//! of 256³ numbers in single precision begins with 16,384 of the small ones: more work than reading
+//! it. This crate leaves the choice of an allocator to the program. On Linux with glibc,
+//! `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in the environment asks for huge pages, which
+//! `/sys/kernel/mm/transparent_hugepage/enabled` must allow (`madvise` or `always`);
+//! `CachingAllocator` of the crate `ctl-compute` does so for blocks of 4 MiB and more and keeps
+//! freed ones, and a program that has it installs it in one line. Who reads many images of one size
+//! can also reuse memory: [`nifti::Reader::fill_f32`].
+//!
 //! # Pictures
 //!
 //! Alpha channels of pictures are dropped, not composited: the colour under a transparent pixel is

@@ -68,32 +68,44 @@ pub(crate) fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
-    Temporary::written(path, write)?.replace()
+    replace_file_lasting(path, true, write)
+}
+
+/// Writes a file as [`replace_file`] does, and waits for the disk only if it is to be `durable`.
+pub(crate) fn replace_file_lasting(
+    path: &Path,
+    durable: bool,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    Temporary::written(path, durable, write)?.replace()
 }
 
 /// Writes two files that belong together, as [`replace_file`] does each.
 ///
-/// Neither takes its name before both are whole and on disk. Only a failure between the two
+/// Neither takes its name before both are whole and, if `durable`, on disk. Only a failure between the two
 /// renamings, the first file first, can leave the new one beside an old one.
 pub(crate) fn replace_two(
+    durable: bool,
     first: (&Path, impl FnOnce(&mut BufWriter<File>) -> io::Result<()>),
     second: (&Path, impl FnOnce(&mut BufWriter<File>) -> io::Result<()>),
 ) -> Result<()> {
-    let one = Temporary::written(first.0, first.1)?;
-    let other = Temporary::written(second.0, second.1)?;
+    let one = Temporary::written(first.0, durable, first.1)?;
+    let other = Temporary::written(second.0, durable, second.1)?;
     one.replace()?;
     other.replace()
 }
 
 /// A whole file under another name, removed unless it takes its own.
 struct Temporary<'a> {
-    temporary: PathBuf,
+    hidden: PathBuf,
     path: &'a Path,
+    durable: bool,
 }
 
 impl<'a> Temporary<'a> {
     fn written(
         path: &'a Path,
+        durable: bool,
         write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<Self> {
         if path.is_dir() {
@@ -106,7 +118,11 @@ impl<'a> Temporary<'a> {
             .open(&temporary)
             .map_err(|source| ImagingError::io(&temporary, "create", source))?;
         // From here on a failure removes it.
-        let whole = Self { temporary, path };
+        let whole = Self {
+            hidden: temporary,
+            path,
+            durable,
+        };
         let failed = |source| ImagingError::io(path, "write", source);
         let mut buffered = BufWriter::new(file);
         write(&mut buffered).map_err(failed)?;
@@ -114,15 +130,19 @@ impl<'a> Temporary<'a> {
         let file = buffered
             .into_inner()
             .map_err(|error| failed(error.into_error()))?;
-        file.sync_all()
-            .map_err(|source| ImagingError::io(path, "flush", source))?;
+        if durable {
+            file.sync_all()
+                .map_err(|source| ImagingError::io(path, "flush", source))?;
+        }
         Ok(whole)
     }
 
     fn replace(self) -> Result<()> {
-        fs::rename(&self.temporary, self.path)
+        fs::rename(&self.hidden, self.path)
             .map_err(|source| ImagingError::io(self.path, "replace", source))?;
-        sync_folder(self.path);
+        if self.durable {
+            sync_folder(self.path);
+        }
         Ok(())
     }
 }
@@ -131,7 +151,7 @@ impl Drop for Temporary<'_> {
     fn drop(&mut self) {
         // After the renaming there is none; and the write's own error is the one worth reporting,
         // so that a temporary file that cannot be removed either is left behind.
-        let _ = fs::remove_file(&self.temporary);
+        let _ = fs::remove_file(&self.hidden);
     }
 }
 

@@ -105,6 +105,12 @@ pub struct WriteOptions {
     pub descrip: String,
     /// Header extensions.
     pub extensions: Vec<Extension>,
+    /// Whether writing ends when the file is on the disk, so that it outlives a failure of the
+    /// machine; otherwise when the system has it, as with most other software.
+    ///
+    /// Without, a failure of the machine soon after may leave a file that is not whole in place of
+    /// the old one. A failure of the program cannot.
+    pub durable: bool,
 }
 
 impl Default for WriteOptions {
@@ -117,6 +123,7 @@ impl Default for WriteOptions {
             space: Space::Scanner,
             descrip: String::new(),
             extensions: Vec::new(),
+            durable: true,
         }
     }
 }

@@ -211,10 +211,15 @@ impl Reader {
         let order = self.header.endianness;
         let scaling = self.scaling();
         let Scaling { slope, intercept } = scaling;
+        let exact = scaling.in_single_precision(self.sample_type());
         with_element!(self.sample_type(), T => {
             if scaling == Scaling::NONE {
                 Box::new(move |bytes: &[u8], out: &mut [f32]| {
                     T::decode(bytes, order, out, Value::to_f32);
+                })
+            } else if let Some((slope, intercept)) = exact {
+                Box::new(move |bytes: &[u8], out: &mut [f32]| {
+                    T::decode(bytes, order, out, |value| value.to_f32() * slope + intercept);
                 })
             } else {
                 Box::new(move |bytes: &[u8], out: &mut [f32]| {

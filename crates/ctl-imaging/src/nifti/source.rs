@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 /// How a gzip stream starts (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Bytes that are read and converted at a time, while they are in the cache.
-pub(super) const CHUNK: usize = 1 << 18;
+/// Bytes that are read and converted at a time, while they and their numbers are in the cache.
+pub(super) const CHUNK: usize = 1 << 17;
 
 /// Bytes of compressed content that are passed over at a time.
 const PASSED_OVER: u64 = 1 << 16;
@@ -190,6 +190,9 @@ impl Source {
     fn plain_numbers<N: Number>(&self, place: Place, decode: Decode<'_, N>) -> Result<Vec<N>> {
         let bytes = (place.count as u64).saturating_mul(place.item_bytes as u64);
         self.expect_length(place.offset.saturating_add(bytes))?;
+        if rayon::current_num_threads() == 1 {
+            return self.numbers_in_order(place, place.count, decode);
+        }
         // The file is known to hold them; untouched memory costs nothing before it is filled.
         let mut numbers = vec![N::default(); place.count];
         self.fill_plain(place, &mut numbers, decode)?;
@@ -239,8 +242,22 @@ impl Source {
     fn compressed_numbers<N: Number>(&self, place: Place, decode: Decode<'_, N>) -> Result<Vec<N>> {
         let item = place.item_bytes;
         let most = self.length.saturating_mul(MOST_EXPANSION) / item as u64;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.numbers_in_order(place, place.count.min(most), decode)
+    }
+
+    /// Numbers one chunk after the other, in memory with room for so many.
+    ///
+    /// Only a chunk at a time is zeroed before it is filled, while it is in the cache.
+    fn numbers_in_order<N: Number>(
+        &self,
+        place: Place,
+        room: usize,
+        decode: Decode<'_, N>,
+    ) -> Result<Vec<N>> {
+        let item = place.item_bytes;
         let mut numbers = Vec::new();
-        numbers.reserve_exact(place.count.min(usize::try_from(most).unwrap_or(usize::MAX)));
+        numbers.reserve_exact(room);
         self.for_each_chunk(place, |bytes| {
             let from = numbers.len();
             numbers.resize(from + bytes.len() / item, N::default());

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::error::ImagingError;
 use crate::gzip::GzipWriter;
 use crate::volume::{SampleType, Scaling, SeriesUnit, Volume};
-use crate::write::{replace_file, replace_two};
+use crate::write::{replace_file_lasting, replace_two};
 use flate2::Compression;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -33,8 +33,8 @@ const MAX_OFFSET_ONE: usize = 1 << 24;
 
 /// Writes an image as `.nii`, `.nii.gz`, `.hdr` with `.img`, or both with `.gz`, as the name says.
 ///
-/// The new files replace old ones of their names when all is written and flushed to disk, each in
-/// one step; a failure leaves the old ones. `sform` is the affine, and so is `qform` where the
+/// The new files replace old ones of their names when all is written and flushed to disk (unless
+/// [`WriteOptions::durable`] is off), each in one step; a failure leaves the old ones. `sform` is the affine, and so is `qform` where the
 /// voxel axes are perpendicular (else its code is 0). Three or four components of unsigned bytes
 /// are stored as colours, other components along the fifth axis with the intent of a vector.
 /// Version 1 stores affine, scaling and step in single precision.
@@ -67,11 +67,12 @@ pub fn write(path: &Path, volume: &Volume, options: &WriteOptions) -> Result<()>
     if ending.pair {
         let names = Names::of(path);
         replace_two(
+            options.durable,
             (&names.data, |out| wrapped(out, &Part::Data)),
             (&names.header, |out| wrapped(out, &Part::Header)),
         )
     } else {
-        replace_file(path, |out| wrapped(out, &Part::Both))
+        replace_file_lasting(path, options.durable, |out| wrapped(out, &Part::Both))
     }
 }
 

@@ -63,6 +63,18 @@ impl Scaling {
             stored * self.slope + self.intercept
         }
     }
+
+    /// Slope and intercept in single precision, where they give the same numbers, rounded to single
+    /// precision, for every value of a type: whole ones that never leave those that it has.
+    pub(crate) fn in_single_precision(self, kind: SampleType) -> Option<(f32, f32)> {
+        /// Whole numbers up to this are exact.
+        const LARGEST: f64 = 16_777_216.0;
+        let Self { slope, intercept } = self;
+        let (low, high) = kind.integer_range()?;
+        let is_whole = slope.fract() == 0.0 && intercept.fract() == 0.0;
+        let largest = high.max(-low) * slope.abs() + intercept.abs();
+        (is_whole && largest <= LARGEST).then_some((slope as f32, intercept as f32))
+    }
 }
 
 /// What the fourth axis of a volume counts.
@@ -292,6 +304,12 @@ impl Volume {
         if scaling == Scaling::NONE {
             return for_any_type!(&self.samples, values => numbers(values, Value::to_f32));
         }
+        if let Some((slope, intercept)) = scaling.in_single_precision(self.sample_type()) {
+            let number = |value: f32| value * slope + intercept;
+            return for_any_type!(&self.samples, values => {
+                numbers(values, |value| number(Value::to_f32(value)))
+            });
+        }
         for_any_type!(&self.samples, values => {
             numbers(values, |value| scaling.apply(Value::to_f64(value)) as f32)
         })
@@ -354,6 +372,10 @@ fn numbers<T: Value, N: Copy + Default + Send>(
 ) -> Vec<N> {
     /// Values that one thread converts at a time.
     const PIECE: usize = 1 << 16;
+    if rayon::current_num_threads() == 1 {
+        // Memory is written once, without being zeroed first.
+        return values.iter().map(|&value| number(value)).collect();
+    }
     let mut all = vec![N::default(); values.len()];
     each_piece(&mut all, PIECE, |piece, numbers| {
         for (out, &value) in numbers.iter_mut().zip(&values[piece * PIECE..]) {
@@ -361,4 +383,42 @@ fn numbers<T: Value, N: Copy + Default + Send>(
         }
     });
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalings_are_taken_in_single_precision_where_that_is_the_same() {
+        for (slope, intercept) in [(1.0, -1024.0), (-3.0, 0.0), (511.0, 32.0), (0.0, 5.0)] {
+            let scaling = Scaling { slope, intercept };
+            let (factor, summand) = scaling.in_single_precision(SampleType::Int16).unwrap();
+            for stored in i16::MIN..=i16::MAX {
+                let exact = scaling.apply(stored.into()) as f32;
+                let found = f32::from(stored) * factor + summand;
+                assert_eq!(found.to_bits(), exact.to_bits(), "{stored}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_scalings_are_not() {
+        for (slope, intercept, kind) in [
+            (0.5, 0.0, SampleType::Int16),
+            (1.0, 0.25, SampleType::UInt8),
+            // One value leaves the whole numbers that single precision has.
+            (512.0, 1.0, SampleType::Int16),
+            (1.0, 0.0, SampleType::Int32),
+            (1.0, 1.0, SampleType::Float32),
+            (1e300, 0.0, SampleType::Int16),
+        ] {
+            let scaling = Scaling { slope, intercept };
+            assert_eq!(
+                scaling.in_single_precision(kind),
+                None,
+                "{scaling:?} {kind}"
+            );
+        }
+    }
 }

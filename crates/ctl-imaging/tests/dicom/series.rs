@@ -2,7 +2,9 @@
 
 use crate::make::{self, Object, decimals, save, slice, text};
 use ctl_imaging::ImagingError;
-use ctl_imaging::dicom::{Gaps, SeriesOptions, discover_series, read_series, read_series_files};
+use ctl_imaging::dicom::{
+    Gaps, SeriesOptions, StoredBits, discover_series, read_pixels, read_series, read_series_files,
+};
 use ctl_imaging::volume::{SampleType, Samples, Scaling, read_volume, read_volume_header};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
@@ -234,6 +236,68 @@ fn rescale_of_each_slice() {
     assert_eq!(volume.scaling(), Scaling::NONE);
     let expected = (307.0 * 3.1 - 1024.0) as f32;
     assert_eq!(volume.value(&[3, 1, 3]), Some(expected.into()));
+}
+
+/// Twelve bits of sixteen whose other four hold something else, at both ends of the word, signed
+/// and not, with scalings that single precision has exactly and one that it does not.
+#[rstest]
+#[case(0, 12, 11, [1.0, -1024.0])]
+#[case(0, 12, 15, [2.0, 0.0])]
+#[case(1, 12, 11, [0.1, 3.7])]
+#[case(1, 16, 15, [-3.0, 1.0])]
+#[case(0, 16, 15, [1.0, 0.0])]
+#[case(0, 16, 15, [1000.0, 1.0])]
+fn values_come_as_they_are_or_as_numbers(
+    #[case] signed: u16,
+    #[case] stored: u16,
+    #[case] high: u16,
+    #[case] scaling: [f64; 2],
+) {
+    let folder = tempfile::tempdir().unwrap();
+    five(folder.path(), |index, object| {
+        make::number(object, tags::PIXEL_REPRESENTATION, signed);
+        make::number(object, tags::BITS_STORED, stored);
+        make::number(object, tags::HIGH_BIT, high);
+        let values = (0..12_usize).map(|value| ((value * 5003 + 777 * index) as u16).cast_signed());
+        make::pixels(object, &values.collect::<Vec<_>>());
+        for (tag, value) in [tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT]
+            .iter()
+            .zip(scaling)
+        {
+            text(object, *tag, VR::DS, &value.to_string());
+        }
+    });
+    let as_stored = read_series(folder.path(), &options()).unwrap().remove(0);
+    // Each file by itself, by way of its whole data set.
+    let mut expected = Vec::new();
+    for path in &as_stored.files {
+        let pixels = read_pixels(path, StoredBits::BelowHighBit).unwrap();
+        expected.extend(match pixels.samples {
+            Samples::U16(values) => values
+                .iter()
+                .map(|&value| f64::from(value))
+                .collect::<Vec<_>>(),
+            Samples::I16(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            other => panic!("{other:?}"),
+        });
+    }
+    let [slope, intercept] = scaling;
+    let numbers = |value: &f64| (value * slope + intercept) as f32;
+    let expected: Vec<f32> = expected.iter().map(numbers).collect();
+    let volume = &as_stored.volume;
+    assert_eq!(volume.scaling(), Scaling { slope, intercept });
+    assert_eq!(volume.to_f32(), expected);
+    let single = SeriesOptions {
+        single_precision: true,
+        ..options()
+    };
+    let numbers = read_series(folder.path(), &single)
+        .unwrap()
+        .remove(0)
+        .volume;
+    assert_eq!(numbers.samples(), &Samples::F32(expected));
+    assert_eq!(numbers.scaling(), Scaling::NONE);
+    assert_eq!(numbers.affine(), volume.affine());
 }
 
 #[test]

@@ -55,6 +55,32 @@ fn a_rotation_has_both_forms_a_shear_has_one() {
 }
 
 #[test]
+fn waiting_for_the_disk_changes_no_byte() {
+    let volume = counting(&[3, 2, 2]);
+    let hasty = WriteOptions {
+        durable: false,
+        ..WriteOptions::default()
+    };
+    for name in ["a.nii", "a.nii.gz"] {
+        let bytes = written(&volume, name, &WriteOptions::default());
+        assert_eq!(written(&volume, name, &hasty), bytes);
+    }
+    // A failure leaves the old file all the same.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.nii");
+    nifti::write(&path, &volume, &hasty).unwrap();
+    let wrong = WriteOptions {
+        encoding: Encoding::Unscaled(SampleType::Float16),
+        ..hasty
+    };
+    assert!(nifti::write(&path, &volume, &wrong).is_err());
+    assert_eq!(
+        nifti::read(&path).unwrap().volume.samples(),
+        volume.samples()
+    );
+}
+
+#[test]
 fn a_mirrored_image_has_a_negative_qfac() {
     // Radiological order, x to the left, turned by half a circle about y: columns −x, y, z.
     let affine = Affine::new([

@@ -1,6 +1,6 @@
 //! Distances from one boundary to another, as both families of surface distances need them.
 
-use crate::distance_transform::squared_distance_transform;
+use super::search::Marks;
 use crate::grid::Grid;
 use crate::{MetricError, validate};
 
@@ -14,10 +14,12 @@ pub(super) fn nearest(
     grid: &Grid,
     from: &[bool],
     to: &[bool],
-) -> Result<impl Iterator<Item = (usize, f64)>, MetricError> {
-    let squared = squared_distance_transform(grid, to)?;
+) -> Result<Vec<(usize, f64)>, MetricError> {
+    let mut to = Marks::new(grid, to)?;
     let marked = from.iter().enumerate().filter(|&(_, &marked)| marked);
-    Ok(marked.map(move |(index, _)| (index, squared[index].sqrt())))
+    marked
+        .map(|(index, _)| Ok((index, to.squared_distance(index)?.sqrt())))
+        .collect()
 }
 
 /// The largest distance that counts as lying within a tolerance.

@@ -258,7 +258,7 @@ impl Elements {
         to: &Self,
         table: &AreaTable,
     ) -> Result<Weighted, MetricError> {
-        let found = nearest(grid, &self.boundary, &to.boundary)?;
+        let found = nearest(grid, &self.boundary, &to.boundary)?.into_iter();
         let mut weighted: Vec<(f64, f64)> = found
             .map(|(index, distance)| (distance, table[usize::from(self.codes[index])]))
             .collect();

@@ -22,6 +22,7 @@ mod elements;
 mod finite_mean;
 mod overlap;
 mod region;
+mod search;
 mod surface;
 
 pub use classes::{ClassOverlaps, class_mask};

@@ -62,6 +62,11 @@ fn bounding_box(
         .chunks_exact(width)
         .zip(reference.chunks_exact(width));
     for (row, (ours, theirs)) in rows.enumerate() {
+        // Most rows are empty, which a pass without exit tells many voxels at a time.
+        let pairs = ours.iter().zip(theirs);
+        if !pairs.fold(false, |any, (&a, &b)| any | a | b) {
+            continue;
+        }
         let mut either = ours.iter().zip(theirs).map(|(&a, &b)| a || b);
         let Some(begin) = either.position(|marked| marked) else {
             continue;

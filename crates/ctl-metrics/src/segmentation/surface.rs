@@ -90,6 +90,7 @@ impl SurfaceDistances {
     ///
     /// # Complexity
     /// Linear in the voxels of the box around both masks, then O(n log n) in boundary voxels.
+    /// The less, the nearer the boundaries are to each other.
     ///
     /// # Examples
     ///
@@ -325,10 +326,9 @@ impl SurfaceDistances {
 }
 
 fn sorted_distances(grid: &Grid, from: &[bool], to: &[bool]) -> Result<Vec<f64>, MetricError> {
-    let mut distances: Vec<f64> = nearest(grid, from, to)?
-        .map(|(_, distance)| distance)
-        .collect();
-    distances.sort_by(f64::total_cmp);
+    let found = nearest(grid, from, to)?.into_iter();
+    let mut distances: Vec<f64> = found.map(|(_, distance)| distance).collect();
+    distances.sort_unstable_by(f64::total_cmp);
     Ok(distances)
 }
 

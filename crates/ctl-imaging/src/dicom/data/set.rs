@@ -47,7 +47,7 @@ pub(crate) struct DataSet<'a> {
     charset: Charset,
     signed: bool,
     fault: Option<Fault>,
-    stopped: bool,
+    pixels: Option<Header>,
 }
 
 impl<'a> DataSet<'a> {
@@ -69,7 +69,7 @@ impl<'a> DataSet<'a> {
             charset: charset.clone(),
             signed: false,
             fault: None,
-            stopped: false,
+            pixels: None,
         };
         if let Err(fault) = set.read(bytes, encoding, until) {
             set.fault = Some(fault);
@@ -94,7 +94,7 @@ impl<'a> DataSet<'a> {
                 };
             }
             if until == Until::Pixels && is_pixels(start.tag) {
-                self.stopped = true;
+                self.pixels = Some(start);
                 break;
             }
             let (end, fault) = match extent(bytes, &start, encoding, 0) {
@@ -126,9 +126,10 @@ impl<'a> DataSet<'a> {
         self.fault.as_ref()
     }
 
-    /// Whether reading ended before pixels, as asked.
-    pub(crate) fn stopped(&self) -> bool {
-        self.stopped
+    /// The start of the pixels before which reading ended, as asked; its value's place is counted
+    /// from the start of the data set.
+    pub(crate) fn stopped_before(&self) -> Option<&Header> {
+        self.pixels.as_ref()
     }
 
     pub(crate) fn elements(&self) -> &[Element<'a>] {

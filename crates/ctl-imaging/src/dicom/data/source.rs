@@ -10,6 +10,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use flate2::read::DeflateDecoder;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const PREAMBLE: usize = 128;
@@ -24,9 +25,11 @@ const FIRST_BYTES: u64 = 1 << 15;
 pub(crate) struct Source {
     path: PathBuf,
     bytes: Vec<u8>,
+    /// Bytes of the whole file, of which only the first may be here.
+    length: u64,
     /// Where the data set starts.
     start: usize,
-    meta: std::ops::Range<usize>,
+    meta: Range<usize>,
     has_preamble: bool,
     syntax: Option<TransferSyntax>,
     encoding: Encoding,
@@ -57,8 +60,9 @@ impl Source {
             // A deflated data set is only whole with its last byte.
             match Self::of_bytes(bytes, path) {
                 Ok(source) if complete => return Ok(source),
-                Ok(source) if !is_deflated(&source) => {
-                    if source.data_set(Until::Pixels).stopped() {
+                Ok(mut source) if !is_deflated(&source) => {
+                    if source.data_set(Until::Pixels).stopped_before().is_some() {
+                        source.length = length;
                         return Ok(source);
                     }
                     bytes = source.bytes;
@@ -81,6 +85,7 @@ impl Source {
         let syntax = uid.as_deref().map(TransferSyntax::of_uid);
         let mut source = Self {
             path: path.to_owned(),
+            length: bytes.len() as u64,
             start: meta_end,
             meta,
             has_preamble,
@@ -135,6 +140,22 @@ impl Source {
         self.syntax
             .as_ref()
             .map_or(Compression::Native, |syntax| syntax.compression)
+    }
+
+    /// Where in the file the values of uncompressed pixels lie that end with it; `None` where they
+    /// do not, or their bytes are exchanged.
+    ///
+    /// # Arguments
+    /// * `set`: the data set, read as far as its pixels.
+    pub(crate) fn plain_pixels(&self, set: &DataSet<'_>) -> Option<Range<u64>> {
+        let is_plain = self.compression() == Compression::Native
+            && !self.encoding.big_endian
+            && !self.syntax.as_ref().is_some_and(|syntax| syntax.deflated);
+        let pixels = set.stopped_before()?;
+        let start = (self.start + pixels.value) as u64;
+        let end = start + u64::from(pixels.length);
+        // An undefined length is larger than any file that is read.
+        (is_plain && pixels.tag == tags::PIXEL_DATA && end == self.length).then_some(start..end)
     }
 
     /// The meta information.

@@ -11,7 +11,7 @@ mod palette;
 mod rle;
 
 pub(crate) use compressed::append;
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, Store};
 pub use palette::Palette;
 
 use super::data::{Compression, DataSet, Source, Until};
@@ -131,7 +131,7 @@ pub(crate) fn decode(source: &Source, set: &DataSet<'_>, bits: StoredBits) -> Re
 /// Keeps the stored bits alone and extends their sign.
 fn masked(samples: Samples, layout: &Layout) -> Samples {
     let whole = layout.bits_allocated == layout.bits_stored;
-    if whole || layout.store != layout::Store::Integers {
+    if whole || layout.store != Store::Integers {
         return samples;
     }
     let left = layout.bits_allocated - layout.high_bit - 1;

@@ -1,6 +1,7 @@
 //! The values of a grid, read slice by slice in parallel.
 
 use super::SeriesOptions;
+use super::plain;
 use super::plane::{Header, Plane};
 use super::stack::Stack;
 use crate::Result;
@@ -34,7 +35,32 @@ pub(super) fn volume(
         layout.samples * layout.sample_type().bytes(),
         &first.path,
     )?;
-    let scaling = common_scaling(planes);
+    let scaling = if options.single_precision {
+        None
+    } else {
+        common_scaling(planes)
+    };
+    let samples = match plain::samples(headers, planes, &stack.order, scaling.is_some(), options)? {
+        Some(samples) => samples,
+        None => decoded(headers, planes, stack, scaling, options)?,
+    };
+    let components = samples.len() / (layout.rows * layout.columns * stack.order.len()).max(1);
+    let volume = Volume::with_components(&shape, components, samples, stack.affine)?;
+    volume.with_scaling(scaling.unwrap_or(Scaling::NONE))
+}
+
+/// The values of all planes, each of which is decoded by itself.
+///
+/// # Arguments
+/// * `scaling`: that of the volume; numbers are scaled where there is none.
+fn decoded(
+    headers: &[Header],
+    planes: &[&Plane],
+    stack: &Stack,
+    scaling: Option<Scaling>,
+    options: &SeriesOptions,
+) -> Result<Samples> {
+    let first = &headers[planes[0].file];
     let reader = Reader {
         headers,
         frames: multi_frames(headers, planes)?,
@@ -58,10 +84,7 @@ pub(super) fn volume(
             });
         }
     }
-    let samples = samples.unwrap_or(Samples::U8(Vec::new()));
-    let components = samples.len() / (layout.rows * layout.columns * stack.order.len()).max(1);
-    let volume = Volume::with_components(&shape, components, samples, stack.affine)?;
-    volume.with_scaling(scaling.unwrap_or(Scaling::NONE))
+    Ok(samples.unwrap_or(Samples::U8(Vec::new())))
 }
 
 /// Room for as many slices behind the first: growing would copy all of them over and over.

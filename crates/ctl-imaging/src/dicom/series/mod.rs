@@ -4,6 +4,7 @@ mod assemble;
 mod find;
 mod group;
 mod keys;
+mod plain;
 mod plane;
 mod stack;
 
@@ -47,6 +48,9 @@ pub struct SeriesOptions {
     pub spacing_tolerance: f64,
     /// Whether indices into a palette become its colours.
     pub apply_palette: bool,
+    /// Whether stored values become rescaled numbers in single precision as they are read, which
+    /// spares the memory of both; otherwise they do only where slices differ in their scaling.
+    pub single_precision: bool,
 }
 
 impl Default for SeriesOptions {
@@ -55,6 +59,7 @@ impl Default for SeriesOptions {
             gaps: Gaps::Refuse,
             spacing_tolerance: 0.01,
             apply_palette: false,
+            single_precision: false,
         }
     }
 }
@@ -88,7 +93,8 @@ pub struct Series {
     /// Values `[columns, rows, slices, times]` with their place in the patient.
     ///
     /// Where all slices have one slope and intercept, values keep their type and the scaling is the
-    /// volume's; otherwise they are rescaled numbers in single precision.
+    /// volume's; otherwise, and where [`SeriesOptions::single_precision`] asks for it, they are
+    /// rescaled numbers in single precision.
     pub volume: Volume,
     /// What the fourth axis counts, if there is one.
     pub axis: Option<SeriesAxis>,

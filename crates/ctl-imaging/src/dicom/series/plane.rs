@@ -3,11 +3,12 @@
 use super::keys::Keys;
 use crate::Result;
 use crate::dicom::data::{DataSet, Source, Until};
-use crate::dicom::pixels::Layout;
+use crate::dicom::pixels::{Layout, Store};
 use crate::error::ImagingError;
 use crate::volume::Scaling;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where a frame lies, in the patient coordinates of DICOM (left, posterior, superior; mm).
@@ -44,6 +45,8 @@ pub(super) struct Header {
     pub(super) modality: String,
     pub(super) description: String,
     pub(super) layout: Layout,
+    /// Where in the file the values of its only frame lie, if they need no more than to be read.
+    pub(super) plain: Option<Range<u64>>,
     pub(super) padding: Option<(i64, i64)>,
     pub(super) windows: Vec<crate::dicom::Window>,
     pub(super) planes: Vec<Plane>,
@@ -102,9 +105,22 @@ impl Header {
             padding: padding(&set),
             windows: crate::dicom::Window::of(&set, path)?,
             planes: frames.planes(layout.frames)?,
+            plain: plain(&source, &set, &layout),
             layout,
         })
     }
+}
+
+/// Where the values of a file of one frame and one channel lie, if there are neither more nor less.
+fn plain(source: &Source, set: &DataSet<'_>, layout: &Layout) -> Option<Range<u64>> {
+    let is_plain = layout.frames == 1
+        && layout.samples == 1
+        && layout.store == Store::Integers
+        && layout.bits_allocated >= 8;
+    let place = source.plain_pixels(set)?;
+    let bytes = layout.frame_values() as u64 * u64::from(layout.bits_allocated / 8);
+    (is_plain && place.end - place.start == bytes + bytes % 2)
+        .then_some(place.start..place.start + bytes)
 }
 
 fn refuse_other_objects(set: &DataSet<'_>, path: &Path) -> Result<()> {
