@@ -8,7 +8,7 @@
 //! The file holds one record as JSON per line, compressed by gzip, in the order of `sweep.json`; the
 //! same records give the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -18,11 +18,11 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::claim;
-use crate::plan::{Plan, PlannedRun};
+use crate::plan::PlannedRun;
 use crate::record::Record;
 use crate::store::write_json_atomically;
 use crate::sweep::Layout;
-use crate::{HarnessError, Result};
+use crate::{Event, HarnessError, Observer, Result};
 
 /// Name of the file in the folder of a sweep.
 pub const RECORDS: &str = "records.jsonl.gz";
@@ -70,38 +70,54 @@ pub fn unpack(path: &Path, mut each: impl FnMut(Record) -> Result<()>) -> Result
     Ok(())
 }
 
-/// Planned runs by id.
-fn by_id(plan: &Plan) -> BTreeMap<String, &PlannedRun> {
-    let runs = plan.runs.iter();
-    runs.map(|run| (run.spec.id(), run)).collect()
-}
-
-/// Puts the records of a file into the folder of a sweep where the plan has a run that the folder
-/// has no record of; others are left alone.
-///
-/// # Returns
-/// How many were put there.
+/// The records of a file that a plan has runs for, and how many the file holds in all.
 ///
 /// # Errors
-/// As [`unpack`]; when a record cannot be written.
-pub(crate) fn take_up(layout: &Layout, plan: &Plan, path: &Path) -> Result<usize> {
-    let planned = by_id(plan);
-    let mut taken = 0;
+/// As [`unpack`].
+fn wanted<'a>(
+    path: &Path,
+    runs: &[&'a PlannedRun],
+) -> Result<(Vec<(&'a PlannedRun, Record)>, usize)> {
+    let planned: BTreeMap<String, &PlannedRun> =
+        runs.iter().map(|&run| (run.spec.id(), run)).collect();
+    let (mut found, mut all) = (Vec::new(), 0);
     unpack(path, |record| {
-        let Some(run) = planned.get(&record.id) else {
-            return Ok(());
-        };
-        let folder = run.spec.folder();
-        let _held = claim::lock_run(layout, &folder, || {})?;
-        let place = layout.record(&folder);
-        if !place.exists() {
-            write_json_atomically(&layout.run(&folder).join("spec.json"), &record.spec)?;
-            write_json_atomically(&place, &record)?;
-            taken += 1;
+        all += 1;
+        if let Some(&run) = planned.get(&record.id) {
+            found.push((run, record));
         }
         Ok(())
     })?;
-    Ok(taken)
+    Ok((found, all))
+}
+
+/// Puts the records of a file into the folder of a sweep where `open`, planned runs without a record,
+/// has a run for them; others are left alone.
+///
+/// Nothing is put there unless the whole file can be read.
+///
+/// # Errors
+/// As [`unpack`]; when a record cannot be written.
+pub(crate) fn take_up(
+    layout: &Layout,
+    open: &[&PlannedRun],
+    path: &Path,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let (found, all) = wanted(path, open)?;
+    let text = format!(
+        "{}: {} of its {all} records are of runs that are missing here, and are taken",
+        path.display(),
+        found.len()
+    );
+    observer.event(&Event::Notice { text: &text });
+    for (run, record) in found {
+        let folder = run.spec.folder();
+        let _held = claim::lock_run(layout, &folder, || {})?;
+        write_json_atomically(&layout.run(&folder).join("spec.json"), &record.spec)?;
+        write_json_atomically(&layout.record(&folder), &record)?;
+    }
+    Ok(())
 }
 
 /// How many of these runs the file has a record of.
@@ -109,12 +125,7 @@ pub(crate) fn take_up(layout: &Layout, plan: &Plan, path: &Path) -> Result<usize
 /// # Errors
 /// As [`unpack`].
 pub(crate) fn holds(path: &Path, runs: &[&PlannedRun]) -> Result<usize> {
-    let mut wanted: std::collections::BTreeSet<String> =
-        runs.iter().map(|run| run.spec.id()).collect();
-    let before = wanted.len();
-    unpack(path, |record| {
-        wanted.remove(&record.id);
-        Ok(())
-    })?;
-    Ok(before - wanted.len())
+    let (found, _) = wanted(path, runs)?;
+    let ids: BTreeSet<String> = found.into_iter().map(|(_, record)| record.id).collect();
+    Ok(ids.len())
 }

@@ -309,5 +309,9 @@ fn records_of_elsewhere_stand_for_runs() {
         let error = outcome.unwrap_err().to_string();
         let named = error.contains("records.jsonl.gz") && error.contains("line");
         assert!(named, "{error}");
+        assert!(
+            !third.join("runs").exists(),
+            "half of the records were taken"
+        );
     }
 }

@@ -38,13 +38,7 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
         provenance: super::benchmark::provenance(),
     };
     let ids = experiments(options)?;
-    if let Some(folder) = options.records.as_ref().filter(|path| !path.is_dir()) {
-        return Err(HarnessError::Data {
-            path: folder.clone(),
-            message: "is no folder: --records names one with a file ID.jsonl.gz for a sweep".into(),
-        }
-        .into());
-    }
+    refuse_unread_records(&settings, &ids)?;
     // Data that are missing must not come to light after hours.
     let extents: Vec<Extent> = ids
         .iter()
@@ -93,6 +87,25 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
         failed.join(", ")
     ));
     Ok(ExitCode::from(exit::FOUND))
+}
+
+/// Whoever names a folder of records expects that some of them are taken.
+fn refuse_unread_records(settings: &ReproduceOptions, ids: &[String]) -> anyhow::Result<()> {
+    let Some(folder) = &settings.records else {
+        return Ok(());
+    };
+    if ids.iter().any(|id| settings.records_of(id).is_some()) {
+        return Ok(());
+    }
+    let names: Vec<String> = ids.iter().map(|id| format!("{id}.jsonl.gz")).collect();
+    Err(HarnessError::Data {
+        path: folder.clone(),
+        message: format!(
+            "holds no records of what is to be reproduced; expected {}",
+            names.join(" or ")
+        ),
+    }
+    .into())
 }
 
 /// The ids asked for, each known: a mistake in the last must not come to light after hours.

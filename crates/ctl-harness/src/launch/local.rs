@@ -24,7 +24,7 @@ impl Launcher for Local {
         options: &LaunchOptions<'_>,
         observer: &dyn Observer,
     ) -> Result<Outcome> {
-        let prepared = prepare(sweep, options)?;
+        let prepared = prepare(sweep, options, observer)?;
         let (plan, open) = (sweep.plan, &prepared.open);
         let total: u64 = plan.runs.iter().map(|run| run.spec.training.steps).sum();
         let left: u64 = open.iter().map(|run| run.spec.training.steps).sum();

@@ -123,13 +123,17 @@ struct Prepared<'a> {
     reused: usize,
 }
 
-fn prepare<'a>(sweep: &Sweep<'a>, options: &LaunchOptions<'_>) -> Result<Prepared<'a>> {
+fn prepare<'a>(
+    sweep: &Sweep<'a>,
+    options: &LaunchOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Prepared<'a>> {
     let layout = Layout::new(options.out);
     let lock = claim::lock(&layout)?;
     let mut open = missing(&layout, sweep.plan, options.save_models)?;
     claim::announce(&layout, sweep.info, sweep.plan)?;
     if let Some(path) = options.records {
-        archive::take_up(&layout, sweep.plan, path)?;
+        archive::take_up(&layout, &open, path, observer)?;
         open = missing(&layout, sweep.plan, options.save_models)?;
     }
     claim::tidy(&layout)?;

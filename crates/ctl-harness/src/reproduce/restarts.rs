@@ -39,7 +39,7 @@ pub struct ReproduceOptions {
 
 impl ReproduceOptions {
     /// The file with an experiment's records, where there is one.
-    pub(super) fn records_of(&self, id: &str) -> Option<PathBuf> {
+    pub fn records_of(&self, id: &str) -> Option<PathBuf> {
         let path = self.records.as_ref()?.join(format!("{id}.jsonl.gz"));
         path.exists().then_some(path)
     }

@@ -3,7 +3,7 @@
     pip install numpy imagecodecs==2026.3.6 pillow==13.0.0
     python make_jpeg2000.py > jpeg2000.json
 
-Pictures are simulated: ramps, edges and noise of a fixed seed.
+Pictures are those of make_jpeg.py: ramps, edges and noise of a fixed seed.
 """
 
 import io
@@ -13,23 +13,13 @@ import imagecodecs
 import numpy
 from PIL import Image
 
-
-def picture(random, rows, columns, components, bits, signed):
-    top = 2**bits - 1
-    y, x = numpy.mgrid[:rows, :columns]
-    planes = []
-    for plane in range(components):
-        values = (x * (3 + plane) + y * 5) / ((3 + plane) * columns + 5 * rows) * top
-        values[rows // 3 : rows // 2, columns // 4 :] = top // (2 + plane)
-        planes.append(values + random.normal(0, top / 300, (rows, columns)))
-    values = numpy.clip(numpy.round(numpy.stack(planes, -1)), 0, top).squeeze()
-    if signed:
-        return (values - 2 ** (bits - 1)).astype("i1" if bits <= 8 else "i2")
-    return values.astype("u1" if bits <= 8 else "u2")
+from make_jpeg import picture
 
 
 def case(random, rows, columns, components, bits, signed=False, level=0, **options):
-    values = picture(random, rows, columns, components, bits, signed)
+    values = picture(random, rows, columns, components, bits)
+    if signed:
+        values = (values.astype(int) - 2 ** (bits - 1)).astype("i1" if bits <= 8 else "i2")
     lossless = level == 0
     if "tile_size" in options:
         # imagecodecs writes one tile only.

@@ -164,22 +164,25 @@ pub fn kernel_distance(a: &[f64], b: &[f64], dimensions: usize) -> Result<f64, M
         Rows::new("b", b, dimensions)?,
     );
     let (n, m) = (a.count() as f64, b.count() as f64);
-    let within_a = kernel_sum(&a, &a, |i, j| i != j) / (n * (n - 1.0));
-    let within_b = kernel_sum(&b, &b, |i, j| i != j) / (m * (m - 1.0));
-    let across = kernel_sum(&a, &b, |_, _| true) / (n * m);
+    let within = |rows: &Rows<'_>| -> f64 {
+        let pairs = rows.iter().enumerate();
+        let sums = pairs.map(|(i, x)| kernel_sum(x, rows.iter().skip(i + 1)));
+        2.0 * sums.sum::<f64>()
+    };
+    let within_a = within(&a) / (n * (n - 1.0));
+    let within_b = within(&b) / (m * (m - 1.0));
+    let across = a.iter().map(|x| kernel_sum(x, b.iter())).sum::<f64>() / (n * m);
     Ok(within_a + within_b - 2.0 * across)
 }
 
-fn kernel_sum(a: &Rows<'_>, b: &Rows<'_>, counts: impl Fn(usize, usize) -> bool) -> f64 {
-    let dimensions = a.dimensions as f64;
-    let mut sum = 0.0;
-    for (i, x) in a.iter().enumerate() {
-        for (_, y) in b.iter().enumerate().filter(|&(j, _)| counts(i, j)) {
-            let product: f64 = x.iter().zip(y).map(|(x, y)| x * y).sum();
-            sum += (product / dimensions + 1.0).powi(3);
-        }
-    }
-    sum
+/// Sum of the kernel of one point with others.
+fn kernel_sum<'a>(x: &[f64], others: impl Iterator<Item = &'a [f64]>) -> f64 {
+    let dimensions = x.len() as f64;
+    let kernel = |y: &[f64]| {
+        let product: f64 = x.iter().zip(y).map(|(x, y)| x * y).sum();
+        (product / dimensions + 1.0).powi(3)
+    };
+    others.map(kernel).sum()
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl Launcher for Slurm {
         options: &LaunchOptions<'_>,
         observer: &dyn Observer,
     ) -> Result<Outcome> {
-        let prepared = prepare(sweep, options)?;
+        let prepared = prepare(sweep, options, observer)?;
         // Tasks run elsewhere: they are given no relative path.
         let root = &prepared.layout.root;
         let root = root.canonicalize().map_err(|source| HarnessError::File {
