@@ -215,9 +215,15 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
             error.unwrap_or_default(),
         )
     });
-    let claims: String = claims.collect();
+    let checks = table.checks.iter().map(|check| {
+        let holds = if check.holds { "holds" } else { "does NOT hold" };
+        format!("\n{}: {}, {holds}", check.statement, check.measured)
+    });
+    let claims: String = claims.chain(checks).collect();
     let e = &table.experiment;
-    let budget = e.sweep.as_ref().map(|sweep| format!("; {}", sweep.budget));
+    let budget = e.sweep.as_ref().map(|sweep| &sweep.budget);
+    let budget = budget.or(e.model.as_ref().map(|model| &model.budget));
+    let budget = budget.map(|budget| format!("; {budget}"));
     let report = table.report.as_ref();
     let report = report.map(|path| format!("\nreport: {}", path.display()));
     format!(

@@ -116,8 +116,12 @@ pub struct Encoding {
 impl Encoding {
     /// The encoding of a node's parents, with means and deviations of some columns.
     pub fn fit(schema: &Schema, node: NodeId, columns: &Columns) -> Self {
-        let parents = schema.parents(node).into_iter();
-        let codes = parents.map(|parent| {
+        Self::of(schema, &schema.parents(node), columns)
+    }
+
+    /// The same of any attributes, in the order given.
+    pub fn of(schema: &Schema, nodes: &[NodeId], columns: &Columns) -> Self {
+        let codes = nodes.iter().map(|&parent| {
             let code = match schema.kind(parent) {
                 Kind::Categorical { categories } => Code::OneHot {
                     categories: categories.len(),
@@ -135,7 +139,7 @@ impl Encoding {
     }
 
     /// The encoding of no parents.
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         Self { codes: Vec::new() }
     }
 

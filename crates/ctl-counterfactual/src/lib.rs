@@ -7,6 +7,7 @@
 mod attribute;
 mod encoding;
 mod error;
+mod evaluate;
 mod image;
 mod model;
 mod records;
@@ -18,13 +19,17 @@ pub use attribute::{
 };
 pub use encoding::{Encoding, Rows};
 pub use error::{CounterfactualError, Result};
+pub use evaluate::{
+    Predictor, PredictorConfig, Predictors, Realism, TrueError, composition, minimality, realism,
+    reversibility, true_error,
+};
 pub use image::{
     Belief, HvaeConfig, HvaeMechanism, ImageLoss, ImageMechanism, ImageNoise, VaeConfig,
     VaeMechanism,
 };
 pub use model::{
     Abducted, Act, Acted, Acts, Amount, DeepScm, Extrapolation, FitOptions, FitProgress, FitReport,
-    ImageFit, ImageSpec, ImageTraining, LogProb, ModelSpec, StructuralModel,
+    ImageFit, ImageSpec, ImageTraining, LogProb, ModelSpec, StructuralModel, train_image,
 };
 pub use records::{Columns, Examples, Records};
 pub use variable::{Kind, Schema};

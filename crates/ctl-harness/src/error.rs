@@ -108,6 +108,12 @@ pub enum HarnessError {
     /// An objective failed.
     #[error(transparent)]
     Objective(#[from] ctl_invariance::ObjectiveError),
+    /// A structural causal model failed.
+    #[error(transparent)]
+    Counterfactual(#[from] ctl_counterfactual::CounterfactualError),
+    /// Digits cannot be made.
+    #[error(transparent)]
+    Digits(#[from] ctl_phantom::digits::DigitError),
     /// A network failed.
     #[error(transparent)]
     Net(#[from] ctl_nets::NetError),

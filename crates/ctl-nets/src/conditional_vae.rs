@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use ctl_compute::ops::Activation;
 use serde::{Deserialize, Serialize};
 
+use crate::image_encoder::{EncoderLayers, ImageEncoderSpec, halving, joined};
 use crate::layers::{Conv, ConvSize, Linear, TransposedConv, to_channels_first, to_channels_last};
 use crate::likelihood::DiscretisedGaussian;
 use crate::{NetError, Parameters, Result};
@@ -27,35 +28,16 @@ pub struct ConditionalVaeSpec {
 }
 
 impl ConditionalVaeSpec {
-    fn validate(&self) -> Result<()> {
-        let sizes = [self.channels, self.hidden, self.latent];
-        if sizes.contains(&0) {
-            return fault(
-                "channels, hidden, latent",
-                "at least 1",
-                format!("{sizes:?}"),
-            );
+    /// The way from images to mean and log variance of the latent variables.
+    fn encoder(&self) -> ImageEncoderSpec {
+        ImageEncoderSpec {
+            channels: self.channels,
+            sides: self.sides,
+            context: self.context,
+            widths: self.widths.clone(),
+            hidden: self.hidden,
+            outputs: 2 * self.latent,
         }
-        if self.widths.is_empty() || self.widths.contains(&0) {
-            let found = format!("{:?}", self.widths);
-            return fault("widths", "at least one size of at least 1", found);
-        }
-        let halvings = u32::try_from(self.widths.len()).unwrap_or(u32::MAX);
-        let fits = |&side: &usize| side > 0 && side.trailing_zeros() >= halvings;
-        if !self.sides.iter().all(fits) {
-            let expected = "positive multiples of 2 to the number of widths";
-            return fault("sides", expected, format!("{:?}", self.sides));
-        }
-        Ok(())
-    }
-
-    fn inner_sides(&self) -> [usize; 2] {
-        self.sides.map(|side| side >> self.widths.len())
-    }
-
-    /// Width of the innermost map.
-    fn inner_width(&self) -> usize {
-        self.widths.last().copied().unwrap_or(0)
     }
 }
 
@@ -94,23 +76,10 @@ impl ConditionalVaeOutput {
 pub struct ConditionalVae {
     parameters: Parameters,
     spec: ConditionalVaeSpec,
-    encoder: Vec<[Conv; 2]>,
-    squeeze: Linear,
-    law: Linear,
+    encoder: EncoderLayers,
     expand: [Linear; 2],
     decoder: Vec<(Conv, TransposedConv)>,
     likelihood: DiscretisedGaussian,
-}
-
-fn halving(inputs: usize, outputs: usize) -> ConvSize {
-    ConvSize {
-        dimensions: 2,
-        inputs,
-        outputs,
-        kernel: 4,
-        stride: 2,
-        padding: 1,
-    }
 }
 
 impl ConditionalVae {
@@ -127,27 +96,15 @@ impl ConditionalVae {
     /// # Errors
     /// When a size is out of range.
     pub fn from_parameters(mut parameters: Parameters, spec: &ConditionalVaeSpec) -> Result<Self> {
-        spec.validate()?;
         let p = &mut parameters;
-        let mut encoder = Vec::new();
-        let mut inputs = spec.channels;
-        for (index, &width) in spec.widths.iter().enumerate() {
-            let down = Conv::biased(p, &format!("encoder{index}.down"), halving(inputs, width))?;
-            let same = ConvSize::three(width, width, 1);
-            encoder.push([
-                down,
-                Conv::biased(p, &format!("encoder{index}.same"), same)?,
-            ]);
-            inputs = width;
-        }
-        let flat = spec.inner_width() * spec.inner_sides().iter().product::<usize>();
-        let squeeze = Linear::new(p, "squeeze", flat + spec.context, spec.hidden)?;
-        let law = Linear::new(p, "latent", spec.hidden, 2 * spec.latent)?;
+        let encoder = EncoderLayers::new(p, &spec.encoder(), "conditional-vae", "latent")?;
+        let sizes = encoder.spec();
+        let flat = sizes.inner_width() * sizes.inner_sides().iter().product::<usize>();
         let expand = [
             Linear::new(p, "expand0", spec.latent + spec.context, spec.hidden)?,
             Linear::new(p, "expand1", spec.hidden, flat)?,
         ];
-        let mut decoder = Vec::new();
+        let (mut decoder, mut inputs) = (Vec::new(), sizes.inner_width());
         let first = spec.widths[0];
         let narrower = spec.widths.iter().rev().skip(1).copied();
         for (index, outputs) in narrower.chain([first]).enumerate() {
@@ -163,8 +120,6 @@ impl ConditionalVae {
             parameters,
             spec: spec.clone(),
             encoder,
-            squeeze,
-            law,
             expand,
             decoder,
             likelihood,
@@ -177,15 +132,7 @@ impl ConditionalVae {
     /// # Errors
     /// When images or parents have another shape.
     pub fn encode(&self, images: &Tensor, parents: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.check(images, parents)?;
-        let mut hidden = to_channels_last(images)?;
-        for [down, same] in &self.encoder {
-            hidden = down.forward_with(&hidden, Activation::Relu)?;
-            hidden = same.forward_with(&hidden, Activation::Relu)?;
-        }
-        let flat = to_channels_first(&hidden)?.flatten_from(1)?;
-        let hidden = self.squeeze.forward_relu(&self.joined(&flat, parents)?)?;
-        let law = self.law.forward(&hidden)?;
+        let (_, law) = self.encoder.forward(images, parents)?;
         let part =
             |start| -> Result<Tensor> { Ok(law.narrow(1, start, self.spec.latent)?.contiguous()?) };
         Ok((part(0)?, part(self.spec.latent)?))
@@ -239,23 +186,16 @@ impl ConditionalVae {
             return fault("latents", "[B, Z]", found);
         }
         self.check_parents(parents, batch)?;
-        let hidden = self.expand[0].forward_relu(&self.joined(latents, parents)?)?;
+        let hidden = self.expand[0].forward_relu(&joined(latents, parents, self.spec.context)?)?;
         let flat = self.expand[1].forward_relu(&hidden)?;
-        let [height, width] = self.spec.inner_sides();
-        let shape = (batch, self.spec.inner_width(), height, width);
+        let [height, width] = self.encoder.spec().inner_sides();
+        let shape = (batch, self.encoder.spec().inner_width(), height, width);
         let mut hidden = to_channels_last(&flat.reshape(shape)?)?;
         for (same, up) in &self.decoder {
             hidden = same.forward_with(&hidden, Activation::Relu)?;
             hidden = up.forward_with(&hidden, Activation::Relu)?;
         }
         Ok(hidden)
-    }
-
-    fn joined(&self, values: &Tensor, parents: &Tensor) -> Result<Tensor> {
-        if self.spec.context == 0 {
-            return Ok(values.clone());
-        }
-        Ok(Tensor::cat(&[values, parents], 1)?)
     }
 
     /// Sizes of the network.
@@ -266,18 +206,6 @@ impl ConditionalVae {
     /// All weights.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
-    }
-
-    fn check(&self, images: &Tensor, parents: &Tensor) -> Result<()> {
-        let [height, width] = self.spec.sides;
-        let &[batch, channels, h, w] = images.dims() else {
-            return fault("images", "[B, C, H, W]", format!("{:?}", images.dims()));
-        };
-        if batch == 0 || [channels, h, w] != [self.spec.channels, height, width] {
-            let found = format!("{:?} for {:?}", images.dims(), self.spec);
-            return fault("images", "[B, C, H, W]", found);
-        }
-        self.check_parents(parents, batch)
     }
 
     fn check_parents(&self, parents: &Tensor, batch: usize) -> Result<()> {

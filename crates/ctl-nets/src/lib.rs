@@ -39,6 +39,7 @@ mod context;
 mod error;
 mod fusion;
 mod hvae;
+mod image_encoder;
 mod layers;
 mod likelihood;
 mod mlp;
@@ -58,6 +59,7 @@ pub use context::ContextNet;
 pub use error::{NetError, Result};
 pub use fusion::{FusionSpec, IntermediateFusion, LateFusion};
 pub use hvae::{DecoderStage, EncoderStage, Hvae, HvaeOutput, HvaeSpec};
+pub use image_encoder::{ImageEncoder, ImageEncoderSpec};
 pub use layers::{BATCH_NORM_MOMENTUM, BatchNorm, Conv, GroupNorm, Linear, TransposedConv};
 pub use mlp::{Mlp, MlpSpec};
 pub use network::{

@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Reproduce) -> anyhow::Result<ExitCode> {
     let failed = tables.iter().filter(|table| !table.passed());
     let failed: Vec<&str> = failed.map(|table| table.experiment.id.as_str()).collect();
     note(format_args!(
-        "figures outside their tolerance, or claims that do not hold: {}",
+        "figures outside their tolerance, or claims or checks that do not hold: {}",
         failed.join(", ")
     ));
     Ok(ExitCode::from(exit::FOUND))
@@ -134,6 +134,11 @@ fn one(id: &str, extent: Extent, settings: &ReproduceOptions) -> anyhow::Result<
                 settings.jobs,
             )
         }
+        Extent::Models { models, steps } => format!(
+            "{id}: {models} models, {steps} training steps, {} at once; what is trained is kept in \
+             {kept}",
+            settings.jobs
+        ),
         Extent::Sweep { runs, steps } => format!(
             "{id}: {runs} runs, {steps} training steps, {} at once; finished runs are kept in {kept}",
             settings.jobs

@@ -4,6 +4,8 @@ mod hvae;
 mod pixels;
 mod vae;
 
+pub(crate) use pixels::signed;
+
 pub use hvae::{HvaeConfig, HvaeMechanism};
 pub use vae::{VaeConfig, VaeMechanism};
 

@@ -10,7 +10,7 @@ mod train;
 pub use intervention::{Act, Acts, Amount};
 pub use spec::{ImageSpec, ModelSpec};
 pub use support::Extrapolation;
-pub use train::{FitOptions, FitProgress, FitReport, ImageFit, ImageTraining};
+pub use train::{FitOptions, FitProgress, FitReport, ImageFit, ImageTraining, train_image};
 
 use std::collections::BTreeMap;
 

@@ -251,6 +251,15 @@ impl Workplace {
         Ok(workplace)
     }
 
+    /// Nothing is kept.
+    pub(super) fn nowhere() -> Self {
+        Self {
+            folder: None,
+            training: String::new(),
+            image: None,
+        }
+    }
+
     fn finished(&self) -> Result<Option<(PathBuf, Finished)>> {
         let Some(folder) = &self.folder else {
             return Ok(None);

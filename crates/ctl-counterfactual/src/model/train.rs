@@ -213,6 +213,26 @@ pub(super) fn fit(
     Ok(report)
 }
 
+/// Trains the mechanism of an image alone; nothing is kept on the way.
+///
+/// # Arguments
+/// - `name`: of the image, for messages and for the streams of random numbers
+/// - `encoding`: how its parents are told; [`Encoding::none`] for a mechanism without parents
+///
+/// # Errors
+/// When a setting is out of range, there are no images, or training diverges.
+pub fn train_image(
+    name: &str,
+    (encoding, mechanism): (&Encoding, &dyn ImageMechanism),
+    data: &dyn Examples,
+    options: &FitOptions,
+    observer: &mut dyn FnMut(FitProgress<'_>),
+) -> Result<ImageFit> {
+    options.image.validate()?;
+    let trainer = ImageTrainer::new(name, (encoding, mechanism), data, options)?;
+    trainer.train(&Workplace::nowhere(), observer)
+}
+
 /// The training of the mechanism of the image.
 struct ImageTrainer<'a> {
     name: &'a str,

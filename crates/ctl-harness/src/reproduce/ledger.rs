@@ -42,6 +42,9 @@ pub struct Experiment {
     /// The sweep that measures it; the recipes of the IRM and `REx` papers have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<SweepOf>,
+    /// The models that measure it, where it is of generative models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelOf>,
     /// Its figures.
     #[serde(rename = "figure")]
     pub figures: Vec<Figure>,
@@ -143,6 +146,30 @@ pub struct SweepOf {
     pub budget: String,
 }
 
+/// Models that are trained and scored for an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelOf {
+    /// Which models.
+    pub kind: ModelKind,
+    /// What its budget is where the published one was larger.
+    pub budget: String,
+    /// Updates of the image's mechanism instead of the usual number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// At most so many images in each part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<usize>,
+}
+
+/// Kinds of models that are trained and scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// Deep structural causal models of `MorphoMNIST` with a variational autoencoder.
+    DeepScm,
+}
+
 /// How data become a cohort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -182,6 +209,15 @@ pub struct Figure {
     /// The same with fewer restarts.
     #[serde(default)]
     pub tolerance_few: Option<f64>,
+    /// Least value of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// Greatest value of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+    /// Decimals that are shown; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimals: Option<usize>,
 }
 
 /// That one method scores higher than another under a selector, beyond noise: by a paired t-test

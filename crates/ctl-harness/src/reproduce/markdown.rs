@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::deep_scm::CheckShown;
 use super::ledger::Experiment;
 use super::restarts::{Comparison, Reproduction, with_spread};
 use super::sweep::ClaimShown;
@@ -10,7 +11,7 @@ use crate::vocabulary::Selector;
 /// All tables, with the command that makes them again.
 pub fn document(tables: &[Reproduction], command: &str) -> String {
     let mut text = format!(
-        "# Published figures, measured again\n\nAll figures are per cent.\nA table whose selector is \
+        "# Published figures, measured again\n\nAccuracies are per cent.\nA table whose selector is \
          the target oracle is no evidence that a practitioner could have found its \
          settings.\n\n```sh\n{command}\n```\n\nDIR holds the IDX files of MNIST and \
          `pneumoniamnist.npz`, itself or in folders of it.\n",
@@ -30,14 +31,20 @@ pub fn to_markdown(table: &Reproduction) -> String {
         e.id, e.title, e.source, e.protocol, e.selector,
     );
     // Writing to a string cannot fail.
-    let _ = match &e.sweep {
-        None => write!(
+    let _ = match (&e.sweep, &e.model) {
+        (None, Some(model)) => write!(
+            text,
+            "Budget: {}.\nOurs: {}.\n\n",
+            model.budget,
+            table.ours()
+        ),
+        (None, None) => write!(
             text,
             "Ours: {}{}.\n\n",
             table.ours(),
             spread("; published spread: ", e)
         ),
-        Some(sweep) => write!(
+        (Some(sweep), _) => write!(
             text,
             "Budget: {}.\nOurs: {}, in brackets as published{}.\n\n",
             sweep.budget,
@@ -46,7 +53,9 @@ pub fn to_markdown(table: &Reproduction) -> String {
         ),
     };
     if e.sweep.is_none() {
-        rows(&mut text, &table.comparisons);
+        let quantity = if e.model.is_some() { "figure" } else { "accuracy" };
+        rows(&mut text, quantity, &table.comparisons);
+        statements(&mut text, &table.checks);
         return text;
     }
     for selector in Selector::ALL {
@@ -62,9 +71,10 @@ fn spread(before: &str, experiment: &Experiment) -> String {
     spread.map_or(String::new(), |spread| format!("{before}{spread}"))
 }
 
-fn rows(text: &mut String, comparisons: &[Comparison]) {
-    text.push_str(
-        "| row | accuracy | published | ours | tolerance | within |\n|---|---|---|---|---|---|\n",
+fn rows(text: &mut String, quantity: &str, comparisons: &[Comparison]) {
+    let _ = write!(
+        text,
+        "| row | {quantity} | published | ours | tolerance | within |\n|---|---|---|---|---|---|\n",
     );
     for c in comparisons {
         let (published, ours) = (c.published(), c.ours());
@@ -73,6 +83,21 @@ fn rows(text: &mut String, comparisons: &[Comparison]) {
             text,
             "| {} | {} | {published} | {ours} | {tolerance} | {within} |",
             c.figure.row, c.figure.quantity
+        );
+    }
+}
+
+fn statements(text: &mut String, checks: &[CheckShown]) {
+    if checks.is_empty() {
+        return;
+    }
+    text.push_str("\n| to hold | measured | holds |\n|---|---|---|\n");
+    for check in checks {
+        let holds = if check.holds { "yes" } else { "**no**" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {holds} |",
+            check.statement, check.measured
         );
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::colored_mnist::{Accuracies, ColoredMnist, REVISION, Recipe, data_hash, recipes, train};
+use super::deep_scm::{self, CheckShown};
 use super::ledger::{DataSet, Experiment, Figure, Ledger};
 use super::sweep::{ClaimShown, Prepared};
 use crate::store::{read_json, write_json_atomically};
@@ -50,7 +51,7 @@ impl ReproduceOptions {
 pub struct Comparison {
     /// The published figure.
     pub figure: Figure,
-    /// Mean over restarts, per cent.
+    /// Mean over restarts, in the unit of the figure: per cent for accuracies.
     pub mean: f64,
     /// Over restarts the standard deviation (n − 1), over trials of a sweep the standard error
     /// (ddof 0, as `DomainBed` prints it); absent for a single one.
@@ -78,6 +79,9 @@ pub struct Reproduction {
     pub comparisons: Vec<Comparison>,
     /// Its claims.
     pub claims: Vec<ClaimShown>,
+    /// What was checked beside its figures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckShown>,
     /// The report of its sweep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<PathBuf>,
@@ -90,14 +94,19 @@ impl Comparison {
         values: Vec<f64>,
         tolerance: Option<f64>,
     ) -> Self {
-        let within = tolerance.zip(figure.value);
+        let near = tolerance
+            .zip(figure.value)
+            .map(|(within, value)| (mean - value).abs() <= within);
+        let least = figure.at_least.map(|least| mean >= least);
+        let most = figure.at_most.map(|most| mean <= most);
+        let asked = [near, least, most].into_iter().flatten();
         Self {
             figure: figure.clone(),
             mean,
             spread,
             values,
             tolerance,
-            passed: within.map(|(within, value)| (mean - value).abs() <= within),
+            passed: asked.reduce(|all, one| all && one),
         }
     }
 }
@@ -106,19 +115,33 @@ impl Comparison {
     /// The published value, with its spread; a dash where there is none.
     pub fn published(&self) -> String {
         let value = self.figure.value;
-        let shown = value.map(|value| with_spread(value, self.figure.spread));
+        let shown = value.map(|value| self.with_spread(value, self.figure.spread));
         shown.unwrap_or_else(|| "–".into())
     }
 
     /// Our value, with its spread.
     pub fn ours(&self) -> String {
-        with_spread(self.mean, self.spread)
+        self.with_spread(self.mean, self.spread)
     }
 
-    /// The tolerance; a dash where there is none.
+    /// The tolerance, or the bounds of ours; a dash where there is none.
     pub fn within(&self) -> String {
-        let shown = self.tolerance.map(|tolerance| format!("± {tolerance:.1}"));
-        shown.unwrap_or_else(|| "–".into())
+        let tolerance = self.tolerance.map(|tolerance| format!("± {tolerance:.1}"));
+        let least = self.figure.at_least.map(|least| format!("≥ {least}"));
+        let most = self.figure.at_most.map(|most| format!("≤ {most}"));
+        let shown: Vec<String> = [tolerance, least, most].into_iter().flatten().collect();
+        if shown.is_empty() {
+            return "–".into();
+        }
+        shown.join(", ")
+    }
+
+    fn with_spread(&self, value: f64, spread: Option<f64>) -> String {
+        let decimals = self.figure.decimals.unwrap_or(1);
+        match spread {
+            Some(spread) => format!("{value:.decimals$} ± {spread:.decimals$}"),
+            None => format!("{value:.decimals$}"),
+        }
     }
 }
 
@@ -137,6 +160,9 @@ impl Reproduction {
             let s = if number == 1 { "" } else { "s" };
             format!("{number} {what}{s}")
         };
+        if self.experiment.model.is_some() {
+            return "one training of each model".to_owned();
+        }
         if self.experiment.sweep.is_none() {
             let restarts = counted(self.restarts, "restart");
             return format!("mean ± standard deviation over {restarts}");
@@ -145,10 +171,13 @@ impl Reproduction {
         format!("mean ± standard error over {trials} of {draws}")
     }
 
-    /// Whether every figure that has a tolerance lies within it, and every claim holds.
+    /// Whether every figure that has a tolerance lies within it, and every claim and check
+    /// holds.
     pub fn passed(&self) -> bool {
         let within = self.comparisons.iter().all(|c| c.passed != Some(false));
-        within && self.claims.iter().all(|shown| shown.holds)
+        within
+            && self.claims.iter().all(|shown| shown.holds)
+            && self.checks.iter().all(|shown| shown.holds)
     }
 }
 
@@ -177,6 +206,13 @@ pub enum Extent {
         /// Steps of all runs.
         steps: u64,
     },
+    /// Models to train and their updates, finished ones included.
+    Models {
+        /// Models.
+        models: usize,
+        /// Updates of all models.
+        steps: u64,
+    },
 }
 
 /// How much an experiment is; the cohort of a sweep is made where it is missing.
@@ -188,6 +224,11 @@ pub fn extent(id: &str, options: &ReproduceOptions) -> Result<Extent> {
     if let Some(sweep) = &experiment.sweep {
         let (runs, steps) = Prepared::new(&experiment, sweep, options)?.size();
         return Ok(Extent::Sweep { runs, steps });
+    }
+    if let Some(model) = &experiment.model {
+        experiment.data.files(&options.data)?;
+        let (models, steps) = deep_scm::size(model);
+        return Ok(Extent::Models { models, steps });
     }
     let jobs = open_jobs(&Shelf::new(&experiment, options)?, options);
     let operations = jobs.iter().map(|job| job.recipe.operations());
@@ -219,7 +260,21 @@ pub fn reproduce(
             draws: measured.draws,
             comparisons: measured.comparisons,
             claims: measured.claims,
+            checks: Vec::new(),
             report: Some(measured.report),
+        });
+    }
+    if let Some(model) = &experiment.model {
+        let measured = deep_scm::run(&experiment, model, options, observer)?;
+        return Ok(Reproduction {
+            schema: SCHEMA,
+            restarts: 1,
+            draws: 1,
+            comparisons: measured.comparisons,
+            claims: Vec::new(),
+            checks: measured.checks,
+            report: None,
+            experiment,
         });
     }
     let shelf = Shelf::new(&experiment, options)?;
@@ -235,6 +290,7 @@ pub fn reproduce(
         draws: 1,
         comparisons,
         claims: Vec::new(),
+        checks: Vec::new(),
         report: None,
     })
 }
