@@ -5,6 +5,7 @@
 //! counterfactual abducts the noises of a fact, acts on some nodes and predicts the rest.
 
 mod error;
+pub mod generators;
 mod image;
 
 pub use error::{CounterfactualError, Result};
