@@ -177,7 +177,11 @@ impl Walk {
         if (found - value).abs() > COMPARABLE * (1.0 + value.abs()) {
             return found > value + along(&gradient) + square / (2.0 * self.step);
         }
-        let slopes = candidate.verdict.gradient.iter().zip(&candidate.variation.1);
+        let slopes = candidate
+            .verdict
+            .gradient
+            .iter()
+            .zip(&candidate.variation.1);
         let slopes: Vec<f64> = slopes.map(|(loss, v)| loss + weight * v).collect();
         along(&slopes) - along(&gradient) > square / self.step
     }

@@ -213,13 +213,13 @@ fn total_variation_spreads_the_change() {
     let weights = [3.0, 3.1, 3.0, 0.0, 0.0, 0.0];
     let shift = -1.0 - weights.iter().zip(IMAGE).map(|(w, x)| w * x).sum::<f64>();
     let config = ClassifierCounterfactualConfig {
-        sparsity: 0.3,
+        sparsity: 1.2,
         ..sparse()
     };
     let rough = explained(on_values(&weights, shift), config);
     assert_eq!(rough.1.changed, 1);
     let config = ClassifierCounterfactualConfig {
-        smoothness: 1.0,
+        smoothness: 3.0,
         ..config
     };
     let smooth = explained(on_values(&weights, shift), config);
