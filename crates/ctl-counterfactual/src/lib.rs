@@ -4,9 +4,28 @@
 //! A model over a causal diagram has a mechanism for every attribute and one for the image; a
 //! counterfactual abducts the noises of a fact, acts on some nodes and predicts the rest.
 
+mod attribute;
+mod encoding;
 mod error;
 pub mod generators;
 mod image;
+mod model;
+mod records;
+mod variable;
 
+pub use attribute::{
+    AttributeCategories, AttributeFit, AttributeFlow, AttributeMechanism, AttributeTraining,
+    CategoriesConfig, FlowConfig, train_attribute,
+};
+pub use encoding::{Encoding, Rows};
 pub use error::{CounterfactualError, Result};
-pub use image::{ImageLoss, ImageMechanism, ImageNoise};
+pub use image::{
+    Belief, HvaeConfig, HvaeMechanism, ImageLoss, ImageMechanism, ImageNoise, VaeConfig,
+    VaeMechanism,
+};
+pub use model::{
+    Abducted, Act, Acted, Acts, Amount, DeepScm, Extrapolation, FitOptions, FitProgress, FitReport,
+    ImageFit, ImageSpec, ImageTraining, LogProb, ModelSpec, StructuralModel,
+};
+pub use records::{Columns, Examples, Records};
+pub use variable::{Kind, Schema};

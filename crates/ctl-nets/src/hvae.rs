@@ -3,19 +3,18 @@
 mod block;
 mod decoder;
 mod encoder;
-mod likelihood;
 mod spec;
 
 pub use spec::{DecoderStage, EncoderStage, HvaeSpec};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use ctl_compute::random::normal;
 use rand_chacha::ChaCha8Rng;
 
 use self::decoder::{Decoder, Latents};
 use self::encoder::Encoder;
-use self::likelihood::DiscretisedGaussian;
 use crate::layers::{to_channels_first, to_channels_last};
+use crate::likelihood::DiscretisedGaussian;
 use crate::{NetError, Parameters, Result};
 
 /// What an [`Hvae`] says about images.
@@ -26,6 +25,8 @@ pub struct HvaeOutput {
     /// `KL(q(z | x, parents) ‖ p(z))` of each image, summed and divided by its number of values,
     /// `[B]`.
     pub kl: Tensor,
+    /// The same divergence block by block, summed over the block's latent variables, each `[B]`.
+    pub kl_by_block: Vec<Tensor>,
     /// The latent variables of every decoder block, each `[B, r, r, Z]`.
     pub latents: Vec<Tensor>,
 }
@@ -78,7 +79,7 @@ impl Hvae {
         let p = &mut parameters;
         let encoder = Encoder::new(p, spec)?;
         let decoder = Decoder::new(p, spec)?;
-        let likelihood = DiscretisedGaussian::new(p, spec)?;
+        let likelihood = DiscretisedGaussian::new(p, spec.widths[0], spec.channels)?;
         Ok(Self {
             parameters,
             spec: spec.clone(),
@@ -110,6 +111,7 @@ impl Hvae {
         Ok(HvaeOutput {
             distortion: self.likelihood.negative_log(&path.hidden, &images)?,
             kl: (path.kl / values)?,
+            kl_by_block: path.kl_by_block,
             latents: path.latents,
         })
     }
@@ -122,7 +124,7 @@ impl Hvae {
     /// When latents or parents have another shape.
     pub fn decode(&self, latents: &[Tensor], parents: &Tensor) -> Result<(Tensor, Tensor)> {
         self.check_latents(parents, latents)?;
-        let hidden = self.decoder.prior(parents, Latents::Given(latents))?;
+        let (hidden, _) = self.decoder.prior(parents, Latents::Given(latents))?;
         self.moments(&hidden)
     }
 
@@ -132,8 +134,21 @@ impl Hvae {
     /// When noise or parents have another shape.
     pub fn sample(&self, noise: &[Tensor], parents: &Tensor) -> Result<(Tensor, Tensor)> {
         self.check_latents(parents, noise)?;
-        let hidden = self.decoder.prior(parents, Latents::Noise(noise))?;
+        let (hidden, _) = self.decoder.prior(parents, Latents::Noise(noise))?;
         self.moments(&hidden)
+    }
+
+    /// The latent variables that standard normal `noise` stands for under the prior, which does not
+    /// see the parents.
+    ///
+    /// # Errors
+    /// When the noise has another shape.
+    pub fn prior_latents(&self, noise: &[Tensor]) -> Result<Vec<Tensor>> {
+        let batch = noise.first().map_or(0, |block| block.dims()[0]);
+        let shape = (batch, self.spec.context);
+        let parents = Tensor::zeros(shape, self.parameters.dtype(), &Device::Cpu)?;
+        self.check_latents(&parents, noise)?;
+        Ok(self.decoder.prior(&parents, Latents::Noise(noise))?.1)
     }
 
     fn moments(&self, hidden: &Tensor) -> Result<(Tensor, Tensor)> {

@@ -5,7 +5,7 @@
 //! ([`Mlp`], [`MnistCnn`], [`SmallCnn`], [`ResNet18`]), logits of the image's size ([`UNet`]), classes of images and
 //! attributes ([`LateFusion`], [`IntermediateFusion`]).
 //! Complex images are completed by [`ReconUNet`] and [`Unrolled`].
-//! [`Autoencoder`], [`ConvVae`] and [`Hvae`] model images; a [`UNet`] takes volumes as well.
+//! [`Autoencoder`], [`ConvVae`], [`ConditionalVae`] and [`Hvae`] model images; a [`UNet`] takes volumes as well.
 //!
 //! Images enter and leave with channels first; inside, channels are last.
 //! Weights have the names and shapes of `PyTorch`'s modules.
@@ -34,11 +34,13 @@ mod autoencoder;
 mod axes;
 mod cnn;
 mod coder;
+mod conditional_vae;
 mod context;
 mod error;
 mod fusion;
 mod hvae;
 mod layers;
+mod likelihood;
 mod mlp;
 mod network;
 mod parameters;
@@ -51,6 +53,7 @@ mod vae;
 pub use autoencoder::Autoencoder;
 pub use cnn::{MnistCnn, SmallCnn};
 pub use coder::AutoencoderSpec;
+pub use conditional_vae::{ConditionalVae, ConditionalVaeOutput, ConditionalVaeSpec};
 pub use context::ContextNet;
 pub use error::{NetError, Result};
 pub use fusion::{FusionSpec, IntermediateFusion, LateFusion};

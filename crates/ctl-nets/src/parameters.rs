@@ -102,6 +102,11 @@ impl Parameters {
         }
     }
 
+    /// Type of the weights.
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// A new trained weight.
     ///
     /// # Errors

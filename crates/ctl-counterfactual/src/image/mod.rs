@@ -1,10 +1,37 @@
 //! How an image comes about from its parents in the diagram and a noise of its own.
 
+mod hvae;
+mod pixels;
+mod vae;
+
+pub use hvae::{HvaeConfig, HvaeMechanism};
+pub use vae::{VaeConfig, VaeMechanism};
+
 use candle_core::Tensor;
 use ctl_nets::Parameters;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::{CounterfactualError, Result};
+
+/// What abduction takes of a belief about latent variables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Belief {
+    /// Its mean: the same every time.
+    #[default]
+    Mean,
+    /// A draw from it.
+    Draw,
+}
+
+/// From 0 at the first update to 1 after `updates` of them.
+fn warmed_up(step: u64, updates: u64) -> f64 {
+    if step >= updates {
+        return 1.0;
+    }
+    step as f64 / updates as f64
+}
 
 /// The exogenous noise of a batch of images, as a mechanism abducts or draws it.
 #[derive(Clone, Debug)]

@@ -110,6 +110,7 @@ pub(super) enum Latents<'a> {
 pub(super) struct Path {
     pub(super) hidden: Tensor,
     pub(super) kl: Tensor,
+    pub(super) kl_by_block: Vec<Tensor>,
     pub(super) latents: Vec<Tensor>,
 }
 
@@ -156,7 +157,7 @@ impl Decoder {
     ) -> Result<Path> {
         let mut state = self.start(parents.dims()[0])?;
         let mut kl: Option<Tensor> = None;
-        let mut latents = Vec::new();
+        let (mut latents, mut kl_by_block) = (Vec::new(), Vec::new());
         for (block, noise) in self.blocks.iter().zip(noise) {
             let planes = planes(parents, block.resolution)?;
             self.rise(&mut state, block.resolution)?;
@@ -169,9 +170,10 @@ impl Decoder {
             let latent = gaussian_draw(&posterior, noise)?;
             let divergence = gaussian_divergence(&posterior, &prior, self.latent)?;
             kl = Some(match kl {
-                Some(sum) => (sum + divergence)?,
-                None => divergence,
+                Some(sum) => (sum + &divergence)?,
+                None => divergence.clone(),
             });
+            kl_by_block.push(divergence);
             (state.hidden, state.latent) =
                 block.advance(&state.hidden, &prior_features, &latent, &planes)?;
             latents.push(latent);
@@ -182,13 +184,19 @@ impl Decoder {
         Ok(Path {
             hidden: state.hidden,
             kl,
+            kl_by_block,
             latents,
         })
     }
 
-    /// The last hidden state for latents that do not come from an image.
-    pub(super) fn prior(&self, parents: &Tensor, latents: Latents<'_>) -> Result<Tensor> {
+    /// The last hidden state for latents that do not come from an image, and the latents.
+    pub(super) fn prior(
+        &self,
+        parents: &Tensor,
+        latents: Latents<'_>,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let mut state = self.start(parents.dims()[0])?;
+        let mut used = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
             let planes = planes(parents, block.resolution)?;
             self.rise(&mut state, block.resolution)?;
@@ -199,8 +207,9 @@ impl Decoder {
             };
             (state.hidden, state.latent) =
                 block.advance(&state.hidden, &features, &latent, &planes)?;
+            used.push(latent);
         }
-        Ok(state.hidden)
+        Ok((state.hidden, used))
     }
 
     /// The bias at 1×1 for every image.

@@ -2,7 +2,6 @@
 
 use candle_core::Tensor;
 
-use super::spec::HvaeSpec;
 use crate::layers::{Conv, ConvSize};
 use crate::{Parameters, Result};
 
@@ -17,14 +16,15 @@ const CDF_SCALE: f64 = 0.797_884_560_802_865_4;
 const CDF_CUBIC: f64 = 0.044_715;
 
 /// Independent Gaussians over grey values, mean and log standard deviation from 1×1 convolutions.
-pub(super) struct DiscretisedGaussian {
+pub(crate) struct DiscretisedGaussian {
     location: Conv,
     log_scale: Conv,
 }
 
 impl DiscretisedGaussian {
-    pub(super) fn new(p: &mut Parameters, spec: &HvaeSpec) -> Result<Self> {
-        let size = ConvSize::same(spec.widths[0], spec.channels, 1);
+    /// Weights `likelihood.…` that read images of `channels` off `width` features.
+    pub(crate) fn new(p: &mut Parameters, width: usize, channels: usize) -> Result<Self> {
+        let size = ConvSize::same(width, channels, 1);
         Ok(Self {
             location: Conv::biased(p, "likelihood.x_loc", size)?,
             log_scale: Conv::biased(p, "likelihood.x_logscale", size)?,
@@ -32,13 +32,13 @@ impl DiscretisedGaussian {
     }
 
     /// Mean and log standard deviation, each `[B, H, W, C]`.
-    pub(super) fn moments(&self, hidden: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn moments(&self, hidden: &Tensor) -> Result<(Tensor, Tensor)> {
         let log_scale = self.log_scale.forward(hidden)?.maximum(LOG_SCALE_MIN)?;
         Ok((self.location.forward(hidden)?, log_scale))
     }
 
     /// `−log p` of images `[B, H, W, C]`, mean over the values of each, `[B]`.
-    pub(super) fn negative_log(&self, hidden: &Tensor, images: &Tensor) -> Result<Tensor> {
+    pub(crate) fn negative_log(&self, hidden: &Tensor, images: &Tensor) -> Result<Tensor> {
         let (mean, log_scale) = self.moments(hidden)?;
         let precision = log_scale.neg()?.exp()?;
         let centred = (images - mean)?;

@@ -1,0 +1,207 @@
+//! Images by a conditional variational autoencoder.
+
+use candle_core::Tensor;
+use ctl_compute::random::normal;
+use ctl_nets::{ConditionalVae, ConditionalVaeSpec, Parameters};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::pixels::{residual, signed, with_residual};
+use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, warmed_up};
+use crate::error::in_range;
+use crate::{CounterfactualError, Result};
+
+/// Settings of [`VaeMechanism`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct VaeConfig {
+    /// Channels after each halving of the sides; the sides are multiples of 2 to their number.
+    pub widths: Vec<usize>,
+    /// Width of the layer beside the latent variables.
+    pub hidden: usize,
+    /// Number of latent variables.
+    pub latent: usize,
+    /// Weight of the divergence in the loss, at least 0; 1 makes it the evidence lower bound.
+    pub beta: f64,
+    /// Updates over which the weight rises from 0 along a line.
+    pub beta_warmup: u64,
+    /// What abduction takes of the belief about the latent variables.
+    pub belief: Belief,
+    /// Whether what the latent variables leave unexplained of an image belongs to its noise: with it
+    /// an image is its own reconstruction to rounding.
+    pub residual: bool,
+}
+
+impl Default for VaeConfig {
+    fn default() -> Self {
+        Self {
+            widths: vec![32, 64],
+            hidden: 256,
+            latent: 32,
+            beta: 1.0,
+            beta_warmup: 0,
+            belief: Belief::Mean,
+            residual: false,
+        }
+    }
+}
+
+/// `x = μ(z, parents) + σ(z, parents) ε` with standard normal `z`, and `ε` the residual or left out.
+///
+/// # References
+/// Pawlowski, Castro & Glocker 2020, section 3.1 (amortised explicit mechanism); see
+/// [`ConditionalVae`] for the network and the likelihood.
+pub struct VaeMechanism {
+    config: VaeConfig,
+    network: ConditionalVae,
+    shape: [usize; 3],
+}
+
+impl VaeMechanism {
+    /// A mechanism with weights drawn for `(seed, run)`.
+    ///
+    /// # Arguments
+    /// - `shape`: channels, height and width of the images
+    /// - `parents`: width of the encoded parents
+    ///
+    /// # Errors
+    /// When a setting is out of range or does not suit the images.
+    pub fn new(
+        config: &VaeConfig,
+        shape: [usize; 3],
+        parents: usize,
+        (seed, run): (u64, &str),
+    ) -> Result<Self> {
+        let fits = config.beta.is_finite() && config.beta >= 0.0;
+        in_range("vae", "beta", (config.beta, fits), "finite and at least 0")?;
+        let [channels, height, width] = shape;
+        let spec = ConditionalVaeSpec {
+            channels,
+            sides: [height, width],
+            context: parents,
+            widths: config.widths.clone(),
+            hidden: config.hidden,
+            latent: config.latent,
+        };
+        Ok(Self {
+            config: config.clone(),
+            network: ConditionalVae::new(&spec, seed, run)?,
+            shape,
+        })
+    }
+
+    /// Mean and log deviation of the latent variables of images `[B, C, H, W]` with parents
+    /// `[B, P]`, each `[B, Z]`.
+    ///
+    /// # Errors
+    /// When images or parents have another shape.
+    pub fn latent_law(&self, images: &Tensor, parents: &Tensor) -> Result<(Tensor, Tensor)> {
+        check_inputs(self, Some(images), parents)?;
+        let (mean, log_variance) = self.network.encode(&signed(images)?, parents)?;
+        Ok((mean, (log_variance * 0.5)?))
+    }
+
+    fn noise(&self, batch: usize, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+        Ok(normal(rng, (batch, self.config.latent), 0.0, 1.0)?)
+    }
+}
+
+impl ImageMechanism for VaeMechanism {
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn parent_width(&self) -> usize {
+        self.network.spec().context
+    }
+
+    fn parameters(&self) -> &Parameters {
+        self.network.parameters()
+    }
+
+    fn loss(
+        &self,
+        images: &Tensor,
+        parents: &Tensor,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<ImageLoss> {
+        let batch = check_inputs(self, Some(images), parents)?;
+        let noise = self.noise(batch, rng)?;
+        let out = self.network.forward(&signed(images)?, parents, &noise)?;
+        let beta = self.config.beta * warmed_up(step, self.config.beta_warmup);
+        Ok(ImageLoss {
+            total: out.loss(beta)?,
+            terms: vec![
+                ("distortion", out.distortion.mean_all()?),
+                ("kl", out.kl.mean_all()?),
+            ],
+        })
+    }
+
+    fn log_prob(
+        &self,
+        images: &Tensor,
+        parents: &Tensor,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Option<Vec<f64>>> {
+        let batch = check_inputs(self, Some(images), parents)?;
+        let noise = self.noise(batch, rng)?;
+        let out = self.network.forward(&signed(images)?, parents, &noise)?;
+        let values = self.shape.iter().product::<usize>() as f64;
+        let nats = (out.distortion + out.kl)?.to_vec1::<f32>()?;
+        Ok(Some(nats.iter().map(|&n| f64::from(n) * -values).collect()))
+    }
+
+    fn abduct(
+        &self,
+        images: &Tensor,
+        parents: &Tensor,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<ImageNoise> {
+        let batch = check_inputs(self, Some(images), parents)?;
+        let images = signed(images)?;
+        let (mean, log_variance) = self.network.encode(&images, parents)?;
+        let latents = match self.config.belief {
+            Belief::Mean => mean,
+            Belief::Draw => (mean + (log_variance * 0.5)?.exp()?.mul(&self.noise(batch, rng)?)?)?,
+        };
+        let left = if self.config.residual {
+            let (mean, log_scale) = self.network.decode(&latents, parents)?;
+            Some(residual(&images, (&mean, &log_scale))?)
+        } else {
+            None
+        };
+        Ok(ImageNoise {
+            latents: vec![latents],
+            residual: left,
+        })
+    }
+
+    fn draw_noise(&self, batch: usize, rng: &mut ChaCha8Rng) -> Result<ImageNoise> {
+        let latents = vec![self.noise(batch, rng)?];
+        let [channels, height, width] = self.shape;
+        let left = if self.config.residual {
+            Some(normal(rng, (batch, channels, height, width), 0.0, 1.0)?)
+        } else {
+            None
+        };
+        Ok(ImageNoise {
+            latents,
+            residual: left,
+        })
+    }
+
+    fn predict(&self, noise: &ImageNoise, parents: &Tensor) -> Result<Tensor> {
+        check_inputs(self, None, parents)?;
+        let [latents] = &noise.latents[..] else {
+            return Err(CounterfactualError::Shape {
+                subject: "noise of images",
+                expected: "one tensor of latent variables".to_owned(),
+                found: noise.latents.len().to_string(),
+            });
+        };
+        let (mean, log_scale) = self.network.decode(latents, parents)?;
+        with_residual((&mean, &log_scale), noise.residual.as_ref())
+    }
+}

@@ -1,0 +1,99 @@
+//! What a model is made of, as it is written down.
+
+use std::collections::BTreeMap;
+
+use ctl_graph::Diagram;
+use serde::{Deserialize, Serialize};
+
+use crate::image::{HvaeMechanism, VaeMechanism};
+use crate::{
+    CategoriesConfig, FlowConfig, HvaeConfig, ImageMechanism, Kind, Result, Schema, VaeConfig,
+};
+
+/// Which mechanism an image has, with its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mechanism", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ImageSpec {
+    /// A conditional variational autoencoder.
+    Vae(VaeConfig),
+    /// A hierarchical one.
+    Hvae(HvaeConfig),
+}
+
+impl ImageSpec {
+    /// An untrained mechanism, its weights drawn for `(seed, run)`.
+    ///
+    /// # Errors
+    /// When a setting is out of range or does not suit the images.
+    pub fn build(
+        &self,
+        shape: [usize; 3],
+        parents: usize,
+        key: (u64, &str),
+    ) -> Result<Box<dyn ImageMechanism>> {
+        Ok(match self {
+            Self::Vae(config) => Box::new(VaeMechanism::new(config, shape, parents, key)?),
+            Self::Hvae(config) => Box::new(HvaeMechanism::new(config, shape, parents, key)?),
+        })
+    }
+
+    /// Name of the mechanism, as in a file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Vae(_) => "vae",
+            Self::Hvae(_) => "hvae",
+        }
+    }
+}
+
+/// A deep structural causal model before it has seen data: the diagram, what its nodes hold, and
+/// which mechanisms they have.
+///
+/// # Examples
+/// ```
+/// use ctl_counterfactual::{ImageSpec, ModelSpec};
+///
+/// let text = r#"{
+///     "edges": "age -> volume; volume -> image",
+///     "nodes": {
+///         "age": { "kind": "continuous", "lower": 0 },
+///         "volume": { "kind": "continuous" },
+///         "image": { "kind": "image", "shape": [1, 32, 32] }
+///     },
+///     "image": { "mechanism": "vae", "latent": 16 }
+/// }"#;
+/// let spec: ModelSpec = serde_json::from_str(text)?;
+/// assert_eq!(spec.schema()?.image_shape(), Some([1, 32, 32]));
+/// assert!(matches!(&spec.image, Some(ImageSpec::Vae(vae)) if vae.latent == 16));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ModelSpec {
+    /// The diagram, in the format of [`Diagram::parse`].
+    pub edges: String,
+    /// What each node holds, by name.
+    pub nodes: BTreeMap<String, Kind>,
+    /// Settings of the flows of all continuous attributes.
+    #[serde(default)]
+    pub flow: FlowConfig,
+    /// Settings of all categorical attributes.
+    #[serde(default)]
+    pub categories: CategoriesConfig,
+    /// The mechanism of the image; none where no node is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
+}
+
+impl ModelSpec {
+    /// The diagram with its values.
+    ///
+    /// # Errors
+    /// When the diagram cannot be read, and what [`Schema::new`] objects to.
+    pub fn schema(&self) -> Result<Schema> {
+        let nodes = self.nodes.iter();
+        let kinds: Vec<(&String, Kind)> = nodes.map(|(name, kind)| (name, kind.clone())).collect();
+        Schema::new(Diagram::parse(&self.edges)?, &kinds)
+    }
+}
