@@ -55,7 +55,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut healed = first.clone();
     for (name, smoothness, texture) in [
         ("biharmonic", Smoothness::Biharmonic, Texture::None),
-        ("harmonic with texture", Smoothness::Harmonic, Texture::Spectrum),
+        (
+            "harmonic with texture",
+            Smoothness::Harmonic,
+            Texture::Spectrum,
+        ),
         ("harmonic", Smoothness::Harmonic, Texture::None),
     ] {
         let method = LesionRemoval::new(LesionRemovalConfig {
@@ -81,14 +85,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let area = |batch: &Batch| -> Result<Vec<u32>, candle_core::Error> {
         batch.targets[0].target.flatten_from(1)?.sum(1)?.to_vec1()
     };
-    println!("pixels of lesions laid into healthy patients: {:?}", area(&changed[1])?);
+    println!(
+        "pixels of lesions laid into healthy patients: {:?}",
+        area(&changed[1])?
+    );
 
     if let Some(path) = std::env::args().nth(1) {
         let truth = Tensor::from_slice(&truth[..PIXELS], (1, 1, SIDE, SIDE), &Device::Cpu)?;
-        let tiles = [&first.images, &healed.images, &truth, &patients.images, &changed[1].images];
+        let tiles = [
+            &first.images,
+            &healed.images,
+            &truth,
+            &patients.images,
+            &changed[1].images,
+        ];
         let tiles = tiles.map(|images| images.get(0)?.get(0));
         let tiles = tiles.into_iter().collect::<candle_core::Result<Vec<_>>>()?;
-        let picture = (Tensor::cat(&tiles, 1)? * 255.0)?.flatten_all()?.to_vec1::<f32>()?;
+        let picture = (Tensor::cat(&tiles, 1)? * 255.0)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
         let mut file = format!("P5 {} {SIDE} 255\n", tiles.len() * SIDE).into_bytes();
         file.extend(picture.iter().map(|value| value.round() as u8));
         std::fs::write(&path, file)?;

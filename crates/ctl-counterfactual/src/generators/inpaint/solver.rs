@@ -89,18 +89,18 @@ impl Laplacian {
         }
         sums
     }
+}
 
-    /// Where no unknown is, the mean of what is known beside the hole.
-    fn start(&self, plane: &[f64], hole: &[bool], size: [usize; 2]) -> f64 {
-        let beside = (0..hole.len())
-            .filter(|&index| hole[index])
-            .flat_map(|index| neighbours(index, size))
-            .filter(|&index| !hole[index]);
-        let (sum, count) = beside.fold((0.0, 0usize), |(sum, count), index| {
-            (sum + plane[index], count + 1)
-        });
-        sum / count.max(1) as f64
-    }
+/// The mean of what is known beside the hole, once for each of its neighbours there.
+fn mean_beside(plane: &[f64], hole: &[bool], size: [usize; 2]) -> f64 {
+    let beside = (0..hole.len())
+        .filter(|&index| hole[index])
+        .flat_map(|index| neighbours(index, size))
+        .filter(|&index| !hole[index]);
+    let (sum, count) = beside.fold((0.0, 0usize), |(sum, count), index| {
+        (sum + plane[index], count + 1)
+    });
+    sum / count.max(1) as f64
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -119,7 +119,7 @@ pub(super) fn fill(
 ) -> Result<()> {
     let laplacian = Laplacian::new(plane, hole, size, config.smoothness);
     let constants: Vec<f64> = laplacian.rows.iter().map(|row| -row.constant).collect();
-    let start = vec![laplacian.start(plane, hole, size); laplacian.unknowns];
+    let start = vec![mean_beside(plane, hole, size); laplacian.unknowns];
     let values = match config.smoothness {
         Smoothness::Harmonic => {
             conjugate_gradients(|v| laplacian.at(v), &constants, start, config)?

@@ -343,11 +343,10 @@ impl Augmentation for LesionInsertion {
                     }
                 })?;
                 let rows = (0..grown.len()).filter(|&row| !grown[row].is_empty());
-                let new = self
-                    .config
-                    .label
-                    .map(|label| rows.map(|row| (row, label)).collect());
-                relabel(NAME, &mut batch, &new.unwrap_or_else(Vec::new))?;
+                if let Some(label) = self.config.label {
+                    let new: Vec<_> = rows.map(|row| (row, label)).collect();
+                    relabel(NAME, &mut batch, &new)?;
+                }
             }
             changed.push(batch);
         }

@@ -173,7 +173,7 @@ fn donors_are_of_other_environments() {
     let (dark, bright) = (image(5, (0.1, 0.3)), image(11, (0.5, 0.9)));
     let unlabelled = Batch {
         targets: Vec::new(),
-        ..batch(1, &[bright.clone()], TargetKind::Images)
+        ..batch(1, std::slice::from_ref(&bright), TargetKind::Images)
     };
     let before = vec![
         batch(0, &[dark.clone(), image(7, (0.1, 0.2))], TargetKind::Images),
