@@ -8,6 +8,7 @@ mod attribute;
 mod encoding;
 mod error;
 mod evaluate;
+pub mod generators;
 mod image;
 mod model;
 mod records;

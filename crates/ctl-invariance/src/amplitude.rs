@@ -89,9 +89,9 @@ pub(crate) fn with_loans(
 /// # References
 /// Xu et al. 2021, "A Fourier-based Framework for Domain Generalization", equation 4 (amplitude
 /// mix). Deviation: pixels that leave [0, 1] are cut off.
-pub(crate) struct AmplitudePairs {
-    /// Largest share of the other amplitude.
-    pub(crate) eta: f64,
+pub struct AmplitudePairs {
+    /// Largest share of the other amplitude, above 0, at most 1.
+    pub eta: f64,
 }
 
 impl Augmentation for AmplitudePairs {

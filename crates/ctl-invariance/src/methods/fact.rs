@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::erm::Erm;
-use crate::amplitude::AmplitudePairs;
+pub use crate::amplitude::AmplitudePairs;
 use crate::pairs::{divergence, squared_difference};
 use crate::ramp::sigmoid_ramp;
 use crate::{
