@@ -8,4 +8,7 @@ mod error;
 mod image;
 
 pub use error::{CounterfactualError, Result};
-pub use image::{ImageLoss, ImageMechanism, ImageNoise};
+pub use image::{
+    DiffusionConfig, DiffusionMechanism, FlowConfig, FlowMechanism, ImageLoss, ImageMechanism,
+    ImageNoise, NoiseSchedule, Prediction,
+};

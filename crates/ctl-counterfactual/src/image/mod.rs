@@ -1,5 +1,13 @@
 //! How an image comes about from its parents in the diagram and a noise of its own.
 
+mod diffusion;
+mod flow;
+#[cfg(test)]
+mod toy;
+
+pub use diffusion::{DiffusionConfig, DiffusionMechanism, NoiseSchedule, Prediction};
+pub use flow::{FlowConfig, FlowMechanism};
+
 use candle_core::Tensor;
 use ctl_nets::Parameters;
 use rand_chacha::ChaCha8Rng;
