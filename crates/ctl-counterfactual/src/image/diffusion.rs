@@ -49,7 +49,7 @@ struct Noised {
 /// Deviations: parents are inputs of the network with guidance free of a classifier, where the first
 /// trains a classifier beside an unconditional model; abduction is under the factual parents; a step
 /// of the inversion asks the network for the time that it goes to, for which prediction asks as well,
-/// and can be corrected (`refinements`).
+/// and can be corrected (`refinements`); the network says velocities unless noise is asked for.
 pub struct DiffusionMechanism {
     network: DiffusionUNet,
     config: DiffusionConfig,

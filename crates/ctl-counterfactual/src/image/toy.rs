@@ -15,7 +15,7 @@ pub(super) const PARENTS: usize = 2;
 /// Grey images, bright on the left under the first parent and on the right under the second, the
 /// kinds in turn, with noise up to a tenth.
 pub(super) fn kinds(batch: usize, purpose: &str) -> (Tensor, Tensor) {
-    let is_bright = |index: usize| (index % 4 < 2) == (index / 16 % 2 == 0);
+    let is_bright = |index: usize| (index % 4 < 2) == (index / 16).is_multiple_of(2);
     let clean = (0..16 * batch).map(|i| if is_bright(i) { BRIGHT } else { 1.0 - BRIGHT });
     let clean = Tensor::from_iter(clean, &Device::Cpu).unwrap();
     let clean = clean.reshape((batch, 1, 4, 4)).unwrap();

@@ -162,6 +162,9 @@ fn weights_have_the_names_and_shapes_of_modules() {
     }
 }
 
+/// A change that makes settings ill, and the key that the error names.
+type Case = (fn(&mut DiffusionUNetSpec), &'static str);
+
 #[test]
 fn ill_sizes_are_errors() {
     let refused = |result: Result<()>, key: &str| match result {
@@ -169,47 +172,20 @@ fn ill_sizes_are_errors() {
         other => panic!("{key}: {other:?}"),
     };
     let good = spec(&[4, 8]);
-    for (changed, key) in [
-        (
-            DiffusionUNetSpec {
-                channels: 0,
-                ..good.clone()
-            },
-            "channels and context",
-        ),
-        (
-            DiffusionUNetSpec {
-                context: 0,
-                ..good.clone()
-            },
-            "channels and context",
-        ),
-        (spec(&[]), "widths"),
-        (spec(&[4, 0]), "widths"),
-        (spec(&[1; 70]), "widths"),
-        (spec(&[4; 4]), "sides"),
-        (
-            DiffusionUNetSpec {
-                sides: [0, 4],
-                ..good.clone()
-            },
-            "sides",
-        ),
-        (
-            DiffusionUNetSpec {
-                time: 5,
-                ..good.clone()
-            },
-            "time",
-        ),
-        (
-            DiffusionUNetSpec {
-                time: 0,
-                ..good.clone()
-            },
-            "time",
-        ),
-    ] {
+    let cases: [Case; 9] = [
+        (|s| s.channels = 0, "channels and context"),
+        (|s| s.context = 0, "channels and context"),
+        (|s| s.widths.clear(), "widths"),
+        (|s| s.widths[1] = 0, "widths"),
+        (|s| s.widths = vec![1; 70], "widths"),
+        (|s| s.widths = vec![4; 4], "sides"),
+        (|s| s.sides = [0, 4], "sides"),
+        (|s| s.time = 5, "time"),
+        (|s| s.time = 0, "time"),
+    ];
+    for (change, key) in cases {
+        let mut changed = good.clone();
+        change(&mut changed);
         refused(DiffusionUNet::new(&changed, 0, "t").map(drop), key);
     }
     let network = DiffusionUNet::new(&good, 0, "t").unwrap();

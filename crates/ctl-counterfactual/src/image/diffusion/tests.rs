@@ -58,7 +58,8 @@ fn shares_by_hand() {
     near(shortest[1], 0.95, 1e-14);
     near(shortest[2], 0.95e-3, 1e-12);
     for shares in [linear, cosine] {
-        assert!(shares[0] == 1.0 && shares.windows(2).all(|pair| pair[1] < pair[0]));
+        near(shares[0], 1.0, 1e-15);
+        assert!(shares.windows(2).all(|pair| pair[1] < pair[0]));
     }
 }
 
@@ -92,44 +93,49 @@ fn steps_lie_on_the_line_of_image_and_noise() {
     }
 }
 
-/// The largest error of an image that is abducted and predicted under its own parents.
-fn round_trip(config: DiffusionConfig) -> f64 {
-    let mechanism = disturbed(&config);
-    let (images, parents) = kinds(4, "round trip");
-    let rng = &mut stream(0, "diffusion", "unused");
-    let noise = mechanism.abduct(&images, &parents, rng).unwrap();
-    gap(&mechanism.predict(&noise, &parents).unwrap(), &images)
+/// Weights of a few updates: what a fresh or a disturbed network says of the noise leads far away
+/// from images, where every value is cut.
+fn trained(config: &DiffusionConfig) -> DiffusionMechanism {
+    let mechanism = mechanism(config, false);
+    toy::train(&mechanism, 60, 1e-2);
+    mechanism
 }
 
 /// The error of the path is of first order in its steps; corrections take most of it away.
 #[test]
 fn abduction_and_prediction_are_inverse_in_the_limit() {
     for prediction in [Prediction::Noise, Prediction::Velocity] {
+        let config = DiffusionConfig {
+            prediction,
+            ..config()
+        };
+        let weights = trained(&config).parameters().snapshot().unwrap();
         let with = |sampling_steps: usize, refinements: usize| {
-            round_trip(DiffusionConfig {
+            let config = DiffusionConfig {
                 sampling_steps,
                 refinements,
-                prediction,
-                ..config()
-            })
+                ..config.clone()
+            };
+            let mechanism = mechanism(&config, false);
+            mechanism.parameters().restore(&weights).unwrap();
+            let (images, parents) = kinds(4, "round trip");
+            let rng = &mut stream(0, "diffusion", "unused");
+            let noise = mechanism.abduct(&images, &parents, rng).unwrap();
+            gap(&mechanism.predict(&noise, &parents).unwrap(), &images)
         };
         let [coarse, middle, fine] = [10, 40, 160].map(|steps| with(steps, 0));
-        eprintln!(
-            "{prediction:?} {coarse} {middle} {fine} {} {}",
-            with(10, 1),
-            with(10, 5)
-        );
         assert!(
             middle < coarse / 2.0 && fine < middle / 2.0,
             "{coarse} {middle} {fine}"
         );
-        assert!(fine < 0.01, "{fine}");
+        assert!(fine < 0.05, "{fine}");
         let corrected = with(10, 5);
         assert!(corrected < coarse / 10.0, "{coarse} {corrected}");
     }
 }
 
-/// The path once more, from the textbook formula, with the outputs mixed in a given way.
+/// The path once more, from the textbook formula, with the velocities with and without parents mixed
+/// in a given way.
 fn path(
     mechanism: &DiffusionMechanism,
     noise: &Tensor,
@@ -137,21 +143,23 @@ fn path(
     weights: [f64; 2],
 ) -> Tensor {
     let shares = NoiseSchedule::Linear.alpha_bars(1000);
+    let mixed = |a: &Tensor, b: &Tensor, weights: [f64; 2]| -> Tensor {
+        ((a * weights[0]).unwrap() + (b * weights[1]).unwrap()).unwrap()
+    };
     let mut x = noise.to_dtype(DType::F64).unwrap();
     for index in (0..10).rev() {
-        let [earlier, later] = [shares[100 * index], shares[100 * (index + 1)]];
+        let at = |share: f64| [share.sqrt(), (1.0 - share).sqrt()];
+        let [earlier, later] = [index, index + 1].map(|index| at(shares[100 * index]));
         let times = vec![100.0 * (index + 1) as f64; noise.dims()[0]];
         let say = |seen: bool| -> Tensor {
             let (noisy, seen) = (x.to_dtype(DType::F32).unwrap(), vec![seen; times.len()]);
             let out = mechanism.network.forward(&noisy, &times, parents, &seen);
             out.unwrap().to_dtype(DType::F64).unwrap()
         };
-        let seen = (say(true) * weights[0]).unwrap();
-        let said = (seen + (say(false) * weights[1]).unwrap()).unwrap();
-        let cleared = (&x - (&said * (1.0 - later).sqrt()).unwrap()).unwrap();
-        let image = (cleared / later.sqrt()).unwrap();
-        let rest = (&said * (1.0 - earlier).sqrt()).unwrap();
-        x = ((image * earlier.sqrt()).unwrap() + rest).unwrap();
+        let velocity = mixed(&say(true), &say(false), weights);
+        let image = mixed(&x, &velocity, [later[0], -later[1]]);
+        let noise = mixed(&x, &velocity, [later[1], later[0]]);
+        x = mixed(&image, &noise, earlier);
     }
     x.affine(0.5, 0.5).unwrap().clamp(0.0, 1.0).unwrap()
 }
@@ -159,24 +167,27 @@ fn path(
 #[test]
 fn guidance_of_one_is_the_conditional_model() {
     let (_, parents) = kinds(4, "guidance");
-    for (guidance, weights) in [(1.0, [1.0, 0.0]), (0.0, [0.0, 1.0]), (3.0, [3.0, -2.0])] {
+    for (guidance, mix) in [(1.0, [1.0, 0.0]), (0.0, [0.0, 1.0]), (3.0, [3.0, -2.0])] {
         let mechanism = disturbed(&DiffusionConfig {
             guidance,
+            prediction: Prediction::Velocity,
             ..config()
         });
         let rng = &mut stream(0, "diffusion", "noise");
-        let mut noise = mechanism.draw_noise(4, rng).unwrap();
-        // Small enough that no value is cut.
-        noise.latents[0] = (&noise.latents[0] * 2e-3).unwrap();
+        let noise = mechanism.draw_noise(4, rng).unwrap();
         let found = mechanism.predict(&noise, &parents).unwrap();
-        let expected = path(&mechanism, &noise.latents[0], &parents, weights);
-        let error = gap(&found, &expected);
-        assert!(error < 1e-4, "{guidance}: {error}");
+        // Most values are not cut.
+        let inside = values(&found).into_iter().filter(|v| *v > 0.0 && *v < 1.0);
+        let inside = inside.count();
+        assert!(inside > 32, "{guidance}: {inside}");
+        let error = gap(&found, &path(&mechanism, &noise.latents[0], &parents, mix));
+        assert!(error < 1e-5, "{guidance}: {error}");
         let moved = gap(
             &found,
             &mechanism.predict(&noise, &others(&parents)).unwrap(),
         );
-        assert_eq!(moved > 1e-3, guidance > 0.0, "{guidance}: {moved}");
+        assert_eq!(moved > 1e-2, guidance > 0.0, "{guidance}: {moved}");
+        assert!(guidance > 0.0 || moved == 0.0, "{moved}");
     }
 }
 
@@ -209,7 +220,8 @@ fn parents_are_withheld_in_training_only() {
         (loss(&parents) - loss(&others(&parents))).abs()
     };
     assert!(of(0.0) > 1e-4, "{}", of(0.0));
-    assert_eq!(of(1.0 - 1e-12), 0.0);
+    let withheld = of(1.0 - 1e-12);
+    assert!(withheld == 0.0, "{withheld}");
 }
 
 #[test]
@@ -246,11 +258,6 @@ fn training_learns_what_the_parent_does() {
         let rng = &mut stream(0, "diffusion", "unused");
         let noise = mechanism.abduct(&images, &parents, rng).unwrap();
         let edited = mechanism.predict(&noise, &others(&parents)).unwrap();
-        eprintln!(
-            "{prediction:?} {before} {after} {:?} {:?}",
-            contrasts(&images),
-            contrasts(&edited)
-        );
         assert!(after < before / 2.0, "{before} {after}");
         for (fact, edited) in contrasts(&images).into_iter().zip(contrasts(&edited)) {
             // A factual contrast is 0.6 to either side.
@@ -277,39 +284,54 @@ fn parts(config: &DiffusionConfig) -> ([f64; 3], f64) {
     )
 }
 
-/// A network that says that there is no noise takes `x_t / a` for the image, which is off by
-/// `ε / √SNR`: every KL of the chain is `½ n (SNR(t−1) / SNR(t) − 1)` in the mean, every level `k`
-/// costs the mean of `−ln ∫ φ` over it with a mean that is off by `0.01 ε`.
+/// A network that says nothing takes `c x_t` for the image, `c = 1 / a` where it should say the noise
+/// and `c = a` where it should say the velocity: off by `(c a − 1) x₀ + c σ ε`. The levels cost
+/// `−ln ∫ φ` over their width around a mean that is off by as much, in the mean over `ε`.
 #[test]
 fn the_bound_of_a_fresh_network_by_hand() {
-    let config = DiffusionConfig {
-        train_steps: 60,
-        bound_draws: 8,
-        ..config()
-    };
-    let ([prior, chain, last], error) = parts(&config);
-    let shares = NoiseSchedule::Linear.alpha_bars(60);
-    let ratio = |time: usize| shares[time] / (1.0 - shares[time]);
-    let expected: f64 = (2..=60)
-        .map(|t| 8.0 * (ratio(t - 1) / ratio(t) - 1.0))
-        .sum();
-    assert!(
-        (chain - expected).abs() < 4.0 * error,
-        "{chain} {expected} {error}"
-    );
-    assert!(error < 0.02 * expected, "{error}");
-    let share = shares[60];
-    let expected = 8.0 * (share * 0.04 + (1.0 - share) - 1.0 - (1.0 - share).ln());
-    near(prior, expected, 1e-6);
-    let deviation = (1.0 - shares[1]).sqrt();
-    let shift = deviation / shares[1].sqrt();
-    let normal = |z: f64| (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
-    let expected = simpson(-8.0, 8.0, &|noise| {
-        let density = |x: f64| normal((x - shift * noise) / deviation) / deviation;
-        -normal(noise) * simpson(-1.0 / 255.0, 1.0 / 255.0, &density).ln()
-    });
-    // Of 400 · 16 draws.
-    near(last, 16.0 * expected, 0.05);
+    for prediction in [Prediction::Noise, Prediction::Velocity] {
+        let config = DiffusionConfig {
+            train_steps: 60,
+            bound_draws: 20,
+            prediction,
+            ..config()
+        };
+        let ([prior, chain, last], error) = parts(&config);
+        let shares = NoiseSchedule::Linear.alpha_bars(60);
+        // Factors of the image and of the noise.
+        let off = |time: usize| {
+            let [a, s] = [shares[time], 1.0 - shares[time]].map(f64::sqrt);
+            let c = match prediction {
+                Prediction::Noise => 1.0 / a,
+                Prediction::Velocity => a,
+            };
+            [c * a - 1.0, c * s]
+        };
+        let ratio = |time: usize| shares[time] / (1.0 - shares[time]);
+        let expected: f64 = (2..=60)
+            .map(|t| {
+                let [image, noise] = off(t);
+                let square = (0.2 * image).powi(2) + noise.powi(2);
+                8.0 * (ratio(t - 1) - ratio(t)) * square
+            })
+            .sum();
+        let gap = (chain - expected).abs();
+        assert!(gap < 4.0 * error, "{chain} {expected} {error}");
+        assert!(error < 0.02 * expected, "{error}");
+        let share = shares[60];
+        let expected = 8.0 * (share * 0.04 + (1.0 - share) - 1.0 - (1.0 - share).ln());
+        near(prior, expected, 1e-6);
+        let deviation = (1.0 - shares[1]).sqrt();
+        let [image, noise] = off(1);
+        let normal = |z: f64| (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+        let expected = simpson(-8.0, 8.0, &|drawn| {
+            let mean = image * 0.2 + noise * drawn;
+            let density = |x: f64| normal((x - mean) / deviation) / deviation;
+            -normal(drawn) * simpson(-1.0 / 255.0, 1.0 / 255.0, &density).ln()
+        });
+        // Of 400 · 16 draws.
+        near(last, 16.0 * expected, 0.05);
+    }
 }
 
 fn simpson(from: f64, to: f64, of: &dyn Fn(f64) -> f64) -> f64 {
@@ -390,137 +412,56 @@ fn the_same_seed_gives_the_same_bytes() {
     }
 }
 
+/// A change that makes settings ill, and the key that the error names.
+type Case = (fn(&mut DiffusionConfig), &'static str);
+
 #[test]
-fn ill_inputs_and_settings_are_errors() {
-    toy::refuses_ill_shapes(&mechanism(&config(), false));
-    for (config, key) in [
-        (
-            DiffusionConfig {
-                widths: vec![],
-                ..config()
-            },
-            "widths",
-        ),
-        (
-            DiffusionConfig {
-                widths: vec![4, 0],
-                ..config()
-            },
-            "widths",
-        ),
-        (
-            DiffusionConfig {
-                embedding: 7,
-                ..config()
-            },
-            "embedding",
-        ),
-        (
-            DiffusionConfig {
-                embedding: 0,
-                ..config()
-            },
-            "embedding",
-        ),
-        (
-            DiffusionConfig {
-                train_steps: 1,
-                ..config()
-            },
-            "train_steps",
-        ),
-        (
-            DiffusionConfig {
-                train_steps: 1_000_000,
-                ..config()
-            },
-            "train_steps",
-        ),
-        (
-            DiffusionConfig {
-                sampling_steps: 0,
-                ..config()
-            },
-            "sampling_steps",
-        ),
-        (
-            DiffusionConfig {
-                sampling_steps: 1001,
-                ..config()
-            },
-            "sampling_steps",
-        ),
-        (
-            DiffusionConfig {
-                refinements: 101,
-                ..config()
-            },
-            "refinements",
-        ),
-        (
-            DiffusionConfig {
-                guidance: -0.1,
-                ..config()
-            },
-            "guidance",
-        ),
-        (
-            DiffusionConfig {
-                guidance: f64::NAN,
-                ..config()
-            },
-            "guidance",
-        ),
-        (
-            DiffusionConfig {
-                dropped: 1.0,
-                ..config()
-            },
-            "dropped",
-        ),
-        (
-            DiffusionConfig {
-                dropped: f64::NAN,
-                ..config()
-            },
-            "dropped",
-        ),
-        (
-            DiffusionConfig {
-                guidance: 2.0,
-                dropped: 0.0,
-                ..config()
-            },
-            "dropped",
-        ),
-        (
-            DiffusionConfig {
-                bound_draws: 1001,
-                ..config()
-            },
-            "bound_draws",
-        ),
-    ] {
+fn ill_settings_are_errors() {
+    let cases: [Case; 16] = [
+        (|c| c.widths.clear(), "widths"),
+        (|c| c.widths[1] = 0, "widths"),
+        (|c| c.embedding = 7, "embedding"),
+        (|c| c.embedding = 0, "embedding"),
+        (|c| c.train_steps = 1, "train_steps"),
+        (|c| c.train_steps = 1_000_000, "train_steps"),
+        (|c| c.sampling_steps = 0, "sampling_steps"),
+        (|c| c.sampling_steps = 1001, "sampling_steps"),
+        (|c| c.refinements = 101, "refinements"),
+        (|c| c.guidance = -0.1, "guidance"),
+        (|c| c.guidance = f64::NAN, "guidance"),
+        (|c| c.dropped = 1.0, "dropped"),
+        (|c| c.dropped = f64::NAN, "dropped"),
+        (|c| (c.guidance, c.dropped) = (2.0, 0.0), "dropped"),
+        (|c| (c.guidance, c.dropped) = (0.0, 0.0), "dropped"),
+        (|c| c.bound_draws = 1001, "bound_draws"),
+    ];
+    for (change, key) in cases {
+        let mut config = config();
+        change(&mut config);
         match DiffusionMechanism::new(&config, SHAPE, toy::PARENTS, (0, "t")).err() {
             Some(CounterfactualError::Setting { key: found, .. }) => assert_eq!(found, key),
             other => panic!("{key}: {other:?}"),
         }
     }
+    let unguided = DiffusionConfig {
+        dropped: 0.0,
+        ..config()
+    };
+    assert!(unguided.validate().is_ok());
+}
+
+#[test]
+fn ill_inputs_are_errors() {
+    toy::refuses_ill_shapes(&mechanism(&config(), false));
     for (shape, parents) in [([1, 4, 5], 2), ([0, 4, 4], 2), (SHAPE, 0)] {
         let refused = DiffusionMechanism::new(&config(), shape, parents, (0, "t")).err();
-        assert!(
-            matches!(refused, Some(CounterfactualError::Net(_))),
-            "{shape:?}"
-        );
+        let is_net = matches!(refused, Some(CounterfactualError::Net(_)));
+        assert!(is_net, "{shape:?}");
     }
     let text = serde_json::to_string(&config()).unwrap();
-    assert!(
-        text.contains(r#""schedule":"linear","prediction":"noise""#),
-        "{text}"
-    );
-    assert_eq!(
-        serde_json::from_str::<DiffusionConfig>(&text).unwrap(),
-        config()
-    );
+    let words = r#""schedule":"linear","prediction":"velocity""#;
+    assert!(text.contains(words), "{text}");
+    let read: DiffusionConfig = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, config());
     assert!(serde_json::from_str::<DiffusionConfig>(r#"{ "steps": 2 }"#).is_err());
 }
