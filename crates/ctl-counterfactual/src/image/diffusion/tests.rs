@@ -292,7 +292,7 @@ fn the_bound_of_a_fresh_network_by_hand() {
     for prediction in [Prediction::Noise, Prediction::Velocity] {
         let config = DiffusionConfig {
             train_steps: 60,
-            bound_draws: 20,
+            bound_draws: 30,
             prediction,
             ..config()
         };
@@ -317,7 +317,7 @@ fn the_bound_of_a_fresh_network_by_hand() {
             .sum();
         let gap = (chain - expected).abs();
         assert!(gap < 4.0 * error, "{chain} {expected} {error}");
-        assert!(error < 0.02 * expected, "{error}");
+        assert!(error < 0.03 * expected, "{error} {expected}");
         let share = shares[60];
         let expected = 8.0 * (share * 0.04 + (1.0 - share) - 1.0 - (1.0 - share).ln());
         near(prior, expected, 1e-6);
