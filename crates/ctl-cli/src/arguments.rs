@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod counterfactual;
 mod image;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use ctl_phantom::{MrContrast, PhantomSpec};
 use crate::import_arguments::Import;
 use crate::slurm::SlurmArguments;
 
+pub(crate) use counterfactual::{Counterfactual, Edit, Sample, Score, Train};
 pub(crate) use image::{Convert, Image, Info, Show};
 
 /// Causal transfer for medical images: compare methods across shifted sites, reproduce published
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     Conformance(Conformance),
     /// Say what a causal diagram licenses for a transfer, and why.
     Advise(Advise),
+    /// Train a causal model of images, and ask what an image would have been.
+    #[command(subcommand)]
+    Counterfactual(Counterfactual),
     /// Apply a trained model to a cohort.
     Predict(Predict),
     /// Time training steps, beside `PyTorch`'s where Python has it.

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use ctl_counterfactual::CounterfactualError;
 use ctl_graph::GraphError;
 use ctl_graph::advice::AdviceError;
 use ctl_harness::HarnessError;
@@ -146,12 +147,28 @@ fn code_of_harness(error: &HarnessError) -> u8 {
             USAGE
         }
         HarnessError::Phantom(inner) => code_of_phantom(inner),
+        HarnessError::Digits(inner) => code_of_digits(inner),
+        HarnessError::Counterfactual(inner) => code_of_counterfactual(inner),
         HarnessError::Data { .. }
         | HarnessError::File { .. }
         | HarnessError::Stored { .. }
         | HarnessError::Imaging(_)
         | HarnessError::Net(_) => DATA,
         HarnessError::Run { source, .. } => code_of_harness(source),
+        _ => INTERNAL,
+    }
+}
+
+fn code_of_counterfactual(error: &CounterfactualError) -> u8 {
+    match error {
+        CounterfactualError::Node { .. }
+        | CounterfactualError::Value { .. }
+        | CounterfactualError::Setting { .. }
+        | CounterfactualError::Graph(_) => USAGE,
+        CounterfactualError::File { .. }
+        | CounterfactualError::Description { .. }
+        | CounterfactualError::Shape { .. }
+        | CounterfactualError::Net(_) => DATA,
         _ => INTERNAL,
     }
 }

@@ -63,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Image(action) => commands::image::run(&action),
         Command::Conformance(options) => commands::conformance::run(&options),
         Command::Advise(options) => commands::advise::run(&options),
+        Command::Counterfactual(action) => commands::counterfactual::run(&action),
         Command::Predict(options) => commands::predict::run(&options),
         Command::Perf(options) => commands::perf::run(&options),
         Command::RunChunk(options) => commands::run_chunk::run(&options),

@@ -25,7 +25,8 @@ pub use evaluate::{
     reversibility, true_error,
 };
 pub use image::{
-    Belief, HvaeConfig, HvaeMechanism, ImageLoss, ImageMechanism, ImageNoise, VaeConfig,
+    Belief, DiffusionConfig, DiffusionMechanism, FlowMechanism, HvaeConfig, HvaeMechanism,
+    ImageFlowConfig, ImageLoss, ImageMechanism, ImageNoise, NoiseSchedule, Prediction, VaeConfig,
     VaeMechanism,
 };
 pub use model::{

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod catalogue;
 mod claim;
 pub mod conformance;
+pub mod counterfactual;
 pub mod data;
 mod error;
 pub mod launch;

@@ -5,7 +5,8 @@
 //! ([`Mlp`], [`MnistCnn`], [`SmallCnn`], [`ResNet18`]), logits of the image's size ([`UNet`]), classes of images and
 //! attributes ([`LateFusion`], [`IntermediateFusion`]).
 //! Complex images are completed by [`ReconUNet`] and [`Unrolled`].
-//! [`Autoencoder`], [`ConvVae`], [`ConditionalVae`] and [`Hvae`] model images; a [`UNet`] takes volumes as well.
+//! [`Autoencoder`], [`ConvVae`], [`ConditionalVae`], [`Hvae`], [`CouplingFlow`] and
+//! [`DiffusionUNet`] model images; a [`UNet`] takes volumes as well.
 //!
 //! Images enter and leave with channels first; inside, channels are last.
 //! Weights have the names and shapes of `PyTorch`'s modules.
@@ -36,7 +37,9 @@ mod cnn;
 mod coder;
 mod conditional_vae;
 mod context;
+mod diffusion;
 mod error;
+mod flow;
 mod fusion;
 mod hvae;
 mod image_encoder;
@@ -50,13 +53,16 @@ mod resnet;
 mod spec;
 mod unet;
 mod vae;
+mod zero_conv;
 
 pub use autoencoder::Autoencoder;
 pub use cnn::{MnistCnn, SmallCnn};
 pub use coder::AutoencoderSpec;
 pub use conditional_vae::{ConditionalVae, ConditionalVaeOutput, ConditionalVaeSpec};
 pub use context::ContextNet;
+pub use diffusion::{DiffusionUNet, DiffusionUNetSpec};
 pub use error::{NetError, Result};
+pub use flow::{CouplingFlow, CouplingFlowSpec, FlowOutput};
 pub use fusion::{FusionSpec, IntermediateFusion, LateFusion};
 pub use hvae::{DecoderStage, EncoderStage, Hvae, HvaeOutput, HvaeSpec};
 pub use image_encoder::{ImageEncoder, ImageEncoderSpec};

@@ -9,6 +9,7 @@
 //! | `compute` | `compute` | operators with right gradients, seeded sampling, optimisers |
 //! | `nets` | `nets` | networks that give features and outputs |
 //! | `invariance` | `invariance` | objectives over environments |
+//! | `counterfactual` | `counterfactual` | deep structural causal models of images, generators, soundness |
 //! | `harness` | `harness` | suites, runs, model selection, reports, published figures |
 //!
 //! All features are on by default; `default-features = false` and a list takes less.
@@ -32,6 +33,9 @@
 #[cfg(feature = "compute")]
 #[doc(inline)]
 pub use ctl_compute as compute;
+#[cfg(feature = "counterfactual")]
+#[doc(inline)]
+pub use ctl_counterfactual as counterfactual;
 #[cfg(feature = "graph")]
 #[doc(inline)]
 pub use ctl_graph as graph;

@@ -3,6 +3,7 @@
 pub(crate) mod advise;
 pub(crate) mod benchmark;
 pub(crate) mod conformance;
+pub(crate) mod counterfactual;
 pub(crate) mod data;
 pub(crate) mod image;
 pub(crate) mod import;

@@ -1,11 +1,17 @@
 //! How an image comes about from its parents in the diagram and a noise of its own.
 
+mod diffusion;
+mod flow;
 mod hvae;
 mod pixels;
+#[cfg(test)]
+mod toy;
 mod vae;
 
 pub(crate) use pixels::signed;
 
+pub use diffusion::{DiffusionConfig, DiffusionMechanism, NoiseSchedule, Prediction};
+pub use flow::{FlowMechanism, ImageFlowConfig};
 pub use hvae::{HvaeConfig, HvaeMechanism};
 pub use vae::{VaeConfig, VaeMechanism};
 

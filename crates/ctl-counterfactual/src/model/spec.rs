@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use ctl_graph::Diagram;
 use serde::{Deserialize, Serialize};
 
-use crate::image::{HvaeMechanism, VaeMechanism};
+use crate::image::{DiffusionMechanism, FlowMechanism, HvaeMechanism, VaeMechanism};
 use crate::{
-    CategoriesConfig, FlowConfig, HvaeConfig, ImageMechanism, Kind, Result, Schema, VaeConfig,
+    CategoriesConfig, DiffusionConfig, FlowConfig, HvaeConfig, ImageFlowConfig, ImageMechanism,
+    Kind, Result, Schema, VaeConfig,
 };
 
 /// Which mechanism an image has, with its settings.
@@ -19,6 +20,10 @@ pub enum ImageSpec {
     Vae(VaeConfig),
     /// A hierarchical one.
     Hvae(HvaeConfig),
+    /// A conditional normalising flow, for small images.
+    Flow(ImageFlowConfig),
+    /// A conditional denoising diffusion model.
+    Diffusion(DiffusionConfig),
 }
 
 impl ImageSpec {
@@ -35,6 +40,10 @@ impl ImageSpec {
         Ok(match self {
             Self::Vae(config) => Box::new(VaeMechanism::new(config, shape, parents, key)?),
             Self::Hvae(config) => Box::new(HvaeMechanism::new(config, shape, parents, key)?),
+            Self::Flow(config) => Box::new(FlowMechanism::new(config, shape, parents, key)?),
+            Self::Diffusion(config) => {
+                Box::new(DiffusionMechanism::new(config, shape, parents, key)?)
+            }
         })
     }
 
@@ -43,6 +52,8 @@ impl ImageSpec {
         match self {
             Self::Vae(_) => "vae",
             Self::Hvae(_) => "hvae",
+            Self::Flow(_) => "flow",
+            Self::Diffusion(_) => "diffusion",
         }
     }
 }
