@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::new_method::Name;
 
 /// Commands that `ctl` answers, with one line each.
-const FORWARDED: [(&str, &str); 10] = [
+const FORWARDED: [(&str, &str); 11] = [
     (
         "benchmark",
         "Compare methods on a suite and write a report; resumes by itself",
@@ -24,6 +24,10 @@ const FORWARDED: [(&str, &str); 10] = [
     (
         "advise",
         "Say what a causal diagram licenses for a transfer, and why",
+    ),
+    (
+        "counterfactual",
+        "Train a causal model of images, and ask what an image would have been",
     ),
     ("predict", "Apply a trained model to a cohort"),
     (

@@ -216,7 +216,11 @@ pub(crate) fn comparison(table: &Reproduction) -> String {
         )
     });
     let checks = table.checks.iter().map(|check| {
-        let holds = if check.holds { "holds" } else { "does NOT hold" };
+        let holds = if check.holds {
+            "holds"
+        } else {
+            "does NOT hold"
+        };
         format!("\n{}: {}, {holds}", check.statement, check.measured)
     });
     let claims: String = claims.chain(checks).collect();

@@ -4,6 +4,8 @@
     reason = "a helper that fails should fail its test"
 )]
 
+#[path = "counterfactual/mod.rs"]
+mod counterfactual;
 mod support;
 
 use std::collections::BTreeMap;

@@ -32,8 +32,8 @@ fn spec() -> ModelSpec {
     ModelSpec {
         edges: "thickness -> intensity -> image; thickness -> image; digit -> image".to_owned(),
         nodes: nodes.map(|(name, kind)| (name.to_owned(), kind)).into(),
-        flow: Default::default(),
-        categories: Default::default(),
+        flow: ctl_counterfactual::FlowConfig::default(),
+        categories: ctl_counterfactual::CategoriesConfig::default(),
         image: Some(ImageSpec::Vae(VaeConfig::default())),
     }
 }
@@ -41,13 +41,18 @@ fn spec() -> ModelSpec {
 /// The digits of a site as records.
 fn records(cohort: &DigitCohort, site: usize, model: &ModelSpec) -> Result<Records, Failure> {
     let samples = cohort.samples();
-    let rows: Vec<usize> = (0..samples.len()).filter(|&row| samples[row].site == site).collect();
+    let rows: Vec<usize> = (0..samples.len())
+        .filter(|&row| samples[row].site == site)
+        .collect();
     let column = |name: &str| -> Vec<f64> {
-        let values = rows.iter().filter_map(|&row| cohort.attribute(&samples[row], name));
+        let values = rows
+            .iter()
+            .filter_map(|&row| cohort.attribute(&samples[row], name));
         values.collect()
     };
-    let columns: BTreeMap<&str, Vec<f64>> =
-        ["thickness", "intensity", "digit"].map(|name| (name, column(name))).into();
+    let columns: BTreeMap<&str, Vec<f64>> = ["thickness", "intensity", "digit"]
+        .map(|name| (name, column(name)))
+        .into();
     let schema = model.schema()?;
     let columns = Columns::new(&schema, &columns.into_iter().collect::<Vec<_>>())?;
     let pixels = cohort.images(rows[0]..rows[0] + rows.len())?;
@@ -66,7 +71,9 @@ fn error(a: &Tensor, b: &Tensor) -> Result<f32, Failure> {
 
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("the folder of MNIST's four files is missing")?;
+    let folder = arguments
+        .next()
+        .ok_or("the folder of MNIST's four files is missing")?;
     let images = arguments.next().map_or(Ok(10_000), |text| text.parse())?;
     let steps = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
     let digits = DigitSpec {
@@ -76,7 +83,11 @@ fn main() -> Result<(), Failure> {
     let cohort = DigitCohort::from_idx(Path::new(&folder), &digits)?;
     let spec = spec();
     let (training, test) = (records(&cohort, 0, &spec)?, records(&cohort, 1, &spec)?);
-    println!("{} digits to train on, {} to score", training.len(), test.len());
+    println!(
+        "{} digits to train on, {} to score",
+        training.len(),
+        test.len()
+    );
 
     let mut model = DeepScm::new(&spec, &training.columns, 0)?;
     let mut options = FitOptions::default();
@@ -85,23 +96,40 @@ fn main() -> Result<(), Failure> {
     let report = model.fit(&training, &options, &mut |progress| {
         if progress.step.is_multiple_of(500) {
             let loss = progress.loss.unwrap_or(f64::NAN);
-            println!("{}: {} of {}, loss {loss:.4}", progress.node, progress.step, progress.steps);
+            println!(
+                "{}: {} of {}, loss {loss:.4}",
+                progress.node, progress.step, progress.steps
+            );
         }
     })?;
-    println!("trained in {:.0} s: {report:?}", started.elapsed().as_secs_f64());
+    println!(
+        "trained in {:.0} s: {report:?}",
+        started.elapsed().as_secs_f64()
+    );
 
     let found = model.log_prob(&test, 0)?;
     let node = |name: &str| model.schema().attribute(name);
     let thickness = test.columns.column(node("thickness")?);
     let intensity = test.columns.column(node("intensity")?);
     let pairs = intensity.iter().zip(thickness);
-    let true_intensity: Vec<f64> = pairs.map(|(&i, &t)| log_density_of_intensity(i, t)).collect();
-    let true_thickness: Vec<f64> = thickness.iter().map(|&t| log_density_of_thickness(t)).collect();
+    let true_intensity: Vec<f64> = pairs
+        .map(|(&i, &t)| log_density_of_intensity(i, t))
+        .collect();
+    let true_thickness: Vec<f64> = thickness
+        .iter()
+        .map(|&t| log_density_of_thickness(t))
+        .collect();
     for (name, truth) in [("thickness", true_thickness), ("intensity", true_intensity)] {
         let ours = mean(&found.attributes[name]);
-        println!("log p({name}): {ours:.4}, of the generator {:.4}", mean(&truth));
+        println!(
+            "log p({name}): {ours:.4}, of the generator {:.4}",
+            mean(&truth)
+        );
     }
-    println!("log p(image) >= {:.1}", mean(&found.image.unwrap_or_default()));
+    println!(
+        "log p(image) >= {:.1}",
+        mean(&found.image.unwrap_or_default())
+    );
     let images = test.images.as_ref().ok_or("no images")?;
     let again = model.counterfactual(&test, &Acts::none(), 0)?;
     let again = again.images.as_ref().ok_or("no images")?;

@@ -122,14 +122,13 @@ impl Encoding {
     /// The same of any attributes, in the order given.
     pub fn of(schema: &Schema, nodes: &[NodeId], columns: &Columns) -> Self {
         let codes = nodes.iter().map(|&parent| {
-            let code = match schema.kind(parent) {
-                Kind::Categorical { categories } => Code::OneHot {
+            let code = if let Kind::Categorical { categories } = schema.kind(parent) {
+                Code::OneHot {
                     categories: categories.len(),
-                },
-                _ => {
-                    let (mean, deviation) = moments(columns.column(parent));
-                    Code::Standardised { mean, deviation }
                 }
+            } else {
+                let (mean, deviation) = moments(columns.column(parent));
+                Code::Standardised { mean, deviation }
             };
             (parent.index(), code)
         });

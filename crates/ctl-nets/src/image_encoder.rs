@@ -37,7 +37,11 @@ impl ImageEncoderSpec {
         };
         let sizes = [self.channels, self.hidden, self.outputs];
         if sizes.contains(&0) {
-            return fault("channels, hidden, outputs", "at least 1", format!("{sizes:?}"));
+            return fault(
+                "channels, hidden, outputs",
+                "at least 1",
+                format!("{sizes:?}"),
+            );
         }
         if self.widths.is_empty() || self.widths.contains(&0) {
             let found = format!("{:?}", self.widths);
@@ -97,7 +101,10 @@ impl EncoderLayers {
         for (index, &width) in spec.widths.iter().enumerate() {
             let down = Conv::biased(p, &format!("encoder{index}.down"), halving(inputs, width))?;
             let same = ConvSize::three(width, width, 1);
-            blocks.push([down, Conv::biased(p, &format!("encoder{index}.same"), same)?]);
+            blocks.push([
+                down,
+                Conv::biased(p, &format!("encoder{index}.same"), same)?,
+            ]);
             inputs = width;
         }
         let flat = spec.inner_width() * spec.inner_sides().iter().product::<usize>();
@@ -238,7 +245,10 @@ mod tests {
         let context = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
         let out = |images: &Tensor, context: &Tensor| {
             let (features, outputs) = net.forward(images, context).unwrap();
-            assert_eq!((features.dims(), outputs.dims()), (&[2, 5][..], &[2, 3][..]));
+            assert_eq!(
+                (features.dims(), outputs.dims()),
+                (&[2, 5][..], &[2, 3][..])
+            );
             outputs.flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
         let plain = out(&images, &context);
@@ -249,10 +259,22 @@ mod tests {
     #[test]
     fn ill_sizes_are_errors() {
         for bad in [
-            ImageEncoderSpec { channels: 0, ..spec() },
-            ImageEncoderSpec { sides: [6, 4], ..spec() },
-            ImageEncoderSpec { widths: vec![], ..spec() },
-            ImageEncoderSpec { outputs: 0, ..spec() },
+            ImageEncoderSpec {
+                channels: 0,
+                ..spec()
+            },
+            ImageEncoderSpec {
+                sides: [6, 4],
+                ..spec()
+            },
+            ImageEncoderSpec {
+                widths: vec![],
+                ..spec()
+            },
+            ImageEncoderSpec {
+                outputs: 0,
+                ..spec()
+            },
         ] {
             assert!(ImageEncoder::new(&bad, 0, "t").is_err(), "{bad:?}");
         }

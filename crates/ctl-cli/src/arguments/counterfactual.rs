@@ -69,7 +69,12 @@ pub(crate) struct Edit {
     #[arg(long = "fact", value_name = "NAME=VALUE", allow_hyphen_values = true)]
     pub(crate) facts: Vec<String>,
     /// An intervention: NAME=VALUE, or NAME+=AMOUNT for a shift; may be given several times.
-    #[arg(long = "do", value_name = "NAME=VALUE", required = true, allow_hyphen_values = true)]
+    #[arg(
+        long = "do",
+        value_name = "NAME=VALUE",
+        required = true,
+        allow_hyphen_values = true
+    )]
     pub(crate) acts: Vec<String>,
     /// Folder of the pictures.
     #[arg(long, value_name = "DIR")]

@@ -95,9 +95,15 @@ fn summary(report: &FitReport) -> String {
         )
     });
     let image = report.image.iter().map(|fit| {
-        let terms = fit.terms.iter().map(|(name, value)| format!(", {name} {value:.4}"));
+        let terms = fit
+            .terms
+            .iter()
+            .map(|(name, value)| format!(", {name} {value:.4}"));
         let terms: String = terms.collect();
-        format!("image: {} updates, {} skipped{terms}\n", fit.steps, fit.skipped)
+        format!(
+            "image: {} updates, {} skipped{terms}\n",
+            fit.steps, fit.skipped
+        )
     });
     attributes.chain(image).collect()
 }
@@ -113,7 +119,9 @@ fn sample(options: &Sample) -> anyhow::Result<ExitCode> {
 fn edit_image(options: &Edit) -> anyhow::Result<ExitCode> {
     let model = StudyModel::load(&options.model)?;
     let study = options.data.as_ref();
-    let study = study.map(|folder| model.study(folder, options.seed)).transpose()?;
+    let study = study
+        .map(|folder| model.study(folder, options.seed))
+        .transpose()?;
     let edited = edit(
         &model,
         (&options.image, study.as_ref()),

@@ -146,9 +146,8 @@ impl Predictor {
         let (mean, deviation) = self.scale;
         let standard = values.iter().map(|v| ((v - mean) / deviation) as f32);
         let values = Tensor::new(standard.collect::<Vec<f32>>(), &Device::Cpu)?;
-        let column = |index: usize| -> Result<Tensor> {
-            Ok(outputs.narrow(1, index, 1)?.squeeze(1)?)
-        };
+        let column =
+            |index: usize| -> Result<Tensor> { Ok(outputs.narrow(1, index, 1)?.squeeze(1)?) };
         let [least, greatest] = LOG_DEVIATIONS;
         let log_deviation = column(1)?.clamp(least, greatest)?;
         let error = (values - column(0)?)?.mul(&log_deviation.neg()?.exp()?)?;
@@ -164,7 +163,9 @@ impl Predictor {
         }
         let (mean, deviation) = self.scale;
         let standard = outputs.narrow(1, 0, 1)?.squeeze(1)?.to_vec1::<f32>()?;
-        let back = standard.iter().map(|&value| f64::from(value) * deviation + mean);
+        let back = standard
+            .iter()
+            .map(|&value| f64::from(value) * deviation + mean);
         Ok(back.collect())
     }
 
@@ -192,10 +193,12 @@ impl Predictor {
         let mut batches = Batches::new(data.columns().len(), config.batch, (seed, &run));
         for step in 0..config.steps {
             let rows = batches.next_rows();
-            let images = data.images(&rows)?.ok_or_else(|| CounterfactualError::Training {
-                node: name.to_owned(),
-                message: "the data have no images".to_owned(),
-            })?;
+            let images = data
+                .images(&rows)?
+                .ok_or_else(|| CounterfactualError::Training {
+                    node: name.to_owned(),
+                    message: "the data have no images".to_owned(),
+                })?;
             let loss = self.loss(&images, &data.columns().select(&rows))?;
             adam.set_rate_factor(schedule.factor(step));
             adam.step(&loss.backward()?)?;
@@ -211,7 +214,10 @@ impl Predictor {
 }
 
 fn no_image(schema: &Schema) -> CounterfactualError {
-    let names: Vec<&str> = schema.attributes().map(|n| schema.diagram().name(n)).collect();
+    let names: Vec<&str> = schema
+        .attributes()
+        .map(|n| schema.diagram().name(n))
+        .collect();
     CounterfactualError::Node {
         node: "image".to_owned(),
         expected: "an image to predict attributes from".to_owned(),
@@ -276,7 +282,7 @@ impl Predictors {
             let values = records.columns.column(predictor.node);
             let pairs = found.iter().zip(values);
             let sum: f64 = match predictor.categories {
-                Some(_) => pairs.filter(|(a, b)| a != b).count() as f64,
+                Some(_) => pairs.filter(|(a, b)| **a as usize != **b as usize).count() as f64,
                 None => pairs.map(|(a, b)| (a - b).abs()).sum(),
             };
             let name = self.schema.diagram().name(predictor.node).to_owned();
@@ -308,7 +314,12 @@ impl Predictors {
             });
             let features = Tensor::cat(&features.collect::<Result<Vec<_>>>()?, 1)?;
             width = features.dims()[1];
-            values.extend(features.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?);
+            values.extend(
+                features
+                    .to_dtype(DType::F64)?
+                    .flatten_all()?
+                    .to_vec1::<f64>()?,
+            );
         }
         Ok((values, width))
     }

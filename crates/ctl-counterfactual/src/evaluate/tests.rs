@@ -16,13 +16,18 @@ fn spec(residual: bool) -> ModelSpec {
     let nodes = [
         ("level", Kind::REAL),
         ("half", Kind::named(&["left", "right"])),
-        ("image", Kind::Image { shape: [1, SIDE, SIDE] }),
+        (
+            "image",
+            Kind::Image {
+                shape: [1, SIDE, SIDE],
+            },
+        ),
     ];
     ModelSpec {
         edges: "level -> image; half -> image".to_owned(),
         nodes: nodes.map(|(name, kind)| (name.to_owned(), kind)).into(),
-        flow: Default::default(),
-        categories: Default::default(),
+        flow: crate::FlowConfig::default(),
+        categories: crate::CategoriesConfig::default(),
         image: Some(ImageSpec::Vae(VaeConfig {
             widths: vec![4, 8],
             hidden: 16,
@@ -51,14 +56,23 @@ fn records(schema: &Schema, levels: Vec<f64>, halves: Vec<f64>) -> Records {
         .collect();
     let images = Tensor::from_vec(pixels, (count, 1, SIDE, SIDE), &Device::Cpu).unwrap();
     let columns = [("level", levels), ("half", halves)];
-    Records::new(schema, Columns::new(schema, &columns).unwrap(), Some(images)).unwrap()
+    Records::new(
+        schema,
+        Columns::new(schema, &columns).unwrap(),
+        Some(images),
+    )
+    .unwrap()
 }
 
 fn data(schema: &Schema, count: usize) -> Records {
     let levels = normal(&mut stream(0, "t", "levels"), count, 0.6, 0.08).unwrap();
     let levels = levels.to_vec1::<f32>().unwrap();
     let levels = levels.iter().map(|&level| f64::from(level)).collect();
-    records(schema, levels, (0..count).map(|row| (row % 2) as f64).collect())
+    records(
+        schema,
+        levels,
+        (0..count).map(|row| (row % 2) as f64).collect(),
+    )
 }
 
 fn predictors(schema: &Schema, data: &Records) -> Predictors {
@@ -81,7 +95,12 @@ fn predictors_measure_effectiveness() {
     let own = predictors.errors(&facts).unwrap();
     assert!(own["half"] == 0.0 && own["level"] < 0.03, "{own:?}");
     let level = schema.attribute("level").unwrap();
-    let brighter: Vec<f64> = facts.columns.column(level).iter().map(|l| l + 0.15).collect();
+    let brighter: Vec<f64> = facts
+        .columns
+        .column(level)
+        .iter()
+        .map(|l| l + 0.15)
+        .collect();
     let half = schema.attribute("half").unwrap();
     let halves = facts.columns.column(half).to_vec();
     let truth = records(&schema, brighter, halves);
@@ -95,7 +114,10 @@ fn predictors_measure_effectiveness() {
     assert!(idle["level"] > 0.12, "{idle:?}");
     let near = realism(&predictors, &facts, &facts).unwrap();
     let far = realism(&predictors, &facts, &truth).unwrap();
-    assert!(near.frechet.abs() < 1e-6 && far.frechet > 0.01, "{near:?} {far:?}");
+    assert!(
+        near.frechet.abs() < 1e-6 && far.frechet > 0.01,
+        "{near:?} {far:?}"
+    );
     assert!(far.kernel > near.kernel);
 }
 
@@ -105,7 +127,12 @@ fn predictors_are_conditioned_on_effects() {
     let kinds = [
         ("thickness", Kind::REAL),
         ("intensity", Kind::REAL),
-        ("image", Kind::Image { shape: [1, SIDE, SIDE] }),
+        (
+            "image",
+            Kind::Image {
+                shape: [1, SIDE, SIDE],
+            },
+        ),
     ];
     let edges = "thickness -> intensity -> image; thickness -> image";
     let schema = Schema::new(Diagram::parse(edges).unwrap(), &kinds).unwrap();
@@ -126,12 +153,18 @@ fn predictors_are_conditioned_on_effects() {
         .iter()
         .map(|p| {
             let shapes = p.parameters().shapes();
-            let squeeze = shapes.iter().find(|(name, _)| *name == "squeeze.weight").unwrap();
+            let squeeze = shapes
+                .iter()
+                .find(|(name, _)| *name == "squeeze.weight")
+                .unwrap();
             (schema.diagram().name(p.node()), squeeze.1[1])
         })
         .collect();
     let flat = 2 * (SIDE / 2) * (SIDE / 2);
-    assert_eq!(inputs, BTreeMap::from([("intensity", flat), ("thickness", flat + 1)]));
+    assert_eq!(
+        inputs,
+        BTreeMap::from([("intensity", flat), ("thickness", flat + 1)])
+    );
 }
 
 /// With the residual in the noise every cycle gives the image back; without, something is lost.
@@ -146,7 +179,10 @@ fn composition_and_reversibility() {
         (composed.l1, reversed.l1)
     };
     let (composed, _) = score(true);
-    assert!(composed.len() == 2 && composed[0] < 0.01 && composed[1] < 0.01, "{composed:?}");
+    assert!(
+        composed.len() == 2 && composed[0] < 0.01 && composed[1] < 0.01,
+        "{composed:?}"
+    );
     let (composed, reversed) = score(false);
     assert!(composed[0] > 5.0, "{composed:?}");
     assert!(reversed.len() == 1 && reversed[0] > 5.0, "{reversed:?}");
@@ -171,13 +207,17 @@ fn minimality_prefers_what_stays() {
     let nobody = crate::Encoding::none();
     crate::train_image("image", (&nobody, &encoder), &facts, &options, &mut |_| ()).unwrap();
     let groups: Vec<(usize, usize)> = (0..40).map(|row| (row % 2, 1 - row % 2)).collect();
-    let stays = minimality(&encoder, &facts, &facts, &groups).unwrap().mean();
+    let stays = minimality(&encoder, &facts, &facts, &groups)
+        .unwrap()
+        .mean();
     let others: Vec<usize> = (0..40).map(|row| (row + 7) % 40).collect();
     let moved = Records {
         columns: facts.columns.clone(),
         images: facts.select(&others).unwrap().images,
     };
-    let moves = minimality(&encoder, &facts, &moved, &groups).unwrap().mean();
+    let moves = minimality(&encoder, &facts, &moved, &groups)
+        .unwrap()
+        .mean();
     assert!(moves > stays + 0.05, "{moves} {stays}");
     let told = VaeMechanism::new(&config, [1, SIDE, SIDE], 3, (0, "t")).unwrap();
     assert!(minimality(&told, &facts, &facts, &groups).is_err());

@@ -32,7 +32,7 @@ fn spec() -> ModelSpec {
             hidden: 8,
             ..Default::default()
         },
-        categories: Default::default(),
+        categories: crate::CategoriesConfig::default(),
         image: Some(ImageSpec::Vae(VaeConfig {
             widths: vec![4],
             hidden: 8,
@@ -135,7 +135,7 @@ fn what_is_not_reached_stays_bit_for_bit() {
             .columns
             .column(node("volume"))
             .iter()
-            .all(|&v| v == 0.5)
+            .all(|&v| v.to_bits() == 0.5f64.to_bits())
     );
     assert_ne!(pixels(&thinner), pixels(&nothing));
     // Of a spec whose image does not see the age, only the volume changes.
@@ -311,7 +311,7 @@ fn samples_follow_the_data_and_the_seed() {
         set.columns
             .column(node("scanner"))
             .iter()
-            .all(|&s| s == 1.0)
+            .all(|&s| s as usize == 1)
     );
     assert_eq!(set.columns.column(node("age")), ages);
     assert!(model.sample(0, &Acts::none(), 7).is_err());
@@ -393,7 +393,7 @@ fn stopped_training_goes_on_where_it_was() {
     let mut resumed = new();
     let again = resumed
         .fit(&facts, &options, &mut |progress| {
-            steps.push((progress.node.to_owned(), progress.step))
+            steps.push((progress.node.to_owned(), progress.step));
         })
         .unwrap();
     // Attributes were done, the image goes on behind the checkpoint at update 14.

@@ -76,12 +76,20 @@ pub fn edit(
     sheet(&[row.to_vec()])?.write_png(&at("sheet.png"))?;
     let attributes = schema.attributes().map(|node| {
         let shown = |records: &Records| schema.show_value(node, records.columns.column(node)[0]);
-        (schema.diagram().name(node).to_owned(), shown(&fact), shown(&after))
+        (
+            schema.diagram().name(node).to_owned(),
+            shown(&fact),
+            shown(&after),
+        )
     });
     let edited = Edited {
         acts: acted.acts.describe(schema),
         attributes: attributes.collect(),
-        warnings: acted.extrapolations.iter().map(Extrapolation::to_string).collect(),
+        warnings: acted
+            .extrapolations
+            .iter()
+            .map(Extrapolation::to_string)
+            .collect(),
         reconstruction_error,
         change,
         image: at("counterfactual.png"),
@@ -135,7 +143,9 @@ fn pictures(records: &Records) -> Result<Vec<Raster>> {
 
 fn difference(before: &Raster, after: &Raster) -> Result<Raster> {
     let pairs = after.samples().iter().zip(before.samples());
-    let values = pairs.map(|(a, b)| (0.5 + (a - b) / 2.0).clamp(0.0, 1.0)).collect();
+    let values = pairs
+        .map(|(a, b)| (0.5 + (a - b) / 2.0).clamp(0.0, 1.0))
+        .collect();
     Ok(Raster::new(
         after.channels(),
         after.height(),
@@ -167,8 +177,7 @@ fn sheet(rows: &[Vec<Raster>]) -> Result<Raster> {
                 for y in 0..height {
                     let from = (channel * height + y) * width;
                     let to = (channel * sides[0] + top + y) * sides[1] + left;
-                    values[to..to + width]
-                        .copy_from_slice(&picture.samples()[from..from + width]);
+                    values[to..to + width].copy_from_slice(&picture.samples()[from..from + width]);
                 }
             }
         }

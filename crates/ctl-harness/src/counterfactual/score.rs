@@ -101,14 +101,23 @@ pub fn score(
     let facts = study.scored().records(options.images)?;
     let seed = options.seed;
     let predictors = Predictors::train(schema, &training, &options.predictors, seed, observer)?;
-    let encoder = encoder(schema.image_shape().unwrap_or_default(), &training, options, observer)?;
+    let encoder = encoder(
+        schema.image_shape().unwrap_or_default(),
+        &training,
+        options,
+        observer,
+    )?;
     let found = model.log_prob(&facts, seed)?;
     let means = found.attributes.iter();
     let means = means.map(|(name, values)| (name.clone(), mean(values)));
     let ranks = model.ranks(&facts.columns)?.into_iter();
     let mut interventions = Vec::new();
     for node in schema.attributes() {
-        if schema.affected(&[node]).iter().any(|n| Some(n) == schema.image()) {
+        if schema
+            .affected(&[node])
+            .iter()
+            .any(|n| Some(n) == schema.image())
+        {
             let judges = (&predictors, &encoder);
             interventions.push(intervention(model, &facts, node, judges, seed)?);
         }
@@ -117,7 +126,9 @@ pub fn score(
         images: facts.len(),
         log_prob: means.collect(),
         image_log_prob: found.image.as_deref().map(mean),
-        calibration: ranks.map(|(name, ranks)| (name, from_uniform(ranks))).collect(),
+        calibration: ranks
+            .map(|(name, ranks)| (name, from_uniform(ranks)))
+            .collect(),
         predictors: predictors.errors(&facts)?,
         composition: composition(model, &facts, options.cycles, seed)?.l1,
         interventions,
@@ -204,21 +215,33 @@ fn groups(kind: &Kind, own: &[f64], new: &[f64]) -> Vec<(usize, usize)> {
     } else {
         let mut sorted = own.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let cuts: Vec<f64> = (1..INTERVALS).map(|i| sorted[i * sorted.len() / INTERVALS]).collect();
+        let cuts: Vec<f64> = (1..INTERVALS)
+            .map(|i| sorted[i * sorted.len() / INTERVALS])
+            .collect();
         Box::new(move |value| cuts.iter().filter(|&&cut| value >= cut).count())
     };
-    own.iter().zip(new).map(|(&a, &b)| (place(a), place(b))).collect()
+    own.iter()
+        .zip(new)
+        .map(|(&a, &b)| (place(a), place(b)))
+        .collect()
 }
 
 impl Scorecard {
     /// The card as Markdown tables.
     pub fn to_markdown(&self) -> String {
         use std::fmt::Write as _;
-        let mut text = format!("{} images\n\n| attribute | log p | calibration |\n|---|---:|---:|\n", self.images);
+        let mut text = format!(
+            "{} images\n\n| attribute | log p | calibration |\n|---|---:|---:|\n",
+            self.images
+        );
         // Writing to a string cannot fail.
         for (name, value) in &self.log_prob {
             let calibration = self.calibration.get(name).map(|c| format!("{c:.3}"));
-            let _ = writeln!(text, "| {name} | {value:.4} | {} |", calibration.unwrap_or_else(|| "–".into()));
+            let _ = writeln!(
+                text,
+                "| {name} | {value:.4} | {} |",
+                calibration.unwrap_or_else(|| "–".into())
+            );
         }
         if let Some(value) = self.image_log_prob {
             let _ = writeln!(text, "| image | {value:.1} | – |");
@@ -238,14 +261,22 @@ impl Scorecard {
         let _ = write!(
             text,
             "\n| intervention | {} | reversibility | Fréchet | kernel | minimality |\n|---|{}\n",
-            names.iter().map(|n| format!("error of {n}")).collect::<Vec<_>>().join(" | "),
+            names
+                .iter()
+                .map(|n| format!("error of {n}"))
+                .collect::<Vec<_>>()
+                .join(" | "),
             "---:|".repeat(names.len() + 4)
         );
         let cells = |errors: &BTreeMap<String, f64>| -> String {
             let cells: Vec<String> = names.iter().map(|n| format!("{:.4}", errors[*n])).collect();
             cells.join(" | ")
         };
-        let _ = writeln!(text, "| none (facts) | {} | – | – | – | – |", cells(&self.predictors));
+        let _ = writeln!(
+            text,
+            "| none (facts) | {} | – | – | – | – |",
+            cells(&self.predictors)
+        );
         for score in &self.interventions {
             let _ = writeln!(
                 text,

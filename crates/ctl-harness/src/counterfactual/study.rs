@@ -146,8 +146,7 @@ impl StudyFile {
         if images.count() != 1 {
             return Err(fault(origin, "nodes", "exactly one node must be the image"));
         }
-        Diagram::parse(&file.edges)
-            .map_err(|error| fault(origin, "edges", error.to_string()))?;
+        Diagram::parse(&file.edges).map_err(|error| fault(origin, "edges", error.to_string()))?;
         Ok(file)
     }
 
@@ -237,7 +236,10 @@ impl NodeEntry {
         };
         for (key, is_given) in given {
             if is_given && !allowed.contains(&key) {
-                let message = format!("is not a key of this kind, which has {}", allowed.join(", "));
+                let message = format!(
+                    "is not a key of this kind, which has {}",
+                    allowed.join(", ")
+                );
                 return Err(fault(origin, &format!("nodes.{name}.{key}"), message));
             }
         }
@@ -329,13 +331,13 @@ impl Study {
     }
 
     /// The rows that train.
-    pub fn training(&self) -> Rows<'_> {
-        Rows::new(self, &self.parts[0])
+    pub fn training(&self) -> StudyRows<'_> {
+        StudyRows::new(self, &self.parts[0])
     }
 
     /// The rows that are scored.
-    pub fn scored(&self) -> Rows<'_> {
-        Rows::new(self, &self.parts[1])
+    pub fn scored(&self) -> StudyRows<'_> {
+        StudyRows::new(self, &self.parts[1])
     }
 
     /// The row of an image, by its address in the manifest.
@@ -366,8 +368,15 @@ impl Study {
         let records: Vec<usize> = rows.iter().map(|&row| self.records[row]).collect();
         let rasters = self.store.load(&records)?;
         let ImageRequest { height, width, .. } = self.file.request();
-        let channels = if self.file.request().colour == Colour::Grey { 1 } else { 3 };
-        let values: Vec<f32> = rasters.iter().flat_map(|r| r.samples().iter().copied()).collect();
+        let channels = if self.file.request().colour == Colour::Grey {
+            1
+        } else {
+            3
+        };
+        let values: Vec<f32> = rasters
+            .iter()
+            .flat_map(|r| r.samples().iter().copied())
+            .collect();
         let shape = (rows.len(), channels, height, width);
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
@@ -404,7 +413,9 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
     for record in 0..cohort.len() {
         let mut columns = file.attributes().map(|(_, column, _)| column);
         let empty = columns.find(|column| {
-            cohort.cell(record, column).is_none_or(|cell| cell.trim().is_empty())
+            cohort
+                .cell(record, column)
+                .is_none_or(|cell| cell.trim().is_empty())
         });
         match empty {
             None => complete.push(record),
@@ -457,18 +468,18 @@ fn parts(cohort: &Cohort, records: &[usize], seed: u64) -> Result<[Vec<usize>; 2
 }
 
 /// Some rows of a study, read on demand.
-pub struct Rows<'a> {
+pub struct StudyRows<'a> {
     study: &'a Study,
-    rows: &'a [usize],
+    indices: &'a [usize],
     columns: Columns,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> StudyRows<'a> {
     fn new(study: &'a Study, rows: &'a [usize]) -> Self {
         Self {
             columns: study.columns.select(rows),
             study,
-            rows,
+            indices: rows,
         }
     }
 
@@ -477,25 +488,25 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// When an image cannot be read.
     pub fn records(&self, most: usize) -> Result<Records> {
-        self.study.records(&self.rows[..self.rows.len().min(most)])
+        let most = self.indices.len().min(most);
+        self.study.records(&self.indices[..most])
     }
 }
 
-impl Examples for Rows<'_> {
+impl Examples for StudyRows<'_> {
     fn columns(&self) -> &Columns {
         &self.columns
     }
 
-    fn images(
-        &self,
-        rows: &[usize],
-    ) -> std::result::Result<Option<Tensor>, CounterfactualError> {
-        let rows: Vec<usize> = rows.iter().map(|&row| self.rows[row]).collect();
+    fn images(&self, rows: &[usize]) -> std::result::Result<Option<Tensor>, CounterfactualError> {
+        let rows: Vec<usize> = rows.iter().map(|&row| self.indices[row]).collect();
         let images = self.study.images(&rows);
-        images.map(Some).map_err(|error| CounterfactualError::Training {
-            node: "image".to_owned(),
-            message: crate::error::chain(&error),
-        })
+        images
+            .map(Some)
+            .map_err(|error| CounterfactualError::Training {
+                node: "image".to_owned(),
+                message: crate::error::chain(&error),
+            })
     }
 }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Experiment, Figure, ModelOf};
 use super::restarts::{Comparison, ReproduceOptions};
-use crate::store::{read_json, write_json_atomically};
+use crate::store::{read_json, write_atomically, write_json_atomically};
 use crate::{Event, HarnessError, Observer, Result};
 
 /// Raised when models are trained or scored differently than before.
@@ -44,7 +44,10 @@ const ATTRIBUTE_BATCH: usize = 512;
 /// The rows of the published table: name, and the arrows among attributes and image.
 const ROWS: [(&str, &str); 3] = [
     ("independent", "thickness; intensity; image"),
-    ("conditional decoder", "thickness -> image; intensity -> image"),
+    (
+        "conditional decoder",
+        "thickness -> image; intensity -> image",
+    ),
     (
         "conditional",
         "thickness -> intensity; thickness -> image; intensity -> image",
@@ -99,24 +102,37 @@ struct Digits {
 }
 
 impl Digits {
-    fn render(cohort: &DigitCohort, site: usize) -> Result<Self> {
+    /// Renders the digits of a site, or reads what was rendered before: morphing takes minutes.
+    fn of(cohort: &DigitCohort, site: usize, out: &Path) -> Result<Self> {
+        let named = format!("{} {:?} {site}", cohort.data_hash(), cohort.spec());
+        let hash = blake3::hash(named.as_bytes()).to_hex();
+        let path = out.join(format!("digits-{}.u8", &hash[..12]));
+        let mut digits = Self::described(cohort, site);
+        let size = digits.thickness.len() * SIDE * SIDE;
+        if let Ok(pixels) = std::fs::read(&path)
+            && pixels.len() == size
+        {
+            digits.pixels = pixels;
+            return Ok(digits);
+        }
+        digits.pixels = rendered(cohort, site)?;
+        write_atomically(&path, &digits.pixels)?;
+        Ok(digits)
+    }
+
+    fn described(cohort: &DigitCohort, site: usize) -> Self {
         let samples: Vec<_> = cohort.samples().iter().filter(|s| s.site == site).collect();
         let column = |name: &str| -> Vec<f64> {
-            let values = samples.iter().filter_map(|sample| cohort.attribute(sample, name));
+            let values = samples
+                .iter()
+                .filter_map(|sample| cohort.attribute(sample, name));
             values.collect()
         };
-        let images: Vec<Vec<f32>> = samples
-            .par_iter()
-            .map(|sample| cohort.render(sample).map_err(HarnessError::from))
-            .collect::<Result<_>>()?;
-        let values = images.into_iter().flatten();
-        Ok(Self {
+        Self {
             thickness: column("thickness"),
             intensity: column("intensity"),
-            pixels: values
-                .map(|value| (f64::from(value) * GREY_LEVELS).round() as u8)
-                .collect(),
-        })
+            pixels: Vec::new(),
+        }
     }
 
     fn images(&self, rows: &[usize]) -> candle_core::Result<Tensor> {
@@ -136,6 +152,21 @@ impl Digits {
         ];
         Ok(Columns::new(&spec.schema()?, &columns)?)
     }
+}
+
+/// Grey levels of a site's digits, digit after digit.
+fn rendered(cohort: &DigitCohort, site: usize) -> Result<Vec<u8>> {
+    let samples: Vec<_> = cohort.samples().iter().filter(|s| s.site == site).collect();
+    let images: Vec<Vec<u8>> = samples
+        .par_iter()
+        .map(|sample| {
+            let image = cohort.render(sample)?.into_iter();
+            Ok(image
+                .map(|value| (f64::from(value) * GREY_LEVELS).round() as u8)
+                .collect())
+        })
+        .collect::<Result<_>>()?;
+    Ok(images.concat())
 }
 
 /// Digits as a model sees them.
@@ -176,8 +207,8 @@ fn spec(edges: &str) -> ModelSpec {
     ModelSpec {
         edges: edges.to_owned(),
         nodes: nodes.map(|(name, kind)| (name.to_owned(), kind)).into(),
-        flow: Default::default(),
-        categories: Default::default(),
+        flow: ctl_counterfactual::FlowConfig::default(),
+        categories: ctl_counterfactual::CategoriesConfig::default(),
         image: Some(ImageSpec::Vae(VaeConfig {
             widths: vec![16, 32],
             hidden: 256,
@@ -220,7 +251,7 @@ pub(super) fn run(
         let text = "rendering the digits: each is morphed to its thickness";
         observer.event(&Event::Notice { text });
         let parts = ctl_compute::runtime::on_every_core(|| {
-            Ok::<_, HarnessError>([Digits::render(&cohort, 0)?, Digits::render(&cohort, 1)?])
+            Ok::<_, HarnessError>([Digits::of(&cohort, 0, &out)?, Digits::of(&cohort, 1, &out)?])
         })
         .map_err(CounterfactualError::from)??;
         measure(&parts, &out, (of, &cohort), options, observer)?
@@ -355,9 +386,15 @@ fn score(model: &DeepScm, test: &Digits, data: String) -> Result<Scores> {
     }
     let count = columns.len() as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / count;
-    let true_thickness: Vec<f64> = test.thickness.iter().map(|&t| log_density_of_thickness(t)).collect();
+    let true_thickness: Vec<f64> = test
+        .thickness
+        .iter()
+        .map(|&t| log_density_of_thickness(t))
+        .collect();
     let pairs = test.intensity.iter().zip(&test.thickness);
-    let true_intensity: Vec<f64> = pairs.map(|(&i, &t)| log_density_of_intensity(i, t)).collect();
+    let true_intensity: Vec<f64> = pairs
+        .map(|(&i, &t)| log_density_of_intensity(i, t))
+        .collect();
     Ok(Scores {
         revision: REVISION,
         data,
@@ -417,7 +454,10 @@ fn checks(scores: &[Scores]) -> Vec<CheckShown> {
     };
     let mut checks = vec![CheckShown {
         statement: "log p(intensity) of independent below conditional".to_owned(),
-        measured: format!("{:.4} and {:.4}", independent.intensity, conditional.intensity),
+        measured: format!(
+            "{:.4} and {:.4}",
+            independent.intensity, conditional.intensity
+        ),
         holds: independent.intensity < conditional.intensity,
     }];
     let above = conditional.above.iter().zip(conditional.generator);

@@ -53,7 +53,11 @@ pub fn to_markdown(table: &Reproduction) -> String {
         ),
     };
     if e.sweep.is_none() {
-        let quantity = if e.model.is_some() { "figure" } else { "accuracy" };
+        let quantity = if e.model.is_some() {
+            "figure"
+        } else {
+            "accuracy"
+        };
         rows(&mut text, quantity, &table.comparisons);
         statements(&mut text, &table.checks);
         return text;

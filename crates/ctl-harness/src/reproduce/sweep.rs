@@ -383,6 +383,7 @@ target = "source-1"
             draws: measured.draws,
             comparisons: measured.comparisons,
             claims: measured.claims,
+            checks: Vec::new(),
             report: Some(measured.report),
         };
         assert!(!table.passed());

@@ -194,6 +194,9 @@ fn ill_inputs_and_settings_are_errors() {
         );
     }
     let text = serde_json::to_string(&config()).unwrap();
-    assert_eq!(serde_json::from_str::<ImageFlowConfig>(&text).unwrap(), config());
+    assert_eq!(
+        serde_json::from_str::<ImageFlowConfig>(&text).unwrap(),
+        config()
+    );
     assert!(serde_json::from_str::<ImageFlowConfig>(r#"{ "level": 2 }"#).is_err());
 }

@@ -1,0 +1,227 @@
+//! A model of a small cohort, from its file to pictures and scores.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use rstest::rstest;
+
+use crate::support::{cohort, ctl, stderr};
+
+const MODEL: &str = r#"
+schema = 1
+edges = "site -> image; label -> image; age -> label; age -> image"
+[nodes.site]
+kind = "categorical"
+[nodes.label]
+kind = "categorical"
+[nodes.age]
+kind = "continuous"
+lower = 0
+upper = 130
+[nodes.image]
+kind = "image"
+size = [16, 16]
+[image]
+mechanism = "vae"
+widths = [4, 8]
+hidden = 16
+latent = 4
+[training.attributes]
+steps = 20
+batch = 16
+[training.image]
+steps = 12
+batch = 8
+"#;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        cohort(&folder.path().join("cohort"), 12);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn train(&self, text: &str) -> Output {
+        std::fs::write(self.path("model.toml"), text).unwrap();
+        let [file, data, out] = ["model.toml", "cohort", "model"].map(|name| self.path(name));
+        ctl(&[
+            "counterfactual",
+            "train",
+            &file,
+            "--data",
+            &data,
+            "--out",
+            &out,
+        ])
+    }
+}
+
+fn ask(words: &[&str]) -> Output {
+    ctl(&[&["counterfactual"][..], words].concat())
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", stderr(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn pixels(path: &Path) -> Vec<f32> {
+    let raster = ctl_imaging::read_raster(path, ctl_imaging::Colour::Grey).unwrap();
+    raster.samples().to_vec()
+}
+
+#[test]
+fn from_a_cohort_to_pictures_and_scores() {
+    let place = Place::new();
+    let trained = said(&place.train(MODEL));
+    for words in ["age: log p", "site: log p", "image: 12 updates"] {
+        assert!(trained.contains(words), "{trained}");
+    }
+    // Everything is done already: the same words, at once.
+    assert_eq!(said(&place.train(MODEL)), trained);
+    let [model, data, out] = ["model", "cohort", "edited"].map(|name| place.path(name));
+    let manifest = std::fs::read_to_string(place.path("cohort/manifest.csv")).unwrap();
+    let image = manifest.lines().nth(1).unwrap().split(',').next().unwrap();
+    let words = [
+        "edit", &model, image, "--data", &data, "--do", "age=400", "--out", &out,
+    ];
+    let refused = ask(&words);
+    assert_eq!(refused.status.code(), Some(2));
+    let message = stderr(&refused);
+    assert!(
+        message.contains("age: expected a number between 0 and 130, found 400"),
+        "{message}"
+    );
+    assert!(!Path::new(&out).exists());
+    let words = [
+        "edit", &model, image, "--data", &data, "--do", "age=129", "--out", &out, "--json",
+    ];
+    let edited = ask(&words);
+    let told = stderr(&edited);
+    assert!(
+        told.contains("age = 129 lies") && told.contains("extrapolation"),
+        "{told}"
+    );
+    let edited: serde_json::Value = serde_json::from_str(&said(&edited)).unwrap();
+    assert_eq!(edited["acts"], "do(age = 129.0000)");
+    let picture = |name: &str| pixels(&PathBuf::from(&out).join(name));
+    assert_eq!(picture("counterfactual.png").len(), 16 * 16);
+    assert_eq!(picture("sheet.png").len(), 16 * (4 * 16 + 3 * 2));
+    // The picture alone, with its attributes by hand, is the same image at the same size.
+    let file = format!("{data}/{image}");
+    let by_hand = place.path("by-hand");
+    let words = [
+        "edit", &model, &file, "--fact", "age=50", "--fact", "label=0", "--do", "age=60", "--out",
+        &by_hand,
+    ];
+    let refused = ask(&words);
+    let message = stderr(&refused);
+    assert!(
+        message.contains("node site: expected a column of values, found none"),
+        "{message}"
+    );
+
+    let scored = ask(&[
+        "score", &model, "--data", &data, "--images", "8", "--steps", "10", "--json",
+    ]);
+    let card: serde_json::Value = serde_json::from_str(&said(&scored)).unwrap();
+    assert_eq!(card["composition"].as_array().unwrap().len(), 10);
+    let interventions = card["interventions"].as_array().unwrap();
+    let names: Vec<&str> = interventions
+        .iter()
+        .map(|i| i["attribute"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["age", "label", "site"]);
+    assert!(interventions[0]["realism"]["frechet"].as_f64().unwrap() > 0.0);
+    assert!(card["calibration"]["age"].as_f64().unwrap() <= 1.0);
+
+    let drawn = place.path("drawn");
+    let words = [
+        "sample", &model, "--count", "5", "--do", "age=50", "--out", &drawn,
+    ];
+    said(&ask(&words));
+    let manifest = std::fs::read_to_string(place.path("drawn/manifest.csv")).unwrap();
+    assert_eq!(manifest.lines().count(), 6);
+    assert!(
+        manifest
+            .lines()
+            .skip(1)
+            .all(|line| line.contains("50.0000")),
+        "{manifest}"
+    );
+    let again = ask(&words);
+    assert!(
+        stderr(&again).contains("is there already"),
+        "{}",
+        stderr(&again)
+    );
+    // What was drawn is a cohort.
+    let verified = ctl(&["data", "verify", &drawn]);
+    assert!(verified.status.success(), "{}", stderr(&verified));
+}
+
+#[rstest]
+#[case("[nodes.age]", "[nodes.weight]", 2, "weight")]
+#[case(
+    "size = [16, 16]",
+    "lower = 1",
+    2,
+    "nodes.image.lower: is not a key of this kind"
+)]
+#[case("size = [16, 16]", "size = [18, 16]", 3, "positive multiples of 2")]
+#[case(
+    "mechanism = \"vae\"",
+    "mechanism = \"gan\"",
+    2,
+    "unknown variant `gan`"
+)]
+#[case(
+    "latent = 4",
+    "latent = 4\nbeta = -1.0",
+    2,
+    "vae: beta must be finite and at least 0"
+)]
+#[case(
+    "upper = 130",
+    "upper = 30",
+    3,
+    "column age: age: expected a number between 0 and 30"
+)]
+#[case(
+    "kind = \"categorical\"",
+    "kind = \"categorical\"\ncategories = [\"north\", \"south\"]",
+    3,
+    "column label: label: expected one of the categories north, south"
+)]
+#[case(
+    "age -> label",
+    "age -> label; image -> label",
+    2,
+    "no children of the image"
+)]
+#[case("schema = 1", "schema = 7", 2, "schema: 7 is not known, expected 1")]
+fn ill_models_are_refused(
+    #[case] old: &str,
+    #[case] new: &str,
+    #[case] code: i32,
+    #[case] expected: &str,
+) {
+    let place = Place::new();
+    assert!(MODEL.contains(old));
+    let refused = place.train(&MODEL.replacen(old, new, 1));
+    let message = stderr(&refused);
+    assert!(message.contains(expected), "{message}");
+    assert_eq!(refused.status.code(), Some(code), "{message}");
+    assert!(
+        !Path::new(&place.path("model")).exists(),
+        "nothing is left behind"
+    );
+}
