@@ -108,11 +108,13 @@ fn outside(target: &Path, full: bool) -> Vec<Step> {
     words.iter().map(step).collect()
 }
 
+/// Examples have no tests; clippy compiles them, and linking each takes its time.
 fn tests(nextest: bool) -> Step {
+    let words = "--workspace --lib --bins --tests";
     if nextest {
-        cargo("tests", "nextest run --workspace")
+        cargo("tests", &format!("nextest run {words}"))
     } else {
-        cargo("tests", "test --workspace --lib --bins --tests --examples")
+        cargo("tests", &format!("test {words}"))
     }
 }
 
@@ -205,7 +207,7 @@ mod tests {
             "cargo tree -p ctl-imaging -e normal --prefix none | grep candle",
             "cargo tree -p ctl-metrics -e normal --prefix none | grep candle",
             "cargo clippy --workspace --all-targets -- -D warnings",
-            "cargo nextest run --workspace",
+            "cargo nextest run --workspace --lib --bins --tests",
             "cargo test --workspace --doc",
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo xtask generate --check",
@@ -220,7 +222,7 @@ mod tests {
     fn without_nextest_cargo_runs_the_tests() {
         let (with, without) = (commands(true, false), commands(false, false));
         let differing: Vec<_> = with.iter().zip(&without).filter(|(a, b)| a != b).collect();
-        let expected = "cargo test --workspace --lib --bins --tests --examples";
+        let expected = "cargo test --workspace --lib --bins --tests";
         assert_eq!(differing.len(), 1);
         assert_eq!(differing[0].1, expected);
         assert_eq!(with.len(), without.len());

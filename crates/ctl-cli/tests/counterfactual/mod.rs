@@ -1,5 +1,6 @@
 //! A model of a small cohort, from its file to pictures and scores.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -139,7 +140,10 @@ fn from_a_cohort_to_pictures_and_scores() {
         .iter()
         .map(|i| i["attribute"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["age", "label", "site"]);
+    assert_eq!(
+        BTreeSet::from_iter(names),
+        BTreeSet::from(["age", "label", "site"])
+    );
     assert!(interventions[0]["realism"]["frechet"].as_f64().unwrap() > 0.0);
     assert!(card["calibration"]["age"].as_f64().unwrap() <= 1.0);
 
@@ -199,7 +203,7 @@ fn from_a_cohort_to_pictures_and_scores() {
     "kind = \"categorical\"",
     "kind = \"categorical\"\ncategories = [\"north\", \"south\"]",
     3,
-    "column label: label: expected one of the categories north, south"
+    "column site: site: expected one of the categories north, south"
 )]
 #[case(
     "age -> label",
@@ -223,5 +227,44 @@ fn ill_models_are_refused(
     assert!(
         !Path::new(&place.path("model")).exists(),
         "nothing is left behind"
+    );
+}
+
+/// A cell that holds a marker for what is not known is an error that names its line, and leaves its row
+/// out where the model file says so.
+#[test]
+fn values_that_are_not_known() {
+    let place = Place::new();
+    let path = place.path("cohort/manifest.csv");
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let age = headers.iter().position(|header| header == "age").unwrap();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&headers).unwrap();
+    for (row, record) in reader.records().enumerate() {
+        let record = record.unwrap();
+        let cells = record.iter().enumerate();
+        let cells = cells.map(|(column, cell)| {
+            if (row, column) == (1, age) {
+                "NA"
+            } else {
+                cell
+            }
+        });
+        writer.write_record(cells).unwrap();
+    }
+    std::fs::write(&path, writer.into_inner().unwrap()).unwrap();
+    let message = stderr(&place.train(MODEL));
+    assert!(
+        message.contains("line 3, column age: the value is not known"),
+        "{message}"
+    );
+    let kept = MODEL.replacen("schema = 1", "schema = 1\ndrop-missing = true", 1);
+    let output = place.train(&kept);
+    said(&output);
+    assert!(
+        stderr(&output).contains("1 rows with values that are not known"),
+        "{}",
+        stderr(&output)
     );
 }

@@ -103,7 +103,7 @@ pub struct TrainingSettings {
 pub struct StudyFile {
     schema: u32,
     edges: String,
-    /// Whether rows of the manifest with an empty cell in one of the columns are left out; otherwise
+    /// Whether rows of the manifest whose value in one of the columns is not known are left out; otherwise
     /// they are an error.
     #[serde(default)]
     drop_missing: bool,
@@ -291,7 +291,7 @@ impl Study {
         let mut found = known;
         for (name, column, node) in file.attributes() {
             if node.kind == NodeKind::Categorical && !found.contains_key(name) {
-                let cells = records.iter().filter_map(|&r| cohort.cell(r, column));
+                let cells = records.iter().filter_map(|&r| cohort.known_cell(r, column));
                 let mut names: Vec<String> = cells.map(str::to_owned).collect();
                 names.sort_unstable();
                 names.dedup();
@@ -303,8 +303,8 @@ impl Study {
         let mut columns = Vec::new();
         for (name, column, _) in file.attributes() {
             let values = records.iter().map(|&record| {
-                let cell = cohort.cell(record, column).unwrap_or_default();
-                let value = schema.parse_value(name, cell.trim());
+                let cell = cohort.known_cell(record, column).unwrap_or_default();
+                let value = schema.parse_value(name, cell);
                 value.map_err(|error| at_row(&cohort, record, column, &error))
             });
             columns.push((name, values.collect::<Result<Vec<f64>>>()?));
@@ -412,11 +412,7 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
     let mut complete = Vec::new();
     for record in 0..cohort.len() {
         let mut columns = file.attributes().map(|(_, column, _)| column);
-        let empty = columns.find(|column| {
-            cohort
-                .cell(record, column)
-                .is_none_or(|cell| cell.trim().is_empty())
-        });
+        let empty = columns.find(|column| cohort.known_cell(record, column).is_none());
         match empty {
             None => complete.push(record),
             Some(_) if file.drop_missing => {}
@@ -424,7 +420,7 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
                 return Err(HarnessError::Data {
                     path: cohort.root().join("manifest.csv"),
                     message: format!(
-                        "line {}, column {column}: the cell is empty; drop-missing = true in the \
+                        "line {}, column {column}: the value is not known; drop-missing = true in the \
                          model file leaves such rows out",
                         cohort.records()[record].row
                     ),
@@ -434,7 +430,7 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
     }
     let left_out = cohort.len() - complete.len();
     if left_out > 0 {
-        tracing::warn!("{left_out} rows with empty cells are left out");
+        tracing::warn!("{left_out} rows with values that are not known are left out");
     }
     Ok(complete)
 }

@@ -102,6 +102,7 @@ impl<'a> Builder<'a> {
         self.check_patients(&records);
         let tasks = self.tasks(mask.is_some());
         Cohort {
+            missing: self.config.missing(),
             root: self.folder.to_owned(),
             name: self.name(),
             tasks,

@@ -116,6 +116,12 @@ impl Config {
         }
     }
 
+    /// Cells that mean "not known", beside the empty one.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let usual = || MISSING.map(str::to_owned).to_vec();
+        self.missing.clone().unwrap_or_else(usual)
+    }
+
     /// Whether a trimmed cell means "not known".
     pub(crate) fn is_missing(&self, cell: &str) -> bool {
         match &self.missing {

@@ -45,6 +45,7 @@ pub struct Cohort {
     volumes: Option<VolumeSpec>,
     records: Vec<Record>,
     table: Arc<Table>,
+    missing: Vec<String>,
     description_digest: Option<blake3::Hash>,
 }
 
@@ -327,6 +328,18 @@ impl Cohort {
         // Records of a faulty cohort can be fewer than its rows; the line finds the right one.
         let row = self.records.get(index)?.row;
         self.table.row_at_line(row)?.get(position)
+    }
+
+    /// The text of a cell without the blanks around it, unless it is empty or one of the cohort's
+    /// markers for values that are not known.
+    ///
+    /// # Arguments
+    /// * `index`: position in [`records`](Self::records).
+    /// * `column`: a header.
+    pub fn known_cell(&self, index: usize, column: &str) -> Option<&str> {
+        let cell = self.cell(index, column)?.trim();
+        let is_known = !cell.is_empty() && !self.missing.iter().any(|marker| marker == cell);
+        is_known.then_some(cell)
     }
 
     pub(crate) fn manifest_path(&self) -> PathBuf {
