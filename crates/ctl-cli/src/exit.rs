@@ -167,6 +167,7 @@ fn code_of_counterfactual(error: &CounterfactualError) -> u8 {
         | CounterfactualError::Graph(_) => USAGE,
         CounterfactualError::File { .. }
         | CounterfactualError::Description { .. }
+        | CounterfactualError::Stored { .. }
         | CounterfactualError::Shape { .. }
         | CounterfactualError::Net(_) => DATA,
         _ => INTERNAL,

@@ -195,11 +195,35 @@ impl Encoding {
     }
 }
 
-/// Mean and (population) deviation; a deviation of 0 becomes 1.
+/// Deviations up to this share of the largest value are rounding of a constant.
+const ROUNDING: f64 = 1e-12;
+
+/// Mean and (population) deviation; that of a constant becomes 1.
 pub(crate) fn moments(values: &[f64]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let deviation = (squares / count).sqrt();
-    (mean, if deviation > 0.0 { deviation } else { 1.0 })
+    let largest = values
+        .iter()
+        .fold(0.0, |most: f64, value| most.max(value.abs()));
+    let varies = deviation > ROUNDING * largest;
+    (mean, if varies { deviation } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mean of ten times 0.1 is not 0.1 in doubles: what is left is no deviation.
+    #[test]
+    fn constants_have_no_deviation() {
+        for constant in [0.1, 60f64.ln(), -3.3e7, 0.0] {
+            let (mean, deviation) = moments(&vec![constant; 10]);
+            assert!((mean - constant).abs() <= 1e-12 * constant.abs());
+            assert_eq!(deviation.to_bits(), 1f64.to_bits(), "{constant}");
+        }
+        let (mean, deviation) = moments(&[1.0, 1.0 + 1e-9]);
+        assert!((mean - 1.0).abs() < 1e-8 && deviation < 1e-9);
+    }
 }

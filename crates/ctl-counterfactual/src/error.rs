@@ -62,6 +62,16 @@ pub enum CounterfactualError {
         #[source]
         source: std::io::Error,
     },
+    /// A stored model or training is not what it should be.
+    #[error("{path}: expected {expected}, found {found}", path = path.display())]
+    Stored {
+        /// File or folder concerned.
+        path: PathBuf,
+        /// What was needed.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
     /// A description of a model is not valid.
     #[error("{path}: not a description of a model", path = path.display())]
     Description {

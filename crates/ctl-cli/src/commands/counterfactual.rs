@@ -119,9 +119,7 @@ fn sample(options: &Sample) -> anyhow::Result<ExitCode> {
 fn edit_image(options: &Edit) -> anyhow::Result<ExitCode> {
     let model = StudyModel::load(&options.model)?;
     let study = options.data.as_ref();
-    let study = study
-        .map(|folder| model.study(folder, options.seed))
-        .transpose()?;
+    let study = study.map(|folder| model.study(folder)).transpose()?;
     let edited = edit(
         &model,
         (&options.image, study.as_ref()),
@@ -163,7 +161,7 @@ fn described(edited: &Edited) -> String {
 
 fn score_model(options: &Score) -> anyhow::Result<ExitCode> {
     let model = StudyModel::load(&options.model)?;
-    let study = model.study(&options.data, options.seed)?;
+    let study = model.study(&options.data)?;
     let mut settings = ScoreOptions {
         images: options.images as usize,
         encoder_steps: options.steps.into(),

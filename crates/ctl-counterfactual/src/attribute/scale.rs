@@ -31,9 +31,12 @@ impl Scale {
         scale
     }
 
-    /// Whether its numbers can have come of data.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.mean.is_finite() && self.deviation.is_finite() && self.deviation > 0.0
+    /// Whether its numbers can have come of data between these bounds.
+    pub(crate) fn is_sound(&self, bounds: (Option<f64>, Option<f64>)) -> bool {
+        (self.lower, self.upper) == bounds
+            && self.mean.is_finite()
+            && self.deviation.is_finite()
+            && self.deviation > 0.0
     }
 
     /// The place on the line, and the logarithm of the derivative.
@@ -61,6 +64,10 @@ impl Scale {
     /// The value at a place on the line.
     pub(super) fn inverse(&self, place: f64) -> f64 {
         let place = place * self.deviation + self.mean;
+        if !place.is_finite() {
+            // No value at all, which whoever asked must see.
+            return f64::NAN;
+        }
         let value = self.unlimited(place);
         // Far out, rounding would put the value on the bound, which is not a possible value.
         let value = self.lower.map_or(value, |bound| value.max(bound.next_up()));

@@ -130,6 +130,13 @@ impl Predictor {
         Ok(self.network.forward(&signed(images)?, &beside)?)
     }
 
+    /// Features `[B, F]` of images alone: what stands beside them is at its mean.
+    fn features(&self, images: &Tensor) -> Result<Tensor> {
+        let beside = (images.dims()[0], self.conditions.width());
+        let beside = Tensor::zeros(beside, DType::F32, &Device::Cpu)?;
+        Ok(self.network.forward(&signed(images)?, &beside)?.0)
+    }
+
     /// Mean of `−ln q(a | image, children of a)` over a batch, in nats; of a continuous attribute
     /// standardised by the training data.
     ///
@@ -200,13 +207,20 @@ impl Predictor {
                     message: "the data have no images".to_owned(),
                 })?;
             let loss = self.loss(&images, &data.columns().select(&rows))?;
+            let value = f64::from(loss.to_scalar::<f32>()?);
+            if !value.is_finite() {
+                return Err(CounterfactualError::Training {
+                    node: name.to_owned(),
+                    message: format!("the loss of its predictor is {value} at update {step}"),
+                });
+            }
             adam.set_rate_factor(schedule.factor(step));
             adam.step(&loss.backward()?)?;
             observer(FitProgress {
                 node: name,
                 step: step + 1,
                 steps: config.steps,
-                loss: Some(f64::from(loss.to_scalar::<f32>()?)),
+                loss: Some(value),
             });
         }
         Ok(())
@@ -308,10 +322,7 @@ impl Predictors {
         let (mut values, mut width) = (Vec::new(), 0);
         for part in parts(records)? {
             let images = part.images.as_ref().ok_or_else(|| no_image(&self.schema))?;
-            let features = self.all.iter().map(|predictor| {
-                let (features, _) = predictor.forward(images, &part.columns)?;
-                Ok(features)
-            });
+            let features = self.all.iter().map(|predictor| predictor.features(images));
             let features = Tensor::cat(&features.collect::<Result<Vec<_>>>()?, 1)?;
             width = features.dims()[1];
             values.extend(

@@ -372,20 +372,27 @@ impl DeepScm {
         let parents = part.encoding.encode(columns);
         let redrawn;
         let own = if let Some(&Act::Redraw { seed }) = act {
-            let rng = &mut self.stream(seed, "redraw", node, noise.offset);
-            redrawn = mechanism.draw_noise(columns.len(), rng);
+            let drawn = chunks(columns.len()).flat_map(|rows| {
+                let rng = &mut self.stream(seed, "redraw", node, noise.offset + rows[0]);
+                mechanism.draw_noise(rows.len(), rng)
+            });
+            redrawn = drawn.collect();
             &redrawn
         } else {
             &noise.noises[node.index()]
         };
         let mut values = mechanism.predict(own, &parents)?;
-        if let Some(Act::Shift(amount)) = act {
-            for (row, value) in values.iter_mut().enumerate() {
+        for (row, value) in values.iter_mut().enumerate() {
+            if let Some(Act::Shift(amount)) = act {
                 *value += amount.of(row);
-                self.schema.check(node, *value, || {
-                    format!("{} after its shift", self.schema.diagram().name(node))
-                })?;
             }
+            // What follows from far beyond the data may be no value at all.
+            self.schema.check(node, *value, || {
+                format!(
+                    "{} after the interventions",
+                    self.schema.diagram().name(node)
+                )
+            })?;
         }
         Ok(values)
     }
@@ -480,7 +487,21 @@ impl StructuralModel for DeepScm {
 
     fn abduct(&self, facts: &Records, seed: u64) -> Result<Abducted> {
         let facts = Records::new(&self.schema, facts.columns.clone(), facts.images.clone())?;
-        self.abduct_from(&facts, seed, 0)
+        let mut noises = vec![Vec::new(); self.schema.diagram().len()];
+        let mut images = Vec::new();
+        for rows in chunks(facts.len()) {
+            let part = self.abduct_from(&facts.select(&rows)?, seed, rows[0])?;
+            for (all, some) in noises.iter_mut().zip(part.noises) {
+                all.extend(some);
+            }
+            images.extend(part.image);
+        }
+        Ok(Abducted {
+            facts: facts.columns,
+            noises,
+            image: joined(&images)?,
+            offset: 0,
+        })
     }
 
     fn act(&self, acts: &[(&str, Act)]) -> Result<Acted> {
@@ -520,7 +541,13 @@ impl StructuralModel for DeepScm {
             let mechanism = part.model.mechanism();
             let drawn = mechanism.draw_noise(count, rng);
             let parents = part.encoding.encode(&noise.facts);
-            noise.facts.set(node, mechanism.predict(&drawn, &parents)?);
+            let values = mechanism.predict(&drawn, &parents)?;
+            let name = self.schema.diagram().name(node);
+            for &value in &values {
+                self.schema
+                    .check(node, value, || format!("{name} that was drawn"))?;
+            }
+            noise.facts.set(node, values);
             noise.noises[node.index()] = drawn;
         }
         let acts = self.shuffled(acts, &noise.facts)?;
@@ -592,7 +619,38 @@ impl StructuralModel for DeepScm {
     }
 }
 
+/// The noises of images one after the other.
+fn joined(parts: &[ImageNoise]) -> Result<Option<ImageNoise>> {
+    let Some(first) = parts.first() else {
+        return Ok(None);
+    };
+    let latents = (0..first.latents.len()).map(|index| {
+        let some: Vec<&Tensor> = parts.iter().map(|part| &part.latents[index]).collect();
+        Ok(Tensor::cat(&some, 0)?)
+    });
+    let residuals: Vec<&Tensor> = parts.iter().filter_map(|p| p.residual.as_ref()).collect();
+    let residual = first.residual.is_some().then(|| Tensor::cat(&residuals, 0));
+    Ok(Some(ImageNoise {
+        latents: latents.collect::<Result<_>>()?,
+        residual: residual.transpose()?,
+    }))
+}
+
 impl DeepScm {
+    /// What first weights, and whatever else its owner derives from it, were drawn for.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Values of some attributes that lie beyond those of the training data, the farthest of each.
+    pub fn beyond(&self, columns: &Columns, nodes: &[NodeId]) -> Vec<Extrapolation> {
+        let found = nodes.iter().map(|&node| {
+            let values = columns.column(node);
+            self.support.beyond(&self.schema, node, values)
+        });
+        found.flatten().collect()
+    }
+
     /// Checks interventions that were made for this model's schema against what it has seen.
     ///
     /// # Errors

@@ -46,8 +46,8 @@ fn weights_of(folder: &Path, node: NodeId) -> PathBuf {
 }
 
 fn invalid(path: &Path, expected: &str, found: String) -> CounterfactualError {
-    CounterfactualError::Value {
-        subject: path.display().to_string(),
+    CounterfactualError::Stored {
+        path: path.to_path_buf(),
         expected: expected.to_owned(),
         found,
     }
@@ -61,6 +61,11 @@ impl DeepScm {
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(file_error(folder, "make the folder"))?;
+        let path = folder.join(DESCRIPTION);
+        if path.exists() {
+            // Weights of one model and the description of another must never lie side by side.
+            std::fs::remove_file(&path).map_err(file_error(&path, "replace the model"))?;
+        }
         let none = BTreeMap::new();
         for (node, part) in self.attributes() {
             let bytes = part.model.mechanism().parameters().to_safetensors(&none)?;
@@ -91,7 +96,7 @@ impl DeepScm {
             support: self.support.clone(),
             report: self.report.clone(),
         };
-        write_json(&folder.join(DESCRIPTION), &description)
+        write_json(&path, &description)
     }
 
     /// Reads a model that [`DeepScm::save`] wrote.
@@ -149,9 +154,11 @@ impl Description {
             && ids().all(|node| self.encodings[node.index()].suits(schema, node))
             && ids().all(|node| {
                 let is_flow = matches!(schema.kind(node), Kind::Continuous { .. });
-                match self.scales[node.index()] {
-                    Some(scale) => is_flow && scale.is_sound(),
-                    None => !is_flow,
+                match (schema.kind(node), self.scales[node.index()]) {
+                    (&Kind::Continuous { lower, upper }, Some(scale)) => {
+                        scale.is_sound((lower, upper))
+                    }
+                    (_, scale) => !is_flow && scale.is_none(),
                 }
             });
         if fits {
@@ -196,6 +203,7 @@ struct Finished {
 pub(super) struct Resumed {
     pub(super) step: u64,
     pub(super) skipped: u64,
+    pub(super) skipped_in_a_row: u64,
     pub(super) last: Vec<BTreeMap<String, f64>>,
     pub(super) weights: BTreeMap<String, Vec<f32>>,
     pub(super) optimiser: OptimiserState,
@@ -209,6 +217,7 @@ struct Place {
     training: String,
     step: u64,
     skipped: u64,
+    skipped_in_a_row: u64,
     updates: u64,
     moments: usize,
     averages: usize,
@@ -240,6 +249,9 @@ impl Workplace {
         let path = folder.join(PROGRESS);
         if path.exists() {
             workplace.finished()?;
+        } else if folder.join(DESCRIPTION).exists() {
+            let expected = "a training that goes on, or a folder without a model";
+            return Err(invalid(folder, expected, "a model".to_owned()));
         } else {
             let finished = Finished {
                 schema: SCHEMA,
@@ -352,6 +364,7 @@ impl Workplace {
             training: self.training.clone(),
             step: state.step,
             skipped: state.skipped,
+            skipped_in_a_row: state.skipped_in_a_row,
             updates: state.optimiser.step,
             moments: state.optimiser.moments.len(),
             averages: state.average.len(),
@@ -413,6 +426,7 @@ impl Workplace {
             average: numbered("average", place.averages)?,
             step: place.step,
             skipped: place.skipped,
+            skipped_in_a_row: place.skipped_in_a_row,
             last: place.last,
             weights,
         }))
@@ -445,15 +459,25 @@ fn serialised(path: &Path, arrays: &BTreeMap<String, &[f32]>, place: &Place) -> 
     Ok(safetensors::serialize(views, Some(metadata)).map_err(failed)?)
 }
 
-/// Hash of what a training depends on: model, seeds, options, attributes of all individuals and the
-/// image of the first.
+/// Images that tell one training's data from another's.
+const LOOKED_AT: usize = 16;
+
+/// Hash of what a training depends on: model, seeds, options, attributes of all individuals and some of
+/// their images.
 fn identity(model: &DeepScm, data: &dyn Examples, options: &FitOptions) -> Result<String> {
     let mut hasher = blake3::Hasher::new_derive_key("ctl-counterfactual training v1");
-    let text = serde_json::to_string(&(&model.spec, model.seed, options)).map_err(|source| {
-        CounterfactualError::Description {
-            path: PathBuf::from("model in memory"),
-            source,
-        }
+    let encodings: Vec<&Encoding> = model.attributes().map(|(_, part)| &part.encoding).collect();
+    let scales: Vec<Option<Scale>> = model
+        .attributes()
+        .map(|(_, part)| match &part.model {
+            AttributeModel::Flow(flow) => Some(flow.scale()),
+            AttributeModel::Categories(_) => None,
+        })
+        .collect();
+    let key = (&model.spec, model.seed, options, encodings, scales);
+    let text = serde_json::to_string(&key).map_err(|source| CounterfactualError::Description {
+        path: PathBuf::from("model in memory"),
+        source,
     })?;
     hasher.update(text.as_bytes());
     let columns = data.columns();
@@ -462,7 +486,11 @@ fn identity(model: &DeepScm, data: &dyn Examples, options: &FitOptions) -> Resul
             hasher.update(&value.to_le_bytes());
         }
     }
-    if let Some(images) = data.images(&[0])? {
+    let count = columns.len();
+    let looked_at: Vec<usize> = (0..count.min(LOOKED_AT))
+        .map(|i| i * count / count.min(LOOKED_AT))
+        .collect();
+    if let Some(images) = data.images(&looked_at)? {
         for value in images.flatten_all()?.to_vec1::<f32>()? {
             hasher.update(&value.to_le_bytes());
         }

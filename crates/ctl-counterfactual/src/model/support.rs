@@ -119,29 +119,38 @@ impl Support {
                         check_category(schema, node, value, counts)?;
                     }
                 }
-                &Seen::Range {
-                    least,
-                    greatest,
-                    deviation,
-                } => {
-                    let distance = |value: f64| (least - value).max(value - greatest) / deviation;
-                    let farthest = values
-                        .iter()
-                        .copied()
-                        .max_by(|a, b| distance(*a).total_cmp(&distance(*b)));
-                    beyond.extend(farthest.filter(|&v| distance(v) > 0.0).map(|value| {
-                        Extrapolation {
-                            attribute: schema.diagram().name(node).to_owned(),
-                            value,
-                            seen: [least, greatest],
-                            distance: distance(value),
-                        }
-                    }));
+                Seen::Range { .. } | Seen::Nothing => {
+                    beyond.extend(self.beyond(schema, node, values));
                 }
-                Seen::Nothing => {}
             }
         }
         Ok(beyond)
+    }
+
+    /// The value of a continuous attribute that lies farthest beyond the training data, if one does.
+    pub(super) fn beyond(
+        &self,
+        schema: &Schema,
+        node: NodeId,
+        values: &[f64],
+    ) -> Option<Extrapolation> {
+        let &Seen::Range {
+            least,
+            greatest,
+            deviation,
+        } = &self.seen[node.index()]
+        else {
+            return None;
+        };
+        let distance = |value: f64| (least - value).max(value - greatest) / deviation;
+        let values = values.iter().copied();
+        let farthest = values.max_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
+        (distance(farthest) > 0.0).then(|| Extrapolation {
+            attribute: schema.diagram().name(node).to_owned(),
+            value: farthest,
+            seen: [least, greatest],
+            distance: distance(farthest),
+        })
     }
 }
 

@@ -33,6 +33,8 @@ pub struct ImageTraining {
     /// Decoupled weight decay, at least 0.
     pub weight_decay: f64,
     /// Decay of the average of the weights that is kept in the end, 0 to 1; 0 keeps the last weights.
+    /// It is at most `1 − 5 / steps`, so that less than a hundredth of the average is the weights that
+    /// training began with.
     pub averaging: f64,
     /// Gradients are scaled down to this norm, positive.
     pub clip: f64,
@@ -82,6 +84,11 @@ impl ImageTraining {
         in_range(WHAT, "averaging", share, "0 to 1, 1 excluded")?;
         let every = (self.checkpoint_every, self.checkpoint_every > 0);
         in_range(WHAT, "checkpoint-every", every, "at least 1")
+    }
+
+    fn decay(&self) -> f64 {
+        let most = 1.0 - FORGETTING / self.steps.max(1) as f64;
+        self.averaging.min(most.max(0.0))
     }
 
     fn schedule(&self) -> Schedule {
@@ -152,6 +159,8 @@ pub struct FitReport {
     pub image: Option<ImageFit>,
 }
 
+/// The average forgets its beginning at least so many times over: `e⁻⁵` of it is left.
+const FORGETTING: f64 = 5.0;
 /// Over how many of the last updates means are taken.
 const LAST_UPDATES: usize = 100;
 /// So many skipped updates in a row are no accident.
@@ -268,7 +277,7 @@ impl<'a> ImageTrainer<'a> {
         };
         let variables = mechanism.parameters().trained();
         let average = (settings.averaging > 0.0)
-            .then(|| Ema::new(variables.clone(), settings.averaging))
+            .then(|| Ema::new(variables.clone(), settings.decay()))
             .transpose()?;
         Ok(Self {
             name,
@@ -392,6 +401,7 @@ impl<'a> ImageTrainer<'a> {
         Ok(Resumed {
             step: self.step,
             skipped: self.skipped,
+            skipped_in_a_row: self.skipped_in_a_row,
             last: self.last.clone(),
             weights: self.mechanism.parameters().snapshot()?,
             optimiser: self.optimiser.state(),
@@ -407,6 +417,7 @@ impl<'a> ImageTrainer<'a> {
         }
         self.step = resumed.step;
         self.skipped = resumed.skipped;
+        self.skipped_in_a_row = resumed.skipped_in_a_row;
         self.last = resumed.last;
         Ok(())
     }

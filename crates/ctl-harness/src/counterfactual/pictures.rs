@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use ctl_counterfactual::{Acts, Columns, Extrapolation, Records, StructuralModel};
+use ctl_counterfactual::{
+    Act, Acts, Columns, Extrapolation, Kind, Records, Schema, StructuralModel,
+};
+use ctl_graph::NodeId;
 use ctl_imaging::{Filter, Raster, read_raster};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,15 @@ pub fn edit(
     let reconstruction_error = mean_difference(&fact_picture, &again_picture);
     let row = [fact_picture, again_picture, after_picture, difference];
     sheet(&[row.to_vec()])?.write_png(&at("sheet.png"))?;
+    let mut beyond = acted.extrapolations;
+    let soft = acted.acts.nodes().into_iter().filter(|&node| {
+        matches!(
+            acted.acts.on(node),
+            Some(Act::Shift(_) | Act::Redraw { .. })
+        )
+    });
+    let soft: Vec<NodeId> = soft.collect();
+    beyond.extend(model.model.beyond(&after.columns, &soft));
     let attributes = schema.attributes().map(|node| {
         let shown = |records: &Records| schema.show_value(node, records.columns.column(node)[0]);
         (
@@ -85,11 +97,7 @@ pub fn edit(
     let edited = Edited {
         acts: acted.acts.describe(schema),
         attributes: attributes.collect(),
-        warnings: acted
-            .extrapolations
-            .iter()
-            .map(Extrapolation::to_string)
-            .collect(),
+        warnings: beyond.iter().map(Extrapolation::to_string).collect(),
         reconstruction_error,
         change,
         image: at("counterfactual.png"),
@@ -185,6 +193,14 @@ fn sheet(rows: &[Vec<Raster>]) -> Result<Raster> {
     Ok(Raster::new(channels, sides[0], sides[1], values)?)
 }
 
+/// A value as a manifest holds it: read back, it is the same.
+fn cell(schema: &Schema, node: NodeId, value: f64) -> String {
+    match schema.kind(node) {
+        Kind::Continuous { .. } => value.to_string(),
+        _ => schema.show_value(node, value),
+    }
+}
+
 fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|source| HarnessError::File {
         path: folder.to_path_buf(),
@@ -221,7 +237,9 @@ pub fn write_sample(
         path: manifest.clone(),
         message: error.to_string(),
     };
-    let names = nodes.iter().map(|&node| schema.diagram().name(node));
+    let names = nodes
+        .iter()
+        .map(|&node| model.file.column_of(schema.diagram().name(node)));
     let header: Vec<&str> = std::iter::once("path").chain(names).collect();
     writer.write_record(&header).map_err(full)?;
     for (row, picture) in pictures(&drawn)?.into_iter().enumerate() {
@@ -229,7 +247,7 @@ pub fn write_sample(
         picture.write_png(&out.join(&path))?;
         let values = nodes
             .iter()
-            .map(|&node| schema.show_value(node, drawn.columns.column(node)[row]));
+            .map(|&node| cell(schema, node, drawn.columns.column(node)[row]));
         let cells: Vec<String> = std::iter::once(path).chain(values).collect();
         writer.write_record(&cells).map_err(full)?;
     }

@@ -96,10 +96,10 @@ pub fn score(
     options: &ScoreOptions,
     observer: &mut dyn FnMut(FitProgress<'_>),
 ) -> Result<Scorecard> {
-    let (model, training) = (&model.model, study.training());
+    let (model, training) = (&model.model, study.training()?);
     let schema = model.schema();
-    let facts = study.scored().records(options.images)?;
     let seed = options.seed;
+    let facts = study.scored()?.records(options.images, seed)?;
     let predictors = Predictors::train(schema, &training, &options.predictors, seed, observer)?;
     let encoder = encoder(
         schema.image_shape().unwrap_or_default(),

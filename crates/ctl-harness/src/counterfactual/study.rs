@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use ctl_compute::random::{permutation, stream};
 use ctl_counterfactual::{
     AttributeTraining, CategoriesConfig, Columns, CounterfactualError, DeepScm, Examples,
     FitOptions, FitProgress, FlowConfig, ImageSpec, ImageTraining, Kind, ModelSpec, Records,
@@ -168,6 +169,14 @@ impl StudyFile {
         self.attributes().map(|(_, column, _)| column)
     }
 
+    /// Column of the manifest that a node is taken from.
+    pub(super) fn column_of<'a>(&'a self, node: &'a str) -> &'a str {
+        let entry = self.nodes.get(node);
+        entry
+            .and_then(|entry| entry.column.as_deref())
+            .unwrap_or(node)
+    }
+
     /// Name, column and entry of every attribute.
     fn attributes(&self) -> impl Iterator<Item = (&str, &str, &NodeEntry)> {
         let nodes = self.nodes.iter().filter(|(_, n)| n.kind != NodeKind::Image);
@@ -262,8 +271,8 @@ pub struct Study {
     /// Record of the cohort behind each row.
     records: Vec<usize>,
     store: ImageStore,
-    /// Rows that train, and rows that are scored.
-    parts: [Vec<usize>; 2],
+    /// Of the split, where the cohort prescribes none.
+    seed: u64,
 }
 
 impl Study {
@@ -309,14 +318,13 @@ impl Study {
             });
             columns.push((name, values.collect::<Result<Vec<f64>>>()?));
         }
-        let parts = parts(&cohort, &records, seed)?;
         Ok(Self {
             columns: Columns::new(&schema, &columns)?,
             store: ImageStore::new(cohort, file.request(), CACHE_BYTES),
             file: file.clone(),
             spec,
             records,
-            parts,
+            seed,
         })
     }
 
@@ -331,13 +339,21 @@ impl Study {
     }
 
     /// The rows that train.
-    pub fn training(&self) -> StudyRows<'_> {
-        StudyRows::new(self, &self.parts[0])
+    ///
+    /// # Errors
+    /// When none train, or none are scored.
+    pub fn training(&self) -> Result<StudyRows<'_>> {
+        let [training, _] = parts(self.cohort(), &self.records, self.seed)?;
+        Ok(StudyRows::new(self, training))
     }
 
     /// The rows that are scored.
-    pub fn scored(&self) -> StudyRows<'_> {
-        StudyRows::new(self, &self.parts[1])
+    ///
+    /// # Errors
+    /// When none train, or none are scored.
+    pub fn scored(&self) -> Result<StudyRows<'_>> {
+        let [_, scored] = parts(self.cohort(), &self.records, self.seed)?;
+        Ok(StudyRows::new(self, scored))
     }
 
     /// The row of an image, by its address in the manifest.
@@ -367,6 +383,18 @@ impl Study {
     fn images(&self, rows: &[usize]) -> Result<Tensor> {
         let records: Vec<usize> = rows.iter().map(|&row| self.records[row]).collect();
         let rasters = self.store.load(&records)?;
+        for (raster, &record) in rasters.iter().zip(&records) {
+            let outside = raster.samples().iter().find(|v| !(0.0..=1.0).contains(*v));
+            if let Some(value) = outside {
+                return Err(HarnessError::Data {
+                    path: self.cohort().root().to_path_buf(),
+                    message: format!(
+                        "{}: a pixel is {value}, and a model of images needs values from 0 to 1",
+                        self.cohort().records()[record].path
+                    ),
+                });
+            }
+        }
         let ImageRequest { height, width, .. } = self.file.request();
         let channels = if self.file.request().colour == Colour::Grey {
             1
@@ -466,26 +494,30 @@ fn parts(cohort: &Cohort, records: &[usize], seed: u64) -> Result<[Vec<usize>; 2
 /// Some rows of a study, read on demand.
 pub struct StudyRows<'a> {
     study: &'a Study,
-    indices: &'a [usize],
+    indices: Vec<usize>,
     columns: Columns,
 }
 
 impl<'a> StudyRows<'a> {
-    fn new(study: &'a Study, rows: &'a [usize]) -> Self {
+    fn new(study: &'a Study, rows: Vec<usize>) -> Self {
         Self {
-            columns: study.columns.select(rows),
+            columns: study.columns.select(&rows),
             study,
             indices: rows,
         }
     }
 
-    /// The first of them as records, at most `most`.
+    /// Some of them as records, at most `most`, chosen at random by the seed and in their order.
     ///
     /// # Errors
     /// When an image cannot be read.
-    pub fn records(&self, most: usize) -> Result<Records> {
-        let most = self.indices.len().min(most);
-        self.study.records(&self.indices[..most])
+    pub fn records(&self, most: usize, seed: u64) -> Result<Records> {
+        let rng = &mut stream(seed, "study", "rows that are scored");
+        let mut chosen = permutation(rng, self.indices.len());
+        chosen.truncate(most);
+        chosen.sort_unstable();
+        let rows: Vec<usize> = chosen.into_iter().map(|row| self.indices[row]).collect();
+        self.study.records(&rows)
     }
 }
 
@@ -504,6 +536,16 @@ impl Examples for StudyRows<'_> {
                 message: crate::error::chain(&error),
             })
     }
+}
+
+/// Names of the categories of a model's nodes.
+fn categories_of(model: &DeepScm) -> BTreeMap<&str, Vec<String>> {
+    let nodes = model.spec().nodes.iter();
+    let known = nodes.filter_map(|(name, kind)| match kind {
+        Kind::Categorical { categories } => Some((name.as_str(), categories.clone())),
+        _ => None,
+    });
+    known.collect()
 }
 
 /// A trained model of a cohort, with the file that it was made of.
@@ -526,7 +568,7 @@ impl StudyModel {
         folder: &Path,
         observer: &mut dyn FnMut(FitProgress<'_>),
     ) -> Result<Self> {
-        let data = study.training();
+        let data = study.training()?;
         let mut model = DeepScm::new(&study.spec, &data.columns, seed)?;
         let options = FitOptions {
             seed,
@@ -550,24 +592,27 @@ impl StudyModel {
     /// # Errors
     /// When a file is missing or not what it should be.
     pub fn load(folder: &Path) -> Result<Self> {
-        let file = StudyFile::read(&folder.join(STUDY_FILE))?;
-        Ok(Self {
-            file,
-            model: DeepScm::load(folder)?,
-        })
+        let path = folder.join(STUDY_FILE);
+        let file = StudyFile::read(&path)?;
+        let model = DeepScm::load(folder)?;
+        let known = categories_of(&model);
+        if file.spec(&known) != *model.spec() {
+            return Err(HarnessError::Stored {
+                path,
+                message: "describes another model than model.json beside it".into(),
+            });
+        }
+        Ok(Self { file, model })
     }
 
-    /// A cohort seen through this model: with the categories that it knows.
+    /// A cohort seen through this model: with the categories that it knows, and split as it was in
+    /// training.
     ///
     /// # Errors
     /// Those of [`Study::open`]; a category that the model does not know is one.
-    pub fn study(&self, folder: &Path, seed: u64) -> Result<Study> {
-        let nodes = self.model.spec().nodes.iter();
-        let known = nodes.filter_map(|(name, kind)| match kind {
-            Kind::Categorical { categories } => Some((name.as_str(), categories.clone())),
-            _ => None,
-        });
-        Study::with_categories(&self.file, STUDY_FILE, folder, (seed, known.collect()))
+    pub fn study(&self, folder: &Path) -> Result<Study> {
+        let key = (self.model.seed(), categories_of(&self.model));
+        Study::with_categories(&self.file, STUDY_FILE, folder, key)
     }
 
     /// The diagram and what its nodes hold.
