@@ -205,12 +205,7 @@ fn from_a_cohort_to_pictures_and_scores() {
     3,
     "column site: site: expected one of the categories north, south"
 )]
-#[case(
-    "age -> label",
-    "age -> label; image -> label",
-    2,
-    "no children of the image"
-)]
+#[case("label -> image", "image -> label", 2, "no children of the image")]
 #[case("schema = 1", "schema = 7", 2, "schema: 7 is not known, expected 1")]
 fn ill_models_are_refused(
     #[case] old: &str,
