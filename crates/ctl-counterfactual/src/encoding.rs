@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn constants_have_no_deviation() {
         for constant in [0.1, 60f64.ln(), -3.3e7, 0.0] {
-            let (mean, deviation) = moments(&vec![constant; 10]);
+            let (mean, deviation) = moments(&[constant; 10]);
             assert!((mean - constant).abs() <= 1e-12 * constant.abs());
             assert_eq!(deviation.to_bits(), 1f64.to_bits(), "{constant}");
         }
