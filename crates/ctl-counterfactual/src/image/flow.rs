@@ -30,7 +30,7 @@ const WHAT: &str = "flow of images";
 /// assert!(ImageFlowConfig { alpha: 0.5, ..config }.validate().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct ImageFlowConfig {
     /// Times that 2×2 pixels become channels, 1 to 8; the sides of the images are multiples of 2 to
     /// this power.
@@ -72,7 +72,7 @@ impl ImageFlowConfig {
         count("hidden", self.hidden, usize::MAX, "at least 1")?;
         let bound = self.log_scale_bound;
         let fits = bound > 0.0 && bound <= 10.0;
-        in_range(WHAT, "log_scale_bound", (bound, fits), "within (0, 10]")?;
+        in_range(WHAT, "log-scale-bound", (bound, fits), "within (0, 10]")?;
         let fits = self.alpha > 0.0 && self.alpha < 0.5;
         in_range(WHAT, "alpha", (self.alpha, fits), "within (0, 0.5)")
     }

@@ -237,3 +237,169 @@ impl ImageMechanism for HvaeMechanism {
         with_residual((&mean, &log_scale), noise.residual.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+    use ctl_compute::random::{stream, uniform};
+
+    use super::*;
+
+    fn config() -> HvaeConfig {
+        HvaeConfig {
+            widths: vec![4, 4, 4],
+            encoder: "4b1d2,2b1d2,1b1".to_owned(),
+            decoder: "1b1,2b1,4b1".to_owned(),
+            latent: 2,
+            bottleneck: 2,
+            ..HvaeConfig::default()
+        }
+    }
+
+    /// A mechanism away from its start, at which the priors know nothing.
+    fn mechanism(config: &HvaeConfig) -> HvaeMechanism {
+        let mechanism = HvaeMechanism::new(config, [1, 4, 4], 3, (0, "t")).unwrap();
+        let mut weights = mechanism.parameters().snapshot().unwrap();
+        for (name, values) in &mut weights {
+            let drawn = uniform(&mut stream(0, "t", name), values.len(), (-0.3, 0.3)).unwrap();
+            for (value, by) in values.iter_mut().zip(drawn.to_vec1::<f32>().unwrap()) {
+                *value += by;
+            }
+        }
+        mechanism.parameters().restore(&weights).unwrap();
+        mechanism
+    }
+
+    fn inputs() -> (Tensor, Tensor) {
+        let images = uniform(&mut stream(0, "t", "x"), (2, 1, 4, 4), (0.0, 1.0)).unwrap();
+        let parents = normal(&mut stream(0, "t", "pa"), (2, 3), 0.0, 1.0).unwrap();
+        (images, parents)
+    }
+
+    fn flat(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn term(loss: &ImageLoss, name: &str) -> f32 {
+        let found = loss.terms.iter().find(|(term, _)| *term == name);
+        found.unwrap().1.to_scalar::<f32>().unwrap()
+    }
+
+    /// Noise that is drawn makes the images that the network samples: the priors see no parent.
+    #[test]
+    fn drawn_noise_is_that_of_the_priors() {
+        let mechanism = mechanism(&config());
+        let (_, parents) = inputs();
+        let rng = || stream(5, "t", "noise");
+        let drawn = mechanism.draw_noise(2, &mut rng()).unwrap();
+        let ours = mechanism.predict(&drawn, &parents).unwrap();
+        let noise = mechanism.network.draw_noise(2, &mut rng()).unwrap();
+        let (mean, _) = mechanism.network.sample(&noise, &parents).unwrap();
+        let expected = with_residual((&mean, &mean), None).unwrap();
+        assert_eq!(flat(&ours), flat(&expected));
+        assert_ne!(
+            flat(&drawn.latents[0]),
+            flat(&noise[0]),
+            "priors move the noise"
+        );
+        let other = mechanism
+            .predict(&drawn, &(parents + 1.0).unwrap())
+            .unwrap();
+        assert_ne!(flat(&ours), flat(&other));
+    }
+
+    /// Three blocks whose divergence is raised to 50 nats each cost 150 nats over 16 values.
+    #[test]
+    fn free_bits_are_a_floor_by_block() {
+        let (images, parents) = inputs();
+        let kl = |free_bits: f64| {
+            let config = HvaeConfig {
+                free_bits,
+                ..config()
+            };
+            let rng = &mut stream(0, "t", "loss");
+            let loss = mechanism(&config).loss(&images, &parents, 0, rng).unwrap();
+            term(&loss, "kl")
+        };
+        assert!((kl(50.0) - 150.0 / 16.0).abs() < 1e-4, "{}", kl(50.0));
+        assert!((kl(1e-9) - kl(0.0)).abs() < 1e-5);
+        assert!(kl(0.0) > 0.0 && kl(0.0) < kl(50.0));
+    }
+
+    #[test]
+    fn the_weight_of_the_divergence_warms_up() {
+        let (images, parents) = inputs();
+        let config = HvaeConfig {
+            beta: 2.0,
+            beta_warmup: 10,
+            ..config()
+        };
+        let mechanism = mechanism(&config);
+        for (step, weight) in [(0, 0.0), (5, 1.0), (10, 2.0), (99, 2.0)] {
+            let rng = &mut stream(0, "t", "loss");
+            let loss = mechanism.loss(&images, &parents, step, rng).unwrap();
+            let expected = term(&loss, "distortion") + weight * term(&loss, "kl");
+            let total = loss.total.to_scalar::<f32>().unwrap();
+            assert!(
+                (total - expected).abs() < 1e-4,
+                "{step}: {total} {expected}"
+            );
+        }
+    }
+
+    /// The mean of the belief is the same every time, a draw is not; with the residual the image comes
+    /// back.
+    #[test]
+    fn beliefs_and_residuals() {
+        let (images, parents) = inputs();
+        let abduct = |config: &HvaeConfig, seed: u64| {
+            let mechanism = mechanism(config);
+            let noise = mechanism
+                .abduct(&images, &parents, &mut stream(seed, "t", "abduct"))
+                .unwrap();
+            let again = mechanism.predict(&noise, &parents).unwrap();
+            (flat(&noise.latents[2]), flat(&again))
+        };
+        assert_eq!(abduct(&config(), 1), abduct(&config(), 2));
+        let drawn = HvaeConfig {
+            belief: Belief::Draw,
+            ..config()
+        };
+        assert_ne!(abduct(&drawn, 1).0, abduct(&drawn, 2).0);
+        let whole = HvaeConfig {
+            residual: true,
+            ..config()
+        };
+        for (a, b) in abduct(&whole, 1).1.iter().zip(flat(&images)) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn ill_settings_and_shapes_are_errors() {
+        for bad in [
+            HvaeConfig {
+                beta: -1.0,
+                ..config()
+            },
+            HvaeConfig {
+                free_bits: f64::NAN,
+                ..config()
+            },
+            HvaeConfig {
+                encoder: "4b1d2".to_owned(),
+                ..config()
+            },
+        ] {
+            assert!(
+                HvaeMechanism::new(&bad, [1, 4, 4], 3, (0, "t")).is_err(),
+                "{bad:?}"
+            );
+        }
+        assert!(HvaeMechanism::new(&config(), [1, 8, 8], 3, (0, "t")).is_err());
+        let (images, _) = inputs();
+        let parents = Tensor::zeros((2, 4), DType::F32, &Device::Cpu).unwrap();
+        let rng = &mut stream(0, "t", "x");
+        assert!(mechanism(&config()).abduct(&images, &parents, rng).is_err());
+    }
+}

@@ -108,3 +108,36 @@ impl ModelSpec {
         Schema::new(Diagram::parse(&self.edges)?, &kinds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settings of every mechanism are written with hyphens, as docs/COUNTERFACTUAL.md names them.
+    #[test]
+    fn settings_have_the_documented_names() {
+        let document = include_str!("../../../../docs/COUNTERFACTUAL.md");
+        let specs = [
+            ImageSpec::Vae(VaeConfig::default()),
+            ImageSpec::Hvae(HvaeConfig::default()),
+            ImageSpec::Flow(ImageFlowConfig::default()),
+            ImageSpec::Diffusion(DiffusionConfig::default()),
+        ];
+        for spec in specs {
+            let row = document
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{}` |", spec.name())));
+            let cells: Vec<&str> = row.unwrap().split('|').collect();
+            let named = cells[cells.len() - 2];
+            let mut named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+            let value = serde_json::to_value(&spec).unwrap();
+            let keys = value.as_object().unwrap().keys().map(String::as_str);
+            let mut keys: Vec<&str> = keys.filter(|key| *key != "mechanism").collect();
+            named.sort_unstable();
+            keys.sort_unstable();
+            assert_eq!(named, keys, "{}", spec.name());
+            let text = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<ImageSpec>(&text).unwrap(), spec);
+        }
+    }
+}

@@ -95,7 +95,7 @@ pub enum Prediction {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct DiffusionConfig {
     /// Channels of the network at each resolution from the finest on, 1 to 16 of them; the sides of
     /// the images are multiples of 2 to their number less one.
@@ -167,13 +167,13 @@ impl DiffusionConfig {
         check("embedding", &self.embedding, fits, "even, at least 2")?;
         let steps = self.train_steps;
         let fits = (2..=TRAIN_STEPS_MAX).contains(&steps);
-        check("train_steps", &steps, fits, "2 to 100000")?;
+        check("train-steps", &steps, fits, "2 to 100000")?;
         let fits = (1..=steps).contains(&self.sampling_steps);
         check(
-            "sampling_steps",
+            "sampling-steps",
             &self.sampling_steps,
             fits,
-            "1 to train_steps",
+            "1 to train-steps",
         )?;
         let fits = self.refinements <= 100;
         check("refinements", &self.refinements, fits, "0 to 100")?;
@@ -194,6 +194,6 @@ impl DiffusionConfig {
             "above 0 unless guidance is 1",
         )?;
         let fits = self.bound_draws <= steps;
-        check("bound_draws", &self.bound_draws, fits, "0 to train_steps")
+        check("bound-draws", &self.bound_draws, fits, "0 to train-steps")
     }
 }

@@ -422,10 +422,10 @@ fn ill_settings_are_errors() {
         (|c| c.widths[1] = 0, "widths"),
         (|c| c.embedding = 7, "embedding"),
         (|c| c.embedding = 0, "embedding"),
-        (|c| c.train_steps = 1, "train_steps"),
-        (|c| c.train_steps = 1_000_000, "train_steps"),
-        (|c| c.sampling_steps = 0, "sampling_steps"),
-        (|c| c.sampling_steps = 1001, "sampling_steps"),
+        (|c| c.train_steps = 1, "train-steps"),
+        (|c| c.train_steps = 1_000_000, "train-steps"),
+        (|c| c.sampling_steps = 0, "sampling-steps"),
+        (|c| c.sampling_steps = 1001, "sampling-steps"),
         (|c| c.refinements = 101, "refinements"),
         (|c| c.guidance = -0.1, "guidance"),
         (|c| c.guidance = f64::NAN, "guidance"),
@@ -433,7 +433,7 @@ fn ill_settings_are_errors() {
         (|c| c.dropped = f64::NAN, "dropped"),
         (|c| (c.guidance, c.dropped) = (2.0, 0.0), "dropped"),
         (|c| (c.guidance, c.dropped) = (0.0, 0.0), "dropped"),
-        (|c| c.bound_draws = 1001, "bound_draws"),
+        (|c| c.bound_draws = 1001, "bound-draws"),
     ];
     for (change, key) in cases {
         let mut config = config();

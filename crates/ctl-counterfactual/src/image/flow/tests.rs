@@ -173,8 +173,8 @@ fn ill_inputs_and_settings_are_errors() {
         (|c| c.steps = 0, "steps"),
         (|c| c.steps = 65, "steps"),
         (|c| c.hidden = 0, "hidden"),
-        (|c| c.log_scale_bound = 0.0, "log_scale_bound"),
-        (|c| c.log_scale_bound = f64::NAN, "log_scale_bound"),
+        (|c| c.log_scale_bound = 0.0, "log-scale-bound"),
+        (|c| c.log_scale_bound = f64::NAN, "log-scale-bound"),
         (|c| c.alpha = 0.0, "alpha"),
         (|c| c.alpha = 0.5, "alpha"),
     ];
