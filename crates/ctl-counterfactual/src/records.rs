@@ -59,6 +59,35 @@ impl Columns {
         Self { columns, count }
     }
 
+    /// Refuses columns that were made for another schema.
+    ///
+    /// # Errors
+    /// When they are of other nodes, or hold a value that the schema's attribute cannot take.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
+        let of = |node: NodeId| {
+            if Some(node) == schema.image() {
+                0
+            } else {
+                self.count
+            }
+        };
+        let expected = schema.diagram().ids().map(of);
+        if !expected.eq(self.columns.iter().map(Vec::len)) {
+            return Err(CounterfactualError::Value {
+                subject: "columns".to_owned(),
+                expected: "those of the model's own schema".to_owned(),
+                found: "another's".to_owned(),
+            });
+        }
+        for node in schema.attributes() {
+            let name = schema.diagram().name(node);
+            for (row, &value) in self.column(node).iter().enumerate() {
+                schema.check(node, value, || format!("{name}, row {row}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.count
@@ -112,8 +141,10 @@ impl Records {
     /// Attributes and images that belong together.
     ///
     /// # Errors
-    /// When the images are missing, superfluous, or of another shape than the schema's.
+    /// When the columns are of another schema, or the images are missing, superfluous, or of another
+    /// shape than the schema's.
     pub fn new(schema: &Schema, columns: Columns, images: Option<Tensor>) -> Result<Self> {
+        columns.check(schema)?;
         let expected = schema
             .image_shape()
             .map(|[c, h, w]| [columns.len(), c, h, w]);

@@ -68,6 +68,7 @@ fn train(options: &Train) -> anyhow::Result<ExitCode> {
     let file = StudyFile::read(&options.file)?;
     let origin = options.file.display().to_string();
     let study = Study::open(&file, &origin, &options.data, options.seed)?;
+    tell_left_out(&study);
     let mut shown = Shown::new();
     let trained = StudyModel::train(&study, options.seed, &options.out, &mut |now| {
         shown.tell(now);
@@ -83,6 +84,15 @@ fn train(options: &Train) -> anyhow::Result<ExitCode> {
         print_line(format_args!("model: {}", options.out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell_left_out(study: &Study) {
+    match study.left_out() {
+        0 => {}
+        rows => note(format_args!(
+            "left out because a value is not known: {rows} of the manifest's rows"
+        )),
+    }
 }
 
 fn summary(report: &FitReport) -> String {
@@ -111,7 +121,10 @@ fn summary(report: &FitReport) -> String {
 fn sample(options: &Sample) -> anyhow::Result<ExitCode> {
     let model = StudyModel::load(&options.model)?;
     let place = (&*options.out, options.seed);
-    let manifest = write_sample(&model, options.count as usize, &options.acts, place)?;
+    let (manifest, warnings) = write_sample(&model, options.count as usize, &options.acts, place)?;
+    for warning in warnings {
+        note(format_args!("warning: {warning}"));
+    }
     print_line(format_args!("cohort: {}", manifest.display()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -162,6 +175,7 @@ fn described(edited: &Edited) -> String {
 fn score_model(options: &Score) -> anyhow::Result<ExitCode> {
     let model = StudyModel::load(&options.model)?;
     let study = model.study(&options.data)?;
+    tell_left_out(&study);
     let mut settings = ScoreOptions {
         images: options.images as usize,
         encoder_steps: options.steps.into(),

@@ -107,6 +107,11 @@ fn from_a_cohort_to_pictures_and_scores() {
     ];
     let edited = ask(&words);
     let told = stderr(&edited);
+    assert_eq!(
+        told.matches("age = 129 lies").count(),
+        1,
+        "said once: {told}"
+    );
     assert!(
         told.contains("age = 129 lies") && told.contains("extrapolation"),
         "{told}"
@@ -258,7 +263,7 @@ fn values_that_are_not_known() {
     let output = place.train(&kept);
     said(&output);
     assert!(
-        stderr(&output).contains("1 rows with values that are not known"),
+        stderr(&output).contains("a value is not known: 1 of"),
         "{}",
         stderr(&output)
     );

@@ -1,12 +1,11 @@
 //! Images by a hierarchical variational autoencoder.
 
 use candle_core::Tensor;
-use ctl_compute::random::normal;
 use ctl_nets::{Hvae, HvaeOutput, HvaeSpec, Parameters};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::pixels::{residual, signed, with_residual};
+use super::pixels::{bounds, drawn_residual, residual, signed, with_residual};
 use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, warmed_up};
 use crate::error::in_range;
 use crate::{CounterfactualError, Result};
@@ -183,9 +182,7 @@ impl ImageMechanism for HvaeMechanism {
         let batch = check_inputs(self, Some(images), parents)?;
         let noise = self.network.draw_noise(batch, rng)?;
         let out = self.forward(&signed(images)?, parents, &noise)?;
-        let values = self.shape().iter().product::<usize>() as f64;
-        let nats = (out.distortion + out.kl)?.to_vec1::<f32>()?;
-        Ok(Some(nats.iter().map(|&n| f64::from(n) * -values).collect()))
+        Ok(Some(bounds(&out.distortion, &out.kl, self.shape())?))
     }
 
     fn abduct(
@@ -219,12 +216,7 @@ impl ImageMechanism for HvaeMechanism {
     fn draw_noise(&self, batch: usize, rng: &mut ChaCha8Rng) -> Result<ImageNoise> {
         let noise = self.network.draw_noise(batch, rng)?;
         let latents = self.network.prior_latents(&noise)?;
-        let [channels, height, width] = self.shape();
-        let left = if self.config.residual {
-            Some(normal(rng, (batch, channels, height, width), 0.0, 1.0)?)
-        } else {
-            None
-        };
+        let left = drawn_residual(self.config.residual, (batch, self.shape()), rng)?;
         Ok(ImageNoise {
             latents,
             residual: left,
@@ -241,7 +233,7 @@ impl ImageMechanism for HvaeMechanism {
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
-    use ctl_compute::random::{stream, uniform};
+    use ctl_compute::random::{normal, stream, uniform};
 
     use super::*;
 

@@ -1,6 +1,8 @@
 //! Values of images outside and inside of networks.
 
 use candle_core::Tensor;
+use ctl_compute::random::normal;
+use rand_chacha::ChaCha8Rng;
 
 use crate::Result;
 
@@ -21,6 +23,26 @@ pub(crate) fn unsigned(images: &Tensor) -> Result<Tensor> {
 pub(super) fn residual(images: &Tensor, (mean, log_scale): (&Tensor, &Tensor)) -> Result<Tensor> {
     let deviation = (log_scale.exp()?.maximum(LEAST_DEVIATION))?;
     Ok((images - mean)?.div(&deviation)?)
+}
+
+/// A residual of new images, where residuals are part of the noise.
+pub(super) fn drawn_residual(
+    is_part: bool,
+    (batch, [channels, height, width]): (usize, [usize; 3]),
+    rng: &mut ChaCha8Rng,
+) -> Result<Option<Tensor>> {
+    if !is_part {
+        return Ok(None);
+    }
+    let shape = (batch, channels, height, width);
+    Ok(Some(normal(rng, shape, 0.0, 1.0)?))
+}
+
+/// Bounds of `ln p` in nats, from distortion and divergence per value of an image, each `[B]`.
+pub(super) fn bounds(distortion: &Tensor, kl: &Tensor, shape: [usize; 3]) -> Result<Vec<f64>> {
+    let values = shape.iter().product::<usize>() as f64;
+    let nats = (distortion + kl)?.to_vec1::<f32>()?;
+    Ok(nats.iter().map(|&nats| f64::from(nats) * -values).collect())
 }
 
 /// The images, 0 to 1, of a mean, a log deviation and what is left between image and mean.

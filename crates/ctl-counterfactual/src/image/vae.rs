@@ -6,7 +6,7 @@ use ctl_nets::{ConditionalVae, ConditionalVaeSpec, Parameters};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::pixels::{residual, signed, with_residual};
+use super::pixels::{bounds, drawn_residual, residual, signed, with_residual};
 use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, warmed_up};
 use crate::error::in_range;
 use crate::{CounterfactualError, Result};
@@ -148,9 +148,7 @@ impl ImageMechanism for VaeMechanism {
         let batch = check_inputs(self, Some(images), parents)?;
         let noise = self.noise(batch, rng)?;
         let out = self.network.forward(&signed(images)?, parents, &noise)?;
-        let values = self.shape.iter().product::<usize>() as f64;
-        let nats = (out.distortion + out.kl)?.to_vec1::<f32>()?;
-        Ok(Some(nats.iter().map(|&n| f64::from(n) * -values).collect()))
+        Ok(Some(bounds(&out.distortion, &out.kl, self.shape)?))
     }
 
     fn abduct(
@@ -180,12 +178,7 @@ impl ImageMechanism for VaeMechanism {
 
     fn draw_noise(&self, batch: usize, rng: &mut ChaCha8Rng) -> Result<ImageNoise> {
         let latents = vec![self.noise(batch, rng)?];
-        let [channels, height, width] = self.shape;
-        let left = if self.config.residual {
-            Some(normal(rng, (batch, channels, height, width), 0.0, 1.0)?)
-        } else {
-            None
-        };
+        let left = drawn_residual(self.config.residual, (batch, self.shape), rng)?;
         Ok(ImageNoise {
             latents,
             residual: left,

@@ -230,6 +230,7 @@ impl DeepScm {
                 found: "none".to_owned(),
             });
         }
+        columns.check(&schema)?;
         let mut parts: Vec<Option<Part>> = Vec::new();
         for node in schema.diagram().ids() {
             let is_image = schema.image() == Some(node);
@@ -397,6 +398,15 @@ impl DeepScm {
         Ok(values)
     }
 
+    /// Records that are of this model's schema.
+    fn own(&self, records: &Records) -> Result<Records> {
+        Records::new(
+            &self.schema,
+            records.columns.clone(),
+            records.images.clone(),
+        )
+    }
+
     /// Interventions whose draws among the individuals are made.
     fn shuffled(&self, acts: &Acts, facts: &Columns) -> Result<Acts> {
         acts.check_count(&self.schema, facts.len())?;
@@ -486,7 +496,7 @@ impl StructuralModel for DeepScm {
     }
 
     fn abduct(&self, facts: &Records, seed: u64) -> Result<Abducted> {
-        let facts = Records::new(&self.schema, facts.columns.clone(), facts.images.clone())?;
+        let facts = self.own(facts)?;
         let mut noises = vec![Vec::new(); self.schema.diagram().len()];
         let mut images = Vec::new();
         for rows in chunks(facts.len()) {
@@ -573,6 +583,7 @@ impl StructuralModel for DeepScm {
     }
 
     fn log_prob(&self, records: &Records, seed: u64) -> Result<LogProb> {
+        let records = self.own(records)?;
         let mut attributes = BTreeMap::new();
         for (node, part) in self.attributes() {
             let parents = part.encoding.encode(&records.columns);
@@ -600,6 +611,7 @@ impl StructuralModel for DeepScm {
     }
 
     fn counterfactual(&self, facts: &Records, acts: &Acts, seed: u64) -> Result<Records> {
+        let facts = self.own(facts)?;
         let acts = self.shuffled(acts, &facts.columns)?;
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.schema.diagram().len()];
         let mut images = Vec::new();
@@ -657,9 +669,6 @@ impl DeepScm {
     /// When a category was never seen in training.
     pub fn checked(&self, acts: Acts) -> Result<Acted> {
         let extrapolations = self.support.check(&self.schema, &acts)?;
-        for beyond in &extrapolations {
-            tracing::warn!("{beyond}");
-        }
         Ok(Acted {
             acts,
             extrapolations,

@@ -590,6 +590,17 @@ fn models_that_are_not_whole_are_errors() {
     let none = facts.columns.select(&[]);
     assert!(DeepScm::new(&spec, &none, 0).is_err());
     let model = DeepScm::new(&spec, &facts.columns, 0).unwrap();
+    // Columns of another diagram, whose nodes stand in another order.
+    let other = ModelSpec {
+        edges: "site -> scanner -> image; age -> volume -> image".to_owned(),
+        ..spec.clone()
+    };
+    let foreign = data(&other, 10);
+    let fault = model
+        .counterfactual(&foreign, &Acts::none(), 0)
+        .unwrap_err();
+    assert!(fault.to_string().contains(": expected"), "{fault}");
+    assert!(DeepScm::new(&spec, &foreign.columns, 0).is_err());
     let bare = Records {
         columns: facts.columns.clone(),
         images: None,

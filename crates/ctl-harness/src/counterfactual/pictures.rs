@@ -211,6 +211,9 @@ fn make_folder(folder: &Path) -> Result<()> {
 
 /// Draws new individuals and writes them as a cohort: pictures and `manifest.csv`.
 ///
+/// # Returns
+/// The manifest, and a warning for each value beyond those of the training data.
+///
 /// # Errors
 /// When the folder holds a manifest already, an intervention is not possible, or a file cannot be
 /// written.
@@ -219,7 +222,7 @@ pub fn write_sample(
     count: usize,
     acts: &[String],
     (out, seed): (&Path, u64),
-) -> Result<PathBuf> {
+) -> Result<(PathBuf, Vec<String>)> {
     let schema = model.schema();
     let manifest = out.join("manifest.csv");
     if manifest.exists() {
@@ -256,5 +259,6 @@ pub fn write_sample(
         message: error.to_string(),
     })?;
     write_atomically(&manifest, &text)?;
-    Ok(manifest)
+    let warnings = acted.extrapolations.iter().map(Extrapolation::to_string);
+    Ok((manifest, warnings.collect()))
 }

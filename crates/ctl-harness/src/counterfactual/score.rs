@@ -100,13 +100,10 @@ pub fn score(
     let schema = model.schema();
     let seed = options.seed;
     let facts = study.scored()?.records(options.images, seed)?;
+    let shape = schema.image_shape().unwrap_or_default();
+    let options = &suited(options, shape);
     let predictors = Predictors::train(schema, &training, &options.predictors, seed, observer)?;
-    let encoder = encoder(
-        schema.image_shape().unwrap_or_default(),
-        &training,
-        options,
-        observer,
-    )?;
+    let encoder = encoder(shape, &training, options, observer)?;
     let found = model.log_prob(&facts, seed)?;
     let means = found.attributes.iter();
     let means = means.map(|(name, values)| (name.clone(), mean(values)));
@@ -137,6 +134,14 @@ pub fn score(
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// The settings with as many halvings of the sides as the images allow, at least one.
+fn suited(options: &ScoreOptions, [_, height, width]: [usize; 3]) -> ScoreOptions {
+    let halvings = height.trailing_zeros().min(width.trailing_zeros()).max(1) as usize;
+    let mut options = options.clone();
+    options.predictors.widths.truncate(halvings);
+    options
 }
 
 /// The statistic of Kolmogorov and Smirnov against the uniform distribution.

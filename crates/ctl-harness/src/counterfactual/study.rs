@@ -333,6 +333,11 @@ impl Study {
         &self.spec
     }
 
+    /// Rows of the manifest that are left out because a value is not known.
+    pub fn left_out(&self) -> usize {
+        self.cohort().len() - self.records.len()
+    }
+
     /// The cohort.
     pub fn cohort(&self) -> &Cohort {
         self.store.cohort()
@@ -455,10 +460,6 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
                 });
             }
         }
-    }
-    let left_out = cohort.len() - complete.len();
-    if left_out > 0 {
-        tracing::warn!("{left_out} rows with values that are not known are left out");
     }
     Ok(complete)
 }
