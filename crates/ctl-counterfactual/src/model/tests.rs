@@ -255,6 +255,68 @@ fn interventions_commute_where_the_diagram_says_so() {
     }
 }
 
+/// Every mechanism of images trains, is kept with its buffers, and answers the same when it is read.
+#[rstest]
+#[case(ImageSpec::Vae(VaeConfig { widths: vec![4], hidden: 8, latent: 2, ..VaeConfig::default() }))]
+#[case(ImageSpec::Hvae(crate::HvaeConfig {
+    widths: vec![4, 4, 4],
+    encoder: "4b1d2,2b1d2,1b1".to_owned(),
+    decoder: "1b1,2b1,4b1".to_owned(),
+    latent: 2,
+    bottleneck: 2,
+    ..crate::HvaeConfig::default()
+}))]
+#[case(ImageSpec::Flow(crate::ImageFlowConfig { levels: 1, steps: 2, hidden: 4, ..Default::default() }))]
+#[case(ImageSpec::Diffusion(crate::DiffusionConfig {
+    widths: vec![4, 4],
+    embedding: 4,
+    train_steps: 10,
+    sampling_steps: 3,
+    bound_draws: 2,
+    ..Default::default()
+}))]
+fn every_mechanism_trains_is_kept_and_read(#[case] image: ImageSpec) {
+    let spec = ModelSpec {
+        image: Some(image),
+        ..spec()
+    };
+    let facts = data(&spec, 60);
+    let mut options = options(12);
+    options.attributes.steps = 1;
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = DeepScm::new(&spec, &facts.columns, 0).unwrap();
+    let before = model.image().unwrap().parameters().snapshot().unwrap();
+    let report = model.fit(&facts, &options, &mut |_| ()).unwrap();
+    assert_eq!(
+        (
+            report.image.as_ref().unwrap().steps,
+            report.image.unwrap().skipped
+        ),
+        (12, 0)
+    );
+    assert_ne!(
+        before,
+        model.image().unwrap().parameters().snapshot().unwrap()
+    );
+    model.save(folder.path()).unwrap();
+    let loaded = DeepScm::load(folder.path()).unwrap();
+    let acts = model
+        .act(&[("volume", Act::set(1.0)), ("site", Act::set(0.0))])
+        .unwrap()
+        .acts;
+    let [ours, theirs] = [&model, &loaded].map(|m| m.counterfactual(&facts, &acts, 3).unwrap());
+    assert_eq!(pixels(&ours), pixels(&theirs));
+    assert!(
+        pixels(&ours)
+            .iter()
+            .all(|value| (0.0..=1.0).contains(value))
+    );
+    let bound = loaded.log_prob(&facts, 3).unwrap().image.unwrap();
+    assert!(bound.len() == 60 && bound.iter().all(|nats| nats.is_finite()));
+    let drawn = loaded.sample(5, &Acts::none(), 3).unwrap();
+    assert_eq!(drawn.images.unwrap().dims(), [5, 1, SIDE, SIDE]);
+}
+
 /// More individuals than are worked on at a time: the three steps one by one are the counterfactual.
 #[test]
 fn chunks_do_not_show() {

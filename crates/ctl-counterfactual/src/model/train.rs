@@ -276,9 +276,6 @@ impl<'a> ImageTrainer<'a> {
             value: None,
         };
         let variables = mechanism.parameters().trained();
-        let average = (settings.averaging > 0.0)
-            .then(|| Ema::new(variables.clone(), settings.decay()))
-            .transpose()?;
         Ok(Self {
             name,
             mechanism,
@@ -287,7 +284,7 @@ impl<'a> ImageTrainer<'a> {
             options,
             schedule: settings.schedule(),
             optimiser: AdamW::new(variables, params)?.clipped(clipping)?,
-            average,
+            average: None,
             step: 0,
             skipped: 0,
             skipped_in_a_row: 0,
@@ -362,11 +359,22 @@ impl<'a> ImageTrainer<'a> {
         self.skipped_in_a_row = 0;
         self.optimiser
             .set_rate_factor(self.schedule.factor(self.step));
+        self.begin_average()?;
         self.optimiser.step(&gradients)?;
         if let Some(average) = &mut self.average {
             average.update()?;
         }
         self.remember(&loss.total, &loss.terms)
+    }
+
+    /// The average begins at the first update: a mechanism may fit its weights to the first batch.
+    fn begin_average(&mut self) -> Result<()> {
+        let settings = &self.options.image;
+        if self.average.is_none() && settings.averaging > 0.0 {
+            let variables = self.mechanism.parameters().trained();
+            self.average = Some(Ema::new(variables, settings.decay())?);
+        }
+        Ok(())
     }
 
     fn remember(&mut self, total: &Tensor, terms: &[(&'static str, Tensor)]) -> Result<()> {
@@ -412,6 +420,9 @@ impl<'a> ImageTrainer<'a> {
     fn resume(&mut self, resumed: Resumed) -> Result<()> {
         self.mechanism.parameters().restore(&resumed.weights)?;
         self.optimiser.restore(&resumed.optimiser)?;
+        if !resumed.average.is_empty() {
+            self.begin_average()?;
+        }
         if let Some(average) = &mut self.average {
             average.restore(&resumed.average)?;
         }
