@@ -207,33 +207,23 @@ impl Gaussian {
     }
 
     fn along_columns(&self, image: &Plane<f64>) -> Plane<f64> {
-        let [height, width] = image.shape();
+        let [height, _] = image.shape();
         let drawn: Vec<bool> = image
             .rows()
             .map(|row| row.iter().any(|&v| v != 0.0))
             .collect();
-        // Most of a digit's picture is empty, and adding zeros changes nothing.
-        let spans = image.rows().filter_map(span);
-        let Some((first, end)) = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
-            return image.clone();
-        };
-        let mut smooth = Plane::filled([height, width], 0.0);
+        let mut smooth = Plane::filled(image.shape(), 0.0);
         for y in 0..height {
-            let pairs = self.outer().filter_map(|(offset, weight)| {
+            let target = smooth.row_mut(y);
+            add_scaled(target, self.weights[0], image.row(y));
+            for (offset, weight) in self.outer() {
                 let [above, below] = [-offset.cast_signed(), offset.cast_signed()]
                     .map(|offset| reflected(y.cast_signed() + offset, height));
-                (drawn[above] || drawn[below]).then(|| {
-                    let [above, below] = [above, below].map(|row| &image.row(row)[first..end]);
-                    (weight, above, below)
-                })
-            });
-            let pairs: Vec<_> = pairs.collect();
-            if pairs.is_empty() && !drawn[y] {
-                continue;
+                // Most of a digit's picture is empty, and adding zeros changes nothing.
+                if drawn[above] || drawn[below] {
+                    add_pair(target, weight, image.row(above), image.row(below));
+                }
             }
-            let target = &mut smooth.row_mut(y)[first..end];
-            let centre = &image.row(y)[first..end];
-            weigh(target, (self.weights[0], centre), &pairs);
         }
         smooth
     }
@@ -245,60 +235,20 @@ impl Gaussian {
         let mut padded = vec![0.0; width + 2 * radius];
         for y in 0..height {
             let row = image.row(y);
-            let Some((first, end)) = span(row) else {
+            if row.iter().all(|&value| value == 0.0) {
                 continue;
-            };
+            }
             for (x, value) in padded.iter_mut().enumerate() {
                 *value = row[reflected(x.cast_signed() - radius.cast_signed(), width)];
             }
-            // Beyond the kernel's reach everything stays 0; what is reflected lies within it.
-            let (first, end) = (first.saturating_sub(radius), (end + radius).min(width));
-            let pairs: Vec<_> = self
-                .outer()
-                .map(|(offset, weight)| {
-                    let [left, right] = [radius - offset, radius + offset]
-                        .map(|shift| &padded[shift + first..shift + end]);
-                    (weight, left, right)
-                })
-                .collect();
-            let target = &mut smooth.row_mut(y)[first..end];
-            weigh(target, (self.weights[0], &row[first..end]), &pairs);
-        }
-        smooth
-    }
-}
-
-/// First place of a row that is not 0, and the place behind the last.
-fn span(row: &[f64]) -> Option<(usize, usize)> {
-    let first = row.iter().position(|&value| value != 0.0)?;
-    let last = row.iter().rposition(|&value| value != 0.0)?;
-    Some((first, last + 1))
-}
-
-/// Values that are summed in registers at a time.
-const BLOCK: usize = 16;
-
-/// The centre times its weight, and to it, one after the other, every pair's sum times its weight;
-/// all rows have the length of the target.
-fn weigh(target: &mut [f64], centre: (f64, &[f64]), pairs: &[(f64, &[f64], &[f64])]) {
-    let blocks = target.len() / BLOCK * BLOCK;
-    for start in (0..blocks).step_by(BLOCK) {
-        let mut sums = [0.0; BLOCK];
-        for (sum, value) in sums.iter_mut().zip(&centre.1[start..start + BLOCK]) {
-            *sum += centre.0 * value;
-        }
-        for (weight, one, other) in pairs {
-            let (one, other) = (&one[start..start + BLOCK], &other[start..start + BLOCK]);
-            for ((sum, a), b) in sums.iter_mut().zip(one).zip(other) {
-                *sum += weight * (a + b);
+            let target = smooth.row_mut(y);
+            add_scaled(target, self.weights[0], row);
+            for (offset, weight) in self.outer() {
+                let (left, right) = (&padded[radius - offset..], &padded[radius + offset..]);
+                add_pair(target, weight, left, right);
             }
         }
-        target[start..start + BLOCK].copy_from_slice(&sums);
-    }
-    let target = &mut target[blocks..];
-    add_scaled(target, centre.0, &centre.1[blocks..]);
-    for (weight, one, other) in pairs {
-        add_pair(target, *weight, &one[blocks..], &other[blocks..]);
+        smooth
     }
 }
 
