@@ -10,6 +10,7 @@ mod error;
 mod evaluate;
 pub mod generators;
 mod image;
+pub mod methods;
 mod model;
 mod records;
 mod variable;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ctl_counterfactual::methods as cf;
 use ctl_invariance::methods as m;
 use ctl_invariance::{Configured, Method, MethodConfig, MethodInfo};
 use serde_json::json;
@@ -51,9 +52,13 @@ impl Registry {
             of::<m::combat::CombatConfig>(m::combat::INFO),
             of::<m::coral::CoralConfig>(m::coral::INFO),
             of::<m::coral::CoralConfig>(m::coral::TARGET_INFO),
+            of::<cf::augmentation::CounterfactualAugmentationConfig>(cf::augmentation::INFO),
+            of::<cf::consistency::CounterfactualConsistencyConfig>(cf::consistency::INFO),
+            of::<cf::contrastive::CounterfactualContrastiveConfig>(cf::contrastive::INFO),
             of::<m::counterfactual_invariance::CounterfactualInvarianceConfig>(
                 m::counterfactual_invariance::INFO,
             ),
+            of::<cf::scanner::CounterfactualScannerConfig>(cf::scanner::INFO),
             of::<m::dann::DannConfig>(m::dann::INFO),
             of::<m::dann::DannConfig>(m::dann::TARGET_INFO),
             of::<m::deep_coral::DeepCoralConfig>(m::deep_coral::INFO),
@@ -173,6 +178,6 @@ mod tests {
             registry.register(again),
             Err(HarnessError::Duplicate { .. })
         ));
-        assert_eq!(registry.iter().count(), 67);
+        assert_eq!(registry.iter().count(), 71);
     }
 }

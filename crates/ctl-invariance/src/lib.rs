@@ -62,7 +62,7 @@ pub mod label_shift;
 mod loss;
 pub mod methods;
 mod objective;
-mod pairs;
+pub mod pairs;
 mod pixels;
 mod preparation;
 mod projection;

@@ -7,7 +7,10 @@ use ctl_compute::ops::{log_softmax, softmax};
 use crate::{Batch, EnvironmentOutputs, ObjectiveError, Result};
 
 /// The rows of `first`, then those of `second`, another version of the same samples.
-pub(crate) fn paired(first: &Batch, second: &Batch) -> Result<Batch> {
+///
+/// # Errors
+/// When images or targets of the two have different shapes.
+pub fn paired(first: &Batch, second: &Batch) -> Result<Batch> {
     let rows = first.images.dim(0)?;
     let twice: Vec<usize> = (0..rows).chain(0..rows).collect();
     let mut both = first.select(&twice)?;
@@ -23,7 +26,7 @@ pub(crate) fn paired(first: &Batch, second: &Batch) -> Result<Batch> {
 ///
 /// # Errors
 /// When the number of rows is odd.
-pub(crate) fn halves(method: &'static str, rows: &Tensor) -> Result<[Tensor; 2]> {
+pub fn halves(method: &'static str, rows: &Tensor) -> Result<[Tensor; 2]> {
     let count = rows.dim(0)?;
     if count % 2 == 1 {
         return Err(ObjectiveError::Environments {
@@ -37,7 +40,7 @@ pub(crate) fn halves(method: &'static str, rows: &Tensor) -> Result<[Tensor; 2]>
 }
 
 /// Whether the outputs are images, as the targets then are; they are logits else.
-pub(crate) fn outputs_images(environment: &EnvironmentOutputs) -> bool {
+pub fn outputs_images(environment: &EnvironmentOutputs) -> bool {
     let target = environment.targets.first();
     target.is_some_and(|part| part.target.dims() == environment.outputs.dims())
 }
@@ -65,10 +68,10 @@ pub(crate) fn divergence(
 }
 
 /// Mean squared difference of every sample, `[B]`.
-pub(crate) fn squared_difference(
-    outputs: &Tensor,
-    reference: &Tensor,
-) -> ctl_compute::Result<Tensor> {
+///
+/// # Errors
+/// When the two have different shapes.
+pub fn squared_difference(outputs: &Tensor, reference: &Tensor) -> ctl_compute::Result<Tensor> {
     mean_per_sample(&(outputs - reference)?.sqr()?)
 }
 
@@ -77,7 +80,10 @@ pub(crate) fn squared_difference(
 ///
 /// # Arguments
 /// - `first`, `second`: logits `[B, K, …]`.
-pub(crate) fn disagreement(first: &Tensor, second: &Tensor) -> ctl_compute::Result<Tensor> {
+///
+/// # Errors
+/// When the two have different shapes.
+pub fn disagreement(first: &Tensor, second: &Tensor) -> ctl_compute::Result<Tensor> {
     let (first, second) = (log_softmax(first, 1)?, log_softmax(second, 1)?);
     // The logarithm of the average, shifted by the larger one so that no share underflows to 0.
     let top = first.maximum(&second)?.detach();

@@ -1,4 +1,4 @@
-//! Generators of changed images that need no deep model.
+//! Generators of changed images that need no deep structural model.
 //!
 //! Each is an [`Augmentation`](ctl_invariance::Augmentation) with settings of its own:
 //!
@@ -11,11 +11,13 @@
 //! | [`ClassifierCounterfactual`] | the nearest image that a classifier gives another class | the classifier's boundary is that of the disease |
 //! | [`LesionRemoval`], [`LesionInsertion`] | lesions filled from around them, and taken elsewhere | lesions act on their own pixels |
 //!
-//! [`FittedStatistics`] answers interventions on the environment as a
-//! [`CounterfactualGenerator`](ctl_invariance::CounterfactualGenerator).
+//! [`FittedStatistics`] and [`FittedAutoencoder`], the one learnt model here, answer interventions on
+//! the environment as a [`CounterfactualGenerator`](ctl_invariance::CounterfactualGenerator), from
+//! which the methods of [`crate::methods`] take their images.
 //! The lesions rest on [`filled`] and [`inpaint`], which stand alone, as do [`Lesion`] and
 //! [`remove_lesion`].
 
+mod autoencoder;
 mod classifier;
 mod inpaint;
 mod labels;
@@ -26,6 +28,7 @@ mod statistics;
 
 use ctl_invariance::ObjectiveError;
 
+pub use autoencoder::{AutoencoderConfig, FittedAutoencoder};
 pub use classifier::{
     ClassifierCounterfactual, ClassifierCounterfactualConfig, ClassifierExplanations,
     CounterfactualReport, Labels,
@@ -40,7 +43,10 @@ pub use statistics::{FittedStatistics, Statistics, StatisticsExchange, Statistic
 use crate::CounterfactualError;
 
 /// The same in the terms of an augmentation.
-fn as_objective_error(method: &'static str, error: CounterfactualError) -> ObjectiveError {
+pub(crate) fn as_objective_error(
+    method: &'static str,
+    error: CounterfactualError,
+) -> ObjectiveError {
     match error {
         CounterfactualError::Net(error) => error.into(),
         CounterfactualError::Compute(error) => error.into(),

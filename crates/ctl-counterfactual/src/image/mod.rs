@@ -3,6 +3,7 @@
 mod diffusion;
 mod flow;
 mod hvae;
+mod independence;
 mod pixels;
 #[cfg(test)]
 mod toy;

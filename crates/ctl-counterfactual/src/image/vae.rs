@@ -6,6 +6,7 @@ use ctl_nets::{ConditionalVae, ConditionalVaeSpec, Parameters};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::independence::dependence;
 use super::pixels::{bounds, drawn_residual, residual, signed, with_residual};
 use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, warmed_up};
 use crate::error::in_range;
@@ -25,6 +26,11 @@ pub struct VaeConfig {
     pub beta: f64,
     /// Updates over which the weight rises from 0 along a line.
     pub beta_warmup: u64,
+    /// Weight of the dependence of latent variables on parents (the unbiased Hilbert–Schmidt
+    /// independence criterion over a batch) in the loss, at least 0. Noises of a structural model do
+    /// not depend on parents; without this term an encoder may keep in them what the parents did,
+    /// and interventions then change little.
+    pub independence: f64,
     /// What abduction takes of the belief about the latent variables.
     pub belief: Belief,
     /// Whether what the latent variables leave unexplained of an image belongs to its noise: with it
@@ -40,6 +46,7 @@ impl Default for VaeConfig {
             latent: 32,
             beta: 1.0,
             beta_warmup: 0,
+            independence: 0.0,
             belief: Belief::Mean,
             residual: false,
         }
@@ -74,6 +81,10 @@ impl VaeMechanism {
     ) -> Result<Self> {
         let fits = config.beta.is_finite() && config.beta >= 0.0;
         in_range("vae", "beta", (config.beta, fits), "finite and at least 0")?;
+        let weight = config.independence;
+        let fits = weight.is_finite() && weight >= 0.0;
+        let allowed = "finite and at least 0";
+        in_range("vae", "independence", (weight, fits), allowed)?;
         let [channels, height, width] = shape;
         let spec = ConditionalVaeSpec {
             channels,
@@ -130,13 +141,19 @@ impl ImageMechanism for VaeMechanism {
         let noise = self.noise(batch, rng)?;
         let out = self.network.forward(&signed(images)?, parents, &noise)?;
         let beta = self.config.beta * warmed_up(step, self.config.beta_warmup);
-        Ok(ImageLoss {
+        let mut loss = ImageLoss {
             total: out.loss(beta)?,
             terms: vec![
                 ("distortion", out.distortion.mean_all()?),
                 ("kl", out.kl.mean_all()?),
             ],
-        })
+        };
+        if self.config.independence > 0.0 {
+            let dependence = dependence(&out.latents, parents)?;
+            loss.total = (loss.total + (&dependence * self.config.independence)?)?;
+            loss.terms.push(("dependence", dependence));
+        }
+        Ok(loss)
     }
 
     fn log_prob(

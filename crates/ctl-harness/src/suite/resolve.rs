@@ -4,11 +4,15 @@ use super::{SimulatedEntry, Suite, exists};
 use crate::vocabulary::{Shift, Task};
 use crate::{HarnessError, Registry, Result};
 
-const SHIPPED: [(&str, &str); 11] = [
+const SHIPPED: [(&str, &str); 12] = [
     ("quick", include_str!("../../suites/quick.toml")),
     ("survey", include_str!("../../suites/survey.toml")),
     ("survey-full", include_str!("../../suites/survey-full.toml")),
     ("dial", include_str!("../../suites/dial.toml")),
+    (
+        "counterfactual",
+        include_str!("../../suites/counterfactual.toml"),
+    ),
     ("real", include_str!("../../suites/real.toml")),
     (
         "colored-mnist-mlp",

@@ -15,7 +15,6 @@ pub mod cirl;
 pub mod class_balanced;
 pub mod combat;
 pub mod coral;
-pub mod counterfactual_augmentation;
 pub mod counterfactual_invariance;
 pub mod dann;
 pub mod deep_coral;

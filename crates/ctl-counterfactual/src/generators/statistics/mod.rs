@@ -2,7 +2,8 @@
 
 mod profile;
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::Tensor;
 use ctl_invariance::methods::nyul::Foreground;
@@ -245,24 +246,35 @@ impl StatisticsExchange {
 
     /// Learns what every environment's images are like, for counterfactuals between them.
     ///
+    /// Where images have classes, the classes that every environment has weigh the same in each of
+    /// them (the adjustment formula, with the class as the back-door set), so that a class which is
+    /// frequent in one environment is not taken for its scanner.
+    ///
     /// # Arguments
     /// - `batches`: of all environments; those of one are taken together.
     ///
     /// # Errors
-    /// When images do not have the same channels, or all images of an environment are flat in a
-    /// channel.
-    pub fn fit(&self, batches: &[Batch]) -> crate::Result<FittedStatistics> {
-        let mut seen: BTreeMap<usize, Vec<Vec<Profile>>> = BTreeMap::new();
+    /// When images do not have the same channels, all images of an environment are flat in a
+    /// channel, or no class is in all environments.
+    pub fn fit<B: Borrow<Batch>>(
+        &self,
+        batches: impl IntoIterator<Item = B>,
+    ) -> crate::Result<FittedStatistics> {
+        let mut seen: BTreeMap<usize, BTreeMap<u32, Vec<Vec<Profile>>>> = BTreeMap::new();
         let mut channels = None;
         for batch in batches {
+            let batch = batch.borrow();
             let pixels = Pixels::of(&batch.images, batch)?;
             let [count, height, width] = pixels.shape();
             let known = *channels.get_or_insert(count);
             check_channels([known, height, width], pixels.shape())?;
-            let profiles = seen
-                .entry(batch.environment)
-                .or_insert_with(|| vec![Vec::new(); count]);
+            let classes = seen.entry(batch.environment).or_default();
             for row in 0..pixels.count() {
+                // Images without a class are all of one.
+                let class = batch.classes.as_ref().map_or(0, |classes| classes[row]);
+                let profiles = classes
+                    .entry(class)
+                    .or_insert_with(|| vec![Vec::new(); count]);
                 let planes = pixels.row(row).chunks_exact(height * width);
                 for (profiles, plane) in profiles.iter_mut().zip(planes) {
                     let region = foreground(plane, self.config.foreground);
@@ -270,9 +282,23 @@ impl StatisticsExchange {
                 }
             }
         }
+        let mut common = seen.values().map(|classes| classes.keys().copied());
+        let first: BTreeSet<u32> = common.next().into_iter().flatten().collect();
+        let common = common.fold(first, |common, own| {
+            let own: BTreeSet<u32> = own.collect();
+            common.intersection(&own).copied().collect()
+        });
+        if common.is_empty() {
+            return Err(crate::CounterfactualError::Value {
+                subject: "classes of the environments".to_owned(),
+                expected: "one that every environment has, so that environments can be compared"
+                    .into(),
+                found: "none".into(),
+            });
+        }
         let mut environments = BTreeMap::new();
-        for (environment, channels) in seen {
-            let means: Option<Vec<_>> = channels.iter().map(|p| Profile::mean(p)).collect();
+        for (environment, classes) in seen {
+            let means = standardised(&classes, &common);
             let means = means.ok_or_else(|| crate::CounterfactualError::Value {
                 subject: format!("environment {environment}"),
                 expected: "an image that is not flat in each channel".into(),
@@ -285,6 +311,26 @@ impl StatisticsExchange {
             environments,
         })
     }
+}
+
+/// The mean profile of each channel, every class with the same weight; none where a channel of a
+/// class has no profile.
+fn standardised(
+    classes: &BTreeMap<u32, Vec<Vec<Profile>>>,
+    common: &BTreeSet<u32>,
+) -> Option<Vec<Profile>> {
+    let kept = classes.iter().filter(|(class, _)| common.contains(*class));
+    let of_class: Option<Vec<Vec<Profile>>> = kept
+        .map(|(_, channels)| channels.iter().map(|p| Profile::mean(p)).collect())
+        .collect();
+    let of_class = of_class?;
+    let channels = 0..of_class.first()?.len();
+    channels
+        .map(|channel| {
+            let profiles: Vec<Profile> = of_class.iter().map(|c| c[channel].clone()).collect();
+            Profile::mean(&profiles)
+        })
+        .collect()
 }
 
 fn check_channels(own: [usize; 3], other: [usize; 3]) -> crate::Result<()> {
@@ -344,11 +390,14 @@ impl Augmentation for StatisticsExchange {
 /// images of an environment (for quantile functions the barycentre in the Wasserstein distance). Fine
 /// detail changes as in [`StatisticsExchange`], between the averages.
 ///
-/// `do(e)` of an image of `e` is that image, bit for bit where it lies in [0, 1].
+/// `do(e)` of an image of `e` is that image, bit for bit where it lies in [0, 1]. On the way to another
+/// environment, and beyond it ([`Intervention::extent`]), means, deviations, quantile functions and
+/// shares of detail lie on the line through both; a deviation or a share stays above a tenth of the
+/// smaller one, and a quantile function that would fall stays level.
 ///
 /// # Assumptions
-/// Those of [`StatisticsExchange`], and that the populations of the environments are alike: a
-/// difference between patients is taken for one between scanners. There is no drawing: the same
+/// Those of [`StatisticsExchange`], and that within a class the populations of the environments are
+/// alike: a difference between patients is taken for one between scanners. There is no drawing: the same
 /// image and intervention give the same counterfactual.
 ///
 /// # References
@@ -417,12 +466,14 @@ impl CounterfactualGenerator for FittedStatistics {
             let Some(environment) = intervention.environment else {
                 continue;
             };
+            let other = self.profiles(environment)?;
+            let other: Vec<Profile> = own
+                .iter()
+                .zip(other)
+                .map(|(own, other)| own.towards(other, intervention.extent))
+                .collect();
             let mut image = pixels.row(row).to_vec();
-            self.moved(
-                &mut image,
-                [height, width],
-                [own, self.profiles(environment)?],
-            );
+            self.moved(&mut image, [height, width], [own, &other]);
             pixels.set_row(row, &image);
         }
         pixels.into_tensor().map_err(ours)

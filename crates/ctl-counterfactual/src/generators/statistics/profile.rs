@@ -4,6 +4,9 @@ use ctl_invariance::methods::nyul::Foreground;
 
 use super::{Statistics, StatisticsExchangeConfig};
 
+/// What stays of a deviation, as a share of the smaller of two, however far the way leads beyond.
+const LEAST_SHARE: f64 = 0.1;
+
 /// Intensities of one channel.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Scale {
@@ -130,6 +133,41 @@ impl Profile {
             scale,
             detail: average(&|profile: &Self| profile.detail),
         })
+    }
+
+    /// The profile at a share of the way to another, which is beyond it above 1 and itself at 1.
+    pub(super) fn towards(&self, other: &Self, extent: f64) -> Self {
+        if extent.to_bits() == 1f64.to_bits() || self == other {
+            return other.clone();
+        }
+        let between = |own: f64, other: f64| own + extent * (other - own);
+        let positive = |own: f64, other: f64| between(own, other).max(LEAST_SHARE * own.min(other));
+        let scale = match (&self.scale, &other.scale) {
+            (
+                Scale::Moments { mean, deviation },
+                Scale::Moments {
+                    mean: new,
+                    deviation: spread,
+                },
+            ) => Scale::Moments {
+                mean: between(*mean, *new),
+                deviation: positive(*deviation, *spread),
+            },
+            (Scale::Quantiles(from), Scale::Quantiles(to)) => {
+                let mut highest = f64::NEG_INFINITY;
+                let levels = from.iter().zip(to).map(|(&from, &to)| {
+                    highest = highest.max(between(from, to));
+                    highest
+                });
+                Scale::Quantiles(levels.collect())
+            }
+            // Profiles of one configuration are of one kind.
+            _ => other.scale.clone(),
+        };
+        Self {
+            scale,
+            detail: positive(self.detail, other.detail),
+        }
     }
 
     /// A value of a channel with this profile as it is in one with another.

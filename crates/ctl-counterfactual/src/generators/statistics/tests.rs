@@ -345,3 +345,79 @@ fn ill_inputs_are_errors() {
     let unknown = serde_json::from_str::<StatisticsExchangeConfig>(r#"{"level": 3}"#);
     assert!(unknown.is_err());
 }
+
+/// Between two environments of flat moments: mean and deviation move along the line, a share of the
+/// way and beyond it.
+#[rstest]
+#[case(0.0)]
+#[case(0.5)]
+#[case(1.0)]
+#[case(2.0)]
+fn extents_lie_on_the_line_between_profiles(#[case] extent: f64) {
+    let shape = (1, 1, SIZE[0], SIZE[1]);
+    let of = |environment: usize, range: (f64, f64)| {
+        let pixels = Tensor::from_vec(image(5, range), shape, &Device::Cpu).unwrap();
+        Batch::new(environment, pixels, TargetKind::Classes)
+    };
+    let (own, other) = (of(0, (0.4, 0.6)), of(1, (0.5, 0.6)));
+    for statistics in [Statistics::Moments, Statistics::Quantiles] {
+        let fitted = exchange(config(statistics, 1.0))
+            .fit([&own, &other])
+            .unwrap();
+        let acts = [Intervention::towards(1, extent)];
+        let found = fitted.counterfactuals(&own, &acts).unwrap();
+        let found: Vec<f64> = found.flatten_all().unwrap().to_vec1().unwrap();
+        // Both are stretched copies of one image: so is what lies on their line.
+        let lowest = 0.4 + 0.1 * extent;
+        let expected = image(5, (lowest, 0.6));
+        // Twice the way has all values at 0.6; a tenth of the smaller deviation is kept of moments.
+        let kept = if extent > 1.5 && statistics == Statistics::Moments {
+            0.01
+        } else {
+            1e-9
+        };
+        assert!(
+            farthest(&found, &expected) < kept,
+            "{statistics:?} {extent}"
+        );
+    }
+}
+
+/// Each class weighs the same in each environment, however often it occurs; a class that only one has
+/// does not count, and environments without a common class cannot be compared.
+#[test]
+fn environments_are_compared_within_classes() {
+    let batch = |environment: usize, parts: &[(u32, f64)]| {
+        let images: Vec<f64> = parts
+            .iter()
+            .flat_map(|&(_, low)| image(5, (low, low + 0.2)))
+            .collect();
+        let shape = (parts.len(), 1, SIZE[0], SIZE[1]);
+        Batch {
+            classes: Some(parts.iter().map(|part| part.0).collect()),
+            ..Batch::new(
+                environment,
+                Tensor::from_vec(images, shape, &Device::Cpu).unwrap(),
+                TargetKind::Classes,
+            )
+        }
+    };
+    // Class 1 is brighter by 0.3 in both; environment 1 adds 0.1. Class 2 is the second's alone.
+    let own = batch(0, &[(0, 0.1), (1, 0.4), (1, 0.4), (1, 0.4)]);
+    let other = batch(1, &[(0, 0.2), (0, 0.2), (0, 0.2), (1, 0.5), (2, 0.7)]);
+    let fitted = exchange(config(Statistics::Moments, 1.0))
+        .fit([&own, &other])
+        .unwrap();
+    let acts = vec![Intervention::environment(1); 4];
+    let found = fitted.counterfactuals(&own, &acts).unwrap();
+    let moved = (found - &own.images).unwrap().mean_all().unwrap();
+    assert!((moved.to_scalar::<f64>().unwrap() - 0.1).abs() < 1e-9);
+    let apart = [batch(0, &[(0, 0.1)]), batch(1, &[(1, 0.1)])];
+    let error = exchange(config(Statistics::Moments, 1.0))
+        .fit(&apart)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("one that every environment has"),
+        "{error}"
+    );
+}

@@ -1,0 +1,86 @@
+//! Images beside what they would have been elsewhere.
+
+use ctl_invariance::pairs::paired;
+use ctl_invariance::{Augmentation, Batch, Intervention, Result};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::generated::{Learnt, Place, learnt};
+
+/// Every labelled sample twice: as it is, and as another source, drawn for each, would have taken
+/// it. From a single source both are the same.
+pub(super) struct CounterfactualPairs {
+    pub(super) method: &'static str,
+    pub(super) place: Place,
+}
+
+/// A source other than `own`, drawn uniformly; `own` where there is no other.
+pub(super) fn another(environments: usize, own: usize, rng: &mut ChaCha8Rng) -> usize {
+    if environments < 2 {
+        return own;
+    }
+    let drawn = rng.random_range(0..environments - 1);
+    drawn + usize::from(drawn >= own)
+}
+
+impl CounterfactualPairs {
+    fn pair(&self, learnt: &Learnt, batch: &Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+        let rows: Vec<usize> = (0..batch.images.dim(0)?).collect();
+        let acts: Vec<Intervention> = rows
+            .iter()
+            .map(|_| another(learnt.environments, batch.environment, rng))
+            .map(Intervention::environment)
+            .collect();
+        let elsewhere = learnt.replaced(self.method, batch, (&rows, &acts))?;
+        paired(batch, &elsewhere)
+    }
+}
+
+impl Augmentation for CounterfactualPairs {
+    fn apply(&self, batches: Vec<Batch>, rng: &mut ChaCha8Rng) -> Result<Vec<Batch>> {
+        let learnt = learnt(self.method, &self.place)?;
+        let pairs = batches.into_iter().map(|batch| {
+            if batch.is_labelled() {
+                self.pair(learnt, &batch, rng)
+            } else {
+                Ok(batch)
+            }
+        });
+        pairs.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::augmentation::tests::{Offsets, batch, flat};
+    use ctl_compute::random::stream;
+    use ctl_invariance::TargetKind;
+
+    #[test]
+    fn images_come_first_and_what_they_would_have_been_elsewhere_second() {
+        let method = CounterfactualPairs {
+            method: "t",
+            place: Learnt::of(Offsets, &[&[1.0], &[1.0], &[1.0]]),
+        };
+        let before = batch(TargetKind::Images);
+        let rng = &mut stream(0, "t", "pairs");
+        let after = method.apply(vec![before.clone()], rng).unwrap();
+        let (images, own) = (flat(&after[0].images), flat(&before.images));
+        assert_eq!(images[..80], own[..]);
+        let shifts: Vec<f32> = images[80..].iter().zip(&own).map(|(a, b)| a - b).collect();
+        // Never its own site, and both others.
+        for shift in [-1.0f32, 1.0] {
+            let count = shifts.iter().filter(|s| (*s - shift).abs() < 1e-6).count();
+            assert!(count >= 20, "{shift}: {count}");
+        }
+        assert!(shifts.iter().all(|s| s.abs() > 0.5));
+        let targets = flat(&after[0].targets[0].target);
+        assert!(
+            targets
+                .iter()
+                .zip(&images)
+                .all(|(t, i)| (t - i - 100.0).abs() < 1e-4)
+        );
+    }
+}
