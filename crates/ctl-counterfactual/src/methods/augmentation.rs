@@ -53,6 +53,9 @@ pub struct CounterfactualAugmentationConfig {
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
+    /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
+    /// as the image then, and what a site leaves there stays.
+    pub keep_detail: bool,
     /// Images of each source from which the generator learns at most, 2 to 1000000.
     pub examples: usize,
 }
@@ -64,6 +67,7 @@ impl Default for CounterfactualAugmentationConfig {
             destination: Destination::Uniform,
             generator: Generator::Statistics,
             updates: 2_000,
+            keep_detail: true,
             examples: 1_000,
         }
     }
@@ -74,6 +78,7 @@ impl CounterfactualAugmentationConfig {
         GeneratorSettings {
             generator: self.generator,
             updates: self.updates,
+            keep_detail: self.keep_detail,
             examples: self.examples,
         }
     }

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::generated::{Generator, GeneratorSettings, Learning, Place};
-use super::pairs::CounterfactualPairs;
+use super::pairs::{CounterfactualPairs, check_reach};
 
 const ID: &str = "counterfactual-consistency";
 
@@ -35,10 +35,16 @@ pub const INFO: MethodInfo = MethodInfo {
 pub struct CounterfactualConsistencyConfig {
     /// Weight of the disagreement between an image and its counterfactual, finite and not negative.
     pub consistency_weight: f64,
+    /// How far beyond the other site a counterfactual may lie on the way there, 1 to 16: at 1 it is
+    /// the other site's, else drawn between that and this.
+    pub reach: f64,
     /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`.
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
+    /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
+    /// as the image then, and what a site leaves there stays.
+    pub keep_detail: bool,
     /// Images of each source from which the generator learns at most, 2 to 1000000.
     pub examples: usize,
 }
@@ -47,8 +53,10 @@ impl Default for CounterfactualConsistencyConfig {
     fn default() -> Self {
         Self {
             consistency_weight: 5.0,
+            reach: 1.0,
             generator: Generator::Statistics,
             updates: 2_000,
+            keep_detail: true,
             examples: 1_000,
         }
     }
@@ -59,6 +67,7 @@ impl CounterfactualConsistencyConfig {
         GeneratorSettings {
             generator: self.generator,
             updates: self.updates,
+            keep_detail: self.keep_detail,
             examples: self.examples,
         }
     }
@@ -70,15 +79,16 @@ impl MethodConfig for CounterfactualConsistencyConfig {
         let ok = weight.is_finite() && weight >= 0.0;
         let allowed = "finite and not negative";
         in_range(method, "consistency_weight", &weight, allowed, ok)?;
+        check_reach(method, self.reach)?;
         self.generator().validate(method)
     }
 
     fn search_space() -> Vec<SearchDimension> {
-        vec![SearchDimension::log_uniform(
-            "consistency_weight",
-            -1.0,
-            2.0,
-        )]
+        let reaches = [1.0, 2.0, 4.0].map(Into::into).to_vec();
+        vec![
+            SearchDimension::log_uniform("consistency_weight", -1.0, 2.0),
+            SearchDimension::choice("reach", reaches),
+        ]
     }
 
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
@@ -90,7 +100,11 @@ impl MethodConfig for CounterfactualConsistencyConfig {
             place: place.clone(),
         };
         Ok(MethodParts {
-            augmentations: vec![Box::new(CounterfactualPairs { method: ID, place })],
+            augmentations: vec![Box::new(CounterfactualPairs {
+                method: ID,
+                reach: self.reach,
+                place,
+            })],
             preparation: Some(Box::new(learning)),
             ..MethodParts::objective(CounterfactualConsistency {
                 weight: self.consistency_weight,

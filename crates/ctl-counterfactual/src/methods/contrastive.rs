@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::generated::{Generator, GeneratorSettings, Learning, Place};
-use super::pairs::CounterfactualPairs;
+use super::pairs::{CounterfactualPairs, check_reach};
 
 const ID: &str = "counterfactual-contrastive";
 
@@ -42,10 +42,16 @@ pub struct CounterfactualContrastiveConfig {
     pub temperature: f64,
     /// Step size of the projection's Adam, positive and finite.
     pub projection_learning_rate: f64,
+    /// How far beyond the other site a counterfactual may lie on the way there, 1 to 16: at 1 it is
+    /// the other site's, else drawn between that and this.
+    pub reach: f64,
     /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`.
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
+    /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
+    /// as the image then, and what a site leaves there stays.
+    pub keep_detail: bool,
     /// Images of each source from which the generator learns at most, 2 to 1000000.
     pub examples: usize,
 }
@@ -56,8 +62,10 @@ impl Default for CounterfactualContrastiveConfig {
             contrastive_weight: 0.5,
             temperature: 0.5,
             projection_learning_rate: 1e-3,
+            reach: 1.0,
             generator: Generator::Statistics,
             updates: 2_000,
+            keep_detail: true,
             examples: 1_000,
         }
     }
@@ -68,6 +76,7 @@ impl CounterfactualContrastiveConfig {
         GeneratorSettings {
             generator: self.generator,
             updates: self.updates,
+            keep_detail: self.keep_detail,
             examples: self.examples,
         }
     }
@@ -85,6 +94,7 @@ impl MethodConfig for CounterfactualContrastiveConfig {
         let ok = rate.is_finite() && rate > 0.0;
         let allowed = "positive and finite";
         in_range(method, "projection_learning_rate", &rate, allowed, ok)?;
+        check_reach(method, self.reach)?;
         self.generator().validate(method)
     }
 
@@ -93,6 +103,7 @@ impl MethodConfig for CounterfactualContrastiveConfig {
             SearchDimension::log_uniform("contrastive_weight", -1.5, 0.5),
             SearchDimension::choice("temperature", [0.1, 0.2, 0.5].map(Into::into).to_vec()),
             SearchDimension::log_uniform("projection_learning_rate", -4.5, -2.5),
+            SearchDimension::choice("reach", [1.0, 2.0, 4.0].map(Into::into).to_vec()),
         ]
     }
 
@@ -107,7 +118,11 @@ impl MethodConfig for CounterfactualContrastiveConfig {
         let projection = Projection::new(context.features, context.seed, context.run)?;
         Ok(MethodParts {
             augmentations: vec![
-                Box::new(CounterfactualPairs { method: ID, place }),
+                Box::new(CounterfactualPairs {
+                    method: ID,
+                    reach: self.reach,
+                    place,
+                }),
                 Box::new(Augment {
                     config: AugmentConfig::default(),
                 }),

@@ -38,6 +38,7 @@ pub enum Generator {
 pub(super) struct GeneratorSettings {
     pub(super) generator: Generator,
     pub(super) updates: u64,
+    pub(super) keep_detail: bool,
     pub(super) examples: usize,
 }
 
@@ -267,6 +268,7 @@ impl Learning {
         let ours = |error| as_objective_error(self.method, error);
         let mut config = AutoencoderConfig::default();
         config.training.steps = self.settings.updates;
+        config.image.residual = self.settings.keep_detail;
         let schema = schema(sources.data).map_err(ours)?;
         let fitted = FittedAutoencoder::fit(schema, sources, &config, self.seed).map_err(ours)?;
         Ok(Box::new(fitted))
@@ -454,6 +456,7 @@ mod tests {
             settings: GeneratorSettings {
                 generator,
                 updates,
+                keep_detail: true,
                 examples: 1_000,
             },
             seed: 3,

@@ -1,17 +1,24 @@
 //! Images beside what they would have been elsewhere.
 
 use ctl_invariance::pairs::paired;
-use ctl_invariance::{Augmentation, Batch, Intervention, Result};
+use ctl_invariance::{Augmentation, Batch, ConfigError, Intervention, in_range};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::generated::{Learnt, Place, learnt};
 
 /// Every labelled sample twice: as it is, and as another source, drawn for each, would have taken
-/// it. From a single source both are the same.
+/// it, or an acquisition `t ~ U(1, reach)` times as far on the way there. From a single source both
+/// are the same.
 pub(super) struct CounterfactualPairs {
     pub(super) method: &'static str,
+    pub(super) reach: f64,
     pub(super) place: Place,
+}
+
+pub(super) fn check_reach(method: &'static str, reach: f64) -> Result<(), ConfigError> {
+    let ok = (1.0..=16.0).contains(&reach);
+    in_range(method, "reach", &reach, "1 to 16", ok)
 }
 
 /// A source other than `own`, drawn uniformly; `own` where there is no other.
@@ -24,12 +31,20 @@ pub(super) fn another(environments: usize, own: usize, rng: &mut ChaCha8Rng) -> 
 }
 
 impl CounterfactualPairs {
-    fn pair(&self, learnt: &Learnt, batch: &Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+    fn pair(
+        &self,
+        learnt: &Learnt,
+        batch: &Batch,
+        rng: &mut ChaCha8Rng,
+    ) -> ctl_invariance::Result<Batch> {
         let rows: Vec<usize> = (0..batch.images.dim(0)?).collect();
         let acts: Vec<Intervention> = rows
             .iter()
-            .map(|_| another(learnt.environments, batch.environment, rng))
-            .map(Intervention::environment)
+            .map(|_| {
+                let other = another(learnt.environments, batch.environment, rng);
+                let beyond = (self.reach - 1.0) * rng.random::<f64>();
+                Intervention::towards(other, 1.0 + beyond)
+            })
             .collect();
         let elsewhere = learnt.replaced(self.method, batch, (&rows, &acts))?;
         paired(batch, &elsewhere)
@@ -37,7 +52,11 @@ impl CounterfactualPairs {
 }
 
 impl Augmentation for CounterfactualPairs {
-    fn apply(&self, batches: Vec<Batch>, rng: &mut ChaCha8Rng) -> Result<Vec<Batch>> {
+    fn apply(
+        &self,
+        batches: Vec<Batch>,
+        rng: &mut ChaCha8Rng,
+    ) -> ctl_invariance::Result<Vec<Batch>> {
         let learnt = learnt(self.method, &self.place)?;
         let pairs = batches.into_iter().map(|batch| {
             if batch.is_labelled() {
@@ -61,6 +80,7 @@ mod tests {
     fn images_come_first_and_what_they_would_have_been_elsewhere_second() {
         let method = CounterfactualPairs {
             method: "t",
+            reach: 1.0,
             place: Learnt::of(Offsets, &[&[1.0], &[1.0], &[1.0]]),
         };
         let before = batch(TargetKind::Images);
@@ -81,6 +101,31 @@ mod tests {
                 .iter()
                 .zip(&images)
                 .all(|(t, i)| (t - i - 100.0).abs() < 1e-4)
+        );
+    }
+
+    #[test]
+    fn counterfactuals_reach_beyond_the_other_site() {
+        let method = CounterfactualPairs {
+            method: "t",
+            reach: 3.0,
+            place: Learnt::of(Offsets, &[&[1.0], &[1.0], &[1.0]]),
+        };
+        let before = batch(TargetKind::Classes);
+        let rng = &mut stream(0, "t", "pairs");
+        let after = method.apply(vec![before.clone()], rng).unwrap();
+        let (images, own) = (flat(&after[0].images), flat(&before.images));
+        let ways: Vec<f32> = images[80..]
+            .iter()
+            .zip(&own)
+            .map(|(a, b)| (a - b).abs())
+            .collect();
+        assert!(ways.iter().all(|way| (1.0..=3.0).contains(way)));
+        assert!(ways.iter().filter(|way| **way > 2.0).count() >= 20);
+        let error = check_reach("t", 0.5).unwrap_err().to_string();
+        assert!(
+            error.contains("reach = 0.5 is not allowed: it must be 1 to 16"),
+            "{error}"
         );
     }
 }

@@ -45,6 +45,9 @@ pub struct CounterfactualScannerConfig {
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
+    /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
+    /// as the image then, and what a site leaves there stays.
+    pub keep_detail: bool,
     /// Images of each source from which the generator learns at most, 2 to 1000000.
     pub examples: usize,
 }
@@ -56,6 +59,7 @@ impl Default for CounterfactualScannerConfig {
             reach: 2.0,
             generator: Generator::Statistics,
             updates: 2_000,
+            keep_detail: true,
             examples: 1_000,
         }
     }
@@ -66,6 +70,7 @@ impl CounterfactualScannerConfig {
         GeneratorSettings {
             generator: self.generator,
             updates: self.updates,
+            keep_detail: self.keep_detail,
             examples: self.examples,
         }
     }
