@@ -116,7 +116,12 @@ pub(super) fn harmonisation(situation: &Situation) -> Remedy {
 }
 
 pub(super) fn counterfactual_augmentation(situation: &Situation) -> Remedy {
-    let methods = &["counterfactual-scanner", "counterfactual-augmentation"];
+    let methods = &[
+        "counterfactual-scanner",
+        "counterfactual-augmentation",
+        "counterfactual-consistency",
+        "counterfactual-contrastive",
+    ];
     exchange(situation).of(
         "counterfactual-augmentation",
         Family::Counterfactual,
