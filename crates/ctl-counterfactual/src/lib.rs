@@ -31,8 +31,9 @@ pub use image::{
     VaeMechanism,
 };
 pub use model::{
-    Abducted, Act, Acted, Acts, Amount, DeepScm, Extrapolation, FitOptions, FitProgress, FitReport,
-    ImageFit, ImageSpec, ImageTraining, LogProb, ModelSpec, StructuralModel, train_image,
+    Abducted, Act, Acted, Acts, Amount, DeepScm, Extrapolation, FineTuning, FineTuningFit,
+    FitOptions, FitProgress, FitReport, FitStage, ImageFit, ImageSpec, ImageTraining, LogProb,
+    Measured, ModelSpec, StructuralModel, train_image,
 };
 pub use records::{Columns, Examples, Records};
 pub use variable::{Kind, Schema};

@@ -103,7 +103,7 @@ impl Parameters {
     }
 
     /// Type of the weights.
-    pub(crate) fn dtype(&self) -> DType {
+    pub fn dtype(&self) -> DType {
         self.dtype
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ctl_counterfactual::{FitProgress, FitReport};
+use ctl_counterfactual::{FineTuningFit, FitProgress, FitReport, FitStage};
 use ctl_harness::counterfactual::{
     Edited, ScoreOptions, Study, StudyFile, StudyModel, edit, score, write_sample,
 };
@@ -22,10 +22,11 @@ pub(crate) fn run(action: &Counterfactual) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Shows the training of one mechanism after the other.
+/// Shows the training of one mechanism, or predictor, after the other.
 struct Shown {
     progress: Progress,
-    node: String,
+    /// What is trained, in words.
+    name: String,
     step: u64,
 }
 
@@ -33,21 +34,25 @@ impl Shown {
     fn new() -> Self {
         Self {
             progress: Progress::new(),
-            node: String::new(),
+            name: String::new(),
             step: 0,
         }
     }
 
     fn tell(&mut self, now: FitProgress<'_>) {
-        if self.node != now.node {
-            now.node.clone_into(&mut self.node);
+        let name = match now.stage {
+            FitStage::Mechanism => now.node.to_owned(),
+            stage => format!("{stage} of {}", now.node),
+        };
+        if self.name != name {
+            self.name = name;
             self.step = 0;
             self.progress.event(&Event::Planned {
                 what: "training steps",
                 total: now.steps,
                 finished: 0,
             });
-            self.progress.event(&Event::Started { name: now.node });
+            self.progress.event(&Event::Started { name: &self.name });
         }
         self.progress.event(&Event::Advanced {
             units: now.step - self.step,
@@ -57,7 +62,7 @@ impl Shown {
         if now.step == now.steps {
             let loss = now.loss.map(|loss| format!("loss {loss:.4}"));
             self.progress.event(&Event::Finished {
-                name: now.node,
+                name: &self.name,
                 summary: &loss.unwrap_or_else(|| "done".to_owned()),
             });
         }
@@ -115,7 +120,25 @@ fn summary(report: &FitReport) -> String {
             fit.steps, fit.skipped
         )
     });
-    attributes.chain(image).collect()
+    let tuned = report.fine_tuning.iter().map(tuned);
+    attributes.chain(image).chain(tuned).collect()
+}
+
+fn tuned(fit: &FineTuningFit) -> String {
+    let (before, after) = (&fit.before, &fit.after);
+    format!(
+        "fine-tuning: {} updates, {} skipped, effectiveness loss {:.4} -> {:.4} (facts {:.4}), bound \
+         {:.4} -> {:.4} of at most {:.4}, lambda {:.4}\n",
+        fit.steps,
+        fit.skipped,
+        before.effectiveness,
+        after.effectiveness,
+        fit.facts,
+        before.bound,
+        after.bound,
+        fit.limit,
+        fit.lambda,
+    )
 }
 
 fn sample(options: &Sample) -> anyhow::Result<ExitCode> {

@@ -211,6 +211,24 @@ fn from_a_cohort_to_pictures_and_scores() {
     "column site: site: expected one of the categories north, south"
 )]
 #[case("label -> image", "image -> label", 2, "no children of the image")]
+#[case(
+    "mechanism = \"vae\"\nwidths = [4, 8]\nhidden = 16\nlatent = 4",
+    "mechanism = \"flow\"\n[fine-tuning]\nsteps = 4",
+    2,
+    "fine-tuning: mechanism must be vae or hvae, found flow: its inversion is exact"
+)]
+#[case(
+    "[training.image]",
+    "[fine-tuning]\nmargin = -1\n[training.image]",
+    2,
+    "fine-tuning: margin must be finite and at least 0, found -1"
+)]
+#[case(
+    "[training.image]",
+    "[fine-tuning]\nlearning_rate = 1\n[training.image]",
+    2,
+    "unknown field `learning_rate`"
+)]
 #[case("schema = 1", "schema = 7", 2, "schema: 7 is not known, expected 1")]
 fn ill_models_are_refused(
     #[case] old: &str,
@@ -228,6 +246,46 @@ fn ill_models_are_refused(
         !Path::new(&place.path("model")).exists(),
         "nothing is left behind"
     );
+}
+
+/// A model that is trained is fine-tuned once its file says so, and not again.
+#[test]
+fn trained_models_are_fine_tuned() {
+    const TUNING: &str = r#"
+[fine-tuning]
+steps = 6
+batch = 4
+attributes = ["age", "site"]
+margin = 0.5
+[fine-tuning.predictors]
+widths = [4]
+hidden = 8
+steps = 5
+"#;
+    let place = Place::new();
+    let trained = said(&place.train(MODEL));
+    let file = MODEL.to_owned() + TUNING;
+    let output = place.train(&file);
+    let told = stderr(&output);
+    assert!(!told.contains("image: loss"), "{told}");
+    for words in ["predictor of age: loss", "fine-tuning of image: loss"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let tuned = said(&output);
+    assert!(
+        tuned.contains("fine-tuning: 6 updates, 0 skipped, effectiveness loss"),
+        "{tuned}"
+    );
+    assert_eq!(tuned.lines().count(), trained.lines().count() + 1);
+    assert_eq!(said(&place.train(&file)), tuned);
+    let refused = place.train(MODEL);
+    let message = stderr(&refused);
+    assert!(
+        message.contains("expected the fine-tuning that was begun there"),
+        "{message}"
+    );
+    let [model, drawn] = ["model", "drawn"].map(|name| place.path(name));
+    said(&ask(&["sample", &model, "--count", "2", "--out", &drawn]));
 }
 
 /// A cell that holds a marker for what is not known is an error that names its line, and leaves its row

@@ -14,7 +14,8 @@ use crate::encoding::moments;
 use crate::error::in_range;
 use crate::image::signed;
 use crate::{
-    Columns, CounterfactualError, Encoding, Examples, FitProgress, Kind, Records, Result, Schema,
+    Columns, CounterfactualError, Encoding, Examples, FitProgress, FitStage, Kind, Records, Result,
+    Schema,
 };
 
 /// Individuals whose images are looked at together.
@@ -55,7 +56,11 @@ impl Default for PredictorConfig {
 }
 
 impl PredictorConfig {
-    fn validate(&self) -> Result<()> {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the setting outside its range, its value and what is allowed.
+    pub fn validate(&self) -> Result<()> {
         const WHAT: &str = "predictor";
         in_range(WHAT, "steps", (self.steps, self.steps > 0), "at least 1")?;
         in_range(WHAT, "batch", (self.batch, self.batch > 0), "at least 1")?;
@@ -86,7 +91,7 @@ impl Predictor {
         node: NodeId,
         columns: &Columns,
         config: &PredictorConfig,
-        seed: u64,
+        parameters: Parameters,
     ) -> Result<Self> {
         let [channels, height, width] = schema.image_shape().ok_or_else(|| no_image(schema))?;
         let children = schema.diagram().children(node).iter();
@@ -104,13 +109,12 @@ impl Predictor {
             hidden: config.hidden,
             outputs: categories.unwrap_or(2),
         };
-        let run = format!("predictor {}", schema.diagram().name(node));
         Ok(Self {
             node,
             conditions,
             categories,
             scale: moments(columns.column(node)),
-            network: ImageEncoder::new(&spec, seed, &run)?,
+            network: ImageEncoder::from_parameters(parameters, &spec)?,
         })
     }
 
@@ -127,7 +131,9 @@ impl Predictor {
     /// Features `[B, F]` and outputs of images `[B, C, H, W]`, 0 to 1, that gradients flow through.
     fn forward(&self, images: &Tensor, columns: &Columns) -> Result<(Tensor, Tensor)> {
         let beside = self.conditions.encode(columns).to_tensor()?;
-        Ok(self.network.forward(&signed(images)?, &beside)?)
+        let dtype = self.parameters().dtype();
+        let (images, beside) = (signed(images)?.to_dtype(dtype)?, beside.to_dtype(dtype)?);
+        Ok(self.network.forward(&images, &beside)?)
     }
 
     /// Features `[B, F]` of images alone: what stands beside them is at its mean.
@@ -137,8 +143,8 @@ impl Predictor {
         Ok(self.network.forward(&signed(images)?, &beside)?.0)
     }
 
-    /// Mean of `−ln q(a | image, children of a)` over a batch, in nats; of a continuous attribute
-    /// standardised by the training data.
+    /// Mean of `−ln q(a | image, children of a)` over a batch, in nats, a scalar that gradients flow
+    /// from, to the images as well; of a continuous attribute standardised by the training data.
     ///
     /// # Errors
     /// When images and columns do not fit.
@@ -153,6 +159,7 @@ impl Predictor {
         let (mean, deviation) = self.scale;
         let standard = values.iter().map(|v| ((v - mean) / deviation) as f32);
         let values = Tensor::new(standard.collect::<Vec<f32>>(), &Device::Cpu)?;
+        let values = values.to_dtype(outputs.dtype())?;
         let column =
             |index: usize| -> Result<Tensor> { Ok(outputs.narrow(1, index, 1)?.squeeze(1)?) };
         let [least, greatest] = LOG_DEVIATIONS;
@@ -176,7 +183,11 @@ impl Predictor {
         Ok(back.collect())
     }
 
-    fn train(
+    /// Trains it on facts; the same seed gives the same weights.
+    ///
+    /// # Errors
+    /// When there are no images, they cannot be read, or the loss is not finite.
+    pub(crate) fn train(
         &self,
         name: &str,
         data: &dyn Examples,
@@ -218,6 +229,7 @@ impl Predictor {
             adam.step(&loss.backward()?)?;
             observer(FitProgress {
                 node: name,
+                stage: FitStage::Predictor,
                 step: step + 1,
                 steps: config.steps,
                 loss: Some(value),
@@ -258,24 +270,60 @@ impl Predictors {
         seed: u64,
         observer: &mut dyn FnMut(FitProgress<'_>),
     ) -> Result<Self> {
+        let parameters = |run: &str| Parameters::new(seed, run);
+        let predictors = Self::untrained(schema, data.columns(), config, &parameters)?;
+        for predictor in &predictors.all {
+            let name = schema.diagram().name(predictor.node);
+            predictor.train(name, data, config, seed, observer)?;
+        }
+        Ok(predictors)
+    }
+
+    /// Predictors before they are trained.
+    ///
+    /// # Arguments
+    /// - `parameters`: empty weights, by the name of their run
+    ///
+    /// # Errors
+    /// When the model has no image, or a setting is out of range or does not suit the images.
+    pub(crate) fn untrained(
+        schema: &Schema,
+        columns: &Columns,
+        config: &PredictorConfig,
+        parameters: &dyn Fn(&str) -> Parameters,
+    ) -> Result<Self> {
         config.validate()?;
         let image = schema.image().ok_or_else(|| no_image(schema))?;
-        let mut all = Vec::new();
-        for node in schema.parents(image) {
-            let predictor = Predictor::new(schema, node, data.columns(), config, seed)?;
-            let name = schema.diagram().name(node);
-            predictor.train(name, data, config, seed, observer)?;
-            all.push(predictor);
-        }
+        let all = schema.parents(image).into_iter().map(|node| {
+            let run = format!("predictor {}", schema.diagram().name(node));
+            Predictor::new(schema, node, columns, config, parameters(&run))
+        });
         Ok(Self {
+            all: all.collect::<Result<_>>()?,
             schema: schema.clone(),
-            all,
         })
     }
 
     /// The predictors, in the order of the image's parents.
     pub fn all(&self) -> &[Predictor] {
         &self.all
+    }
+
+    /// `−ln q(a | image, children of a)` of each parent `a` of the image, by name: means over a batch
+    /// in nats, as [`Predictor::loss`] has them, which gradients flow from to the images.
+    ///
+    /// # Arguments
+    /// - `images`: `[B, C, H, W]`, 0 to 1
+    /// - `columns`: the values that the images should show, those of the children as well
+    ///
+    /// # Errors
+    /// When images and columns do not fit.
+    pub fn losses(&self, images: &Tensor, columns: &Columns) -> Result<Vec<(&str, Tensor)>> {
+        let losses = self.all.iter().map(|predictor| {
+            let name = self.schema.diagram().name(predictor.node);
+            Ok((name, predictor.loss(images, columns)?))
+        });
+        losses.collect()
     }
 
     /// How far what the images say of each parent is from what it should be, by name: the mean

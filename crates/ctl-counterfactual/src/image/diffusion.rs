@@ -236,6 +236,10 @@ impl ImageMechanism for DiffusionMechanism {
         self.network.parameters()
     }
 
+    fn fine_tuning_obstacle(&self) -> Option<&'static str> {
+        Some("its sampling is not differentiated")
+    }
+
     /// The mean squared error of what the network says at uniform times from 1 to `T`, its one term
     /// `noise` or `velocity`.
     fn loss(

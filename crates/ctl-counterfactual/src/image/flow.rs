@@ -195,6 +195,10 @@ impl ImageMechanism for FlowMechanism {
         self.network.parameters()
     }
 
+    fn fine_tuning_obstacle(&self) -> Option<&'static str> {
+        Some("its inversion is exact, which leaves no bound to constrain")
+    }
+
     /// `−ln p / n` over 256 grey levels, mean over the batch, in nats; its terms are `prior`, of the
     /// latent variables, and `volume`, of the map.
     fn loss(

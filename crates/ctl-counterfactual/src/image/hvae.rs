@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::pixels::{bounds, drawn_residual, residual, signed, with_residual};
-use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, warmed_up};
+use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, in_precision, warmed_up};
 use crate::error::in_range;
 use crate::{CounterfactualError, Result};
 
@@ -82,6 +82,19 @@ impl HvaeMechanism {
         parents: usize,
         (seed, run): (u64, &str),
     ) -> Result<Self> {
+        Self::from_parameters(Parameters::new(seed, run), config, shape, parents)
+    }
+
+    /// The same with weights that are added to `parameters`, an empty set.
+    ///
+    /// # Errors
+    /// As [`HvaeMechanism::new`].
+    pub fn from_parameters(
+        parameters: Parameters,
+        config: &HvaeConfig,
+        shape: [usize; 3],
+        parents: usize,
+    ) -> Result<Self> {
         for (key, value) in [("beta", config.beta), ("free-bits", config.free_bits)] {
             let fits = value.is_finite() && value >= 0.0;
             in_range("hvae", key, (value, fits), "finite and at least 0")?;
@@ -105,12 +118,23 @@ impl HvaeMechanism {
         }
         Ok(Self {
             config: config.clone(),
-            network: Hvae::new(&spec, seed, run)?,
+            network: Hvae::from_parameters(parameters, &spec)?,
         })
     }
 
-    fn forward(&self, images: &Tensor, parents: &Tensor, noise: &[Tensor]) -> Result<HvaeOutput> {
-        Ok(self.network.forward(images, parents, noise)?)
+    /// Images on the scale from −1 to 1 and parents, in the network's precision.
+    fn inputs(&self, images: &Tensor, parents: &Tensor) -> Result<(Tensor, Tensor)> {
+        check_inputs(self, Some(images), parents)?;
+        let images = in_precision(self.parameters(), &signed(images)?)?;
+        Ok((images, in_precision(self.parameters(), parents)?))
+    }
+
+    /// What the network makes of images and parents with a noise that is drawn.
+    fn drawn(&self, images: &Tensor, parents: &Tensor, rng: &mut ChaCha8Rng) -> Result<HvaeOutput> {
+        let noise = self.network.draw_noise(images.dims()[0], rng)?.into_iter();
+        let noise = noise.map(|block| in_precision(self.parameters(), &block));
+        let noise = noise.collect::<Result<Vec<_>>>()?;
+        Ok(self.network.forward(images, parents, &noise)?)
     }
 
     /// The divergence of a batch per image value, every block's at least the free bits.
@@ -135,7 +159,7 @@ impl HvaeMechanism {
     fn no_noise(&self, batch: usize) -> Result<Vec<Tensor>> {
         let device = &candle_core::Device::Cpu;
         let shapes = self.network.spec().latent_shapes(batch).into_iter();
-        let zeros = shapes.map(|s| Tensor::zeros(&s[..], candle_core::DType::F32, device));
+        let zeros = shapes.map(|s| Tensor::zeros(&s[..], self.parameters().dtype(), device));
         Ok(zeros.collect::<candle_core::Result<_>>()?)
     }
 }
@@ -154,6 +178,10 @@ impl ImageMechanism for HvaeMechanism {
         self.network.parameters()
     }
 
+    fn fine_tuning_obstacle(&self) -> Option<&'static str> {
+        None
+    }
+
     fn loss(
         &self,
         images: &Tensor,
@@ -161,9 +189,8 @@ impl ImageMechanism for HvaeMechanism {
         step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<ImageLoss> {
-        let batch = check_inputs(self, Some(images), parents)?;
-        let noise = self.network.draw_noise(batch, rng)?;
-        let out = self.forward(&signed(images)?, parents, &noise)?;
+        let (images, parents) = self.inputs(images, parents)?;
+        let out = self.drawn(&images, &parents, rng)?;
         let beta = self.config.beta * warmed_up(step, self.config.beta_warmup);
         let (distortion, kl) = (out.distortion.mean_all()?, self.divergence(&out)?);
         // The order of the terms is that of `HvaeOutput::loss`, for the sake of the backward pass.
@@ -179,9 +206,8 @@ impl ImageMechanism for HvaeMechanism {
         parents: &Tensor,
         rng: &mut ChaCha8Rng,
     ) -> Result<Option<Vec<f64>>> {
-        let batch = check_inputs(self, Some(images), parents)?;
-        let noise = self.network.draw_noise(batch, rng)?;
-        let out = self.forward(&signed(images)?, parents, &noise)?;
+        let (images, parents) = self.inputs(images, parents)?;
+        let out = self.drawn(&images, &parents, rng)?;
         Ok(Some(bounds(&out.distortion, &out.kl, self.shape())?))
     }
 
@@ -191,15 +217,17 @@ impl ImageMechanism for HvaeMechanism {
         parents: &Tensor,
         rng: &mut ChaCha8Rng,
     ) -> Result<ImageNoise> {
-        let batch = check_inputs(self, Some(images), parents)?;
-        let noise = match self.config.belief {
-            Belief::Mean => self.no_noise(batch)?,
-            Belief::Draw => self.network.draw_noise(batch, rng)?,
+        let (images, parents) = self.inputs(images, parents)?;
+        let out = match self.config.belief {
+            Belief::Mean => {
+                let noise = self.no_noise(images.dims()[0])?;
+                self.network.forward(&images, &parents, &noise)?
+            }
+            Belief::Draw => self.drawn(&images, &parents, rng)?,
         };
-        let images = signed(images)?;
-        let latents = self.forward(&images, parents, &noise)?.latents;
+        let latents = out.latents;
         let left = if self.config.residual {
-            let (mean, log_scale) = self.network.decode(&latents, parents)?;
+            let (mean, log_scale) = self.network.decode(&latents, &parents)?;
             Some(residual(&images, (&mean, &log_scale))?)
         } else {
             None
@@ -225,7 +253,8 @@ impl ImageMechanism for HvaeMechanism {
 
     fn predict(&self, noise: &ImageNoise, parents: &Tensor) -> Result<Tensor> {
         check_inputs(self, None, parents)?;
-        let (mean, log_scale) = self.network.decode(&noise.latents, parents)?;
+        let parents = in_precision(self.parameters(), parents)?;
+        let (mean, log_scale) = self.network.decode(&noise.latents, &parents)?;
         with_residual((&mean, &log_scale), noise.residual.as_ref())
     }
 }

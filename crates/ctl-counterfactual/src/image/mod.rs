@@ -6,7 +6,7 @@ mod hvae;
 mod independence;
 mod pixels;
 #[cfg(test)]
-mod toy;
+pub(crate) mod toy;
 mod vae;
 
 pub(crate) use pixels::signed;
@@ -75,6 +75,13 @@ pub trait ImageMechanism {
     /// Weights and buffers: what is saved.
     fn parameters(&self) -> &Parameters;
 
+    /// Why counterfactual fine-tuning is not for this mechanism; none where gradients of the predicted
+    /// images flow through [`ImageMechanism::predict`] and [`ImageMechanism::abduct`] to the weights,
+    /// and [`ImageMechanism::loss`] is a bound that can be held.
+    fn fine_tuning_obstacle(&self) -> Option<&'static str> {
+        Some("it does not say that its counterfactuals can be differentiated")
+    }
+
     /// What training minimises for images `[B, C, H, W]` with parents `[B, P]`.
     ///
     /// # Arguments
@@ -122,6 +129,11 @@ pub trait ImageMechanism {
     /// # Errors
     /// When noise or parents have another shape.
     fn predict(&self, noise: &ImageNoise, parents: &Tensor) -> Result<Tensor>;
+}
+
+/// Images or parents in the precision of a mechanism's weights.
+fn in_precision(parameters: &Parameters, tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.to_dtype(parameters.dtype())?)
 }
 
 /// Refuses images or parents of another shape; gives the size of the batch.

@@ -1,6 +1,6 @@
 //! Values of images outside and inside of networks.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use ctl_compute::random::normal;
 use rand_chacha::ChaCha8Rng;
 
@@ -41,8 +41,8 @@ pub(super) fn drawn_residual(
 /// Bounds of `ln p` in nats, from distortion and divergence per value of an image, each `[B]`.
 pub(super) fn bounds(distortion: &Tensor, kl: &Tensor, shape: [usize; 3]) -> Result<Vec<f64>> {
     let values = shape.iter().product::<usize>() as f64;
-    let nats = (distortion + kl)?.to_vec1::<f32>()?;
-    Ok(nats.iter().map(|&nats| f64::from(nats) * -values).collect())
+    let nats = (distortion + kl)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    Ok(nats.iter().map(|nats| nats * -values).collect())
 }
 
 /// The images, 0 to 1, of a mean, a log deviation and what is left between image and mean.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::independence::dependence;
 use super::pixels::{bounds, drawn_residual, residual, signed, with_residual};
-use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, warmed_up};
+use super::{Belief, ImageLoss, ImageMechanism, ImageNoise, check_inputs, in_precision, warmed_up};
 use crate::error::in_range;
 use crate::{CounterfactualError, Result};
 
@@ -79,6 +79,19 @@ impl VaeMechanism {
         parents: usize,
         (seed, run): (u64, &str),
     ) -> Result<Self> {
+        Self::from_parameters(Parameters::new(seed, run), config, shape, parents)
+    }
+
+    /// The same with weights that are added to `parameters`, an empty set.
+    ///
+    /// # Errors
+    /// As [`VaeMechanism::new`].
+    pub fn from_parameters(
+        parameters: Parameters,
+        config: &VaeConfig,
+        shape: [usize; 3],
+        parents: usize,
+    ) -> Result<Self> {
         let fits = config.beta.is_finite() && config.beta >= 0.0;
         in_range("vae", "beta", (config.beta, fits), "finite and at least 0")?;
         let weight = config.independence;
@@ -96,7 +109,7 @@ impl VaeMechanism {
         };
         Ok(Self {
             config: config.clone(),
-            network: ConditionalVae::new(&spec, seed, run)?,
+            network: ConditionalVae::from_parameters(parameters, &spec)?,
             shape,
         })
     }
@@ -107,13 +120,21 @@ impl VaeMechanism {
     /// # Errors
     /// When images or parents have another shape.
     pub fn latent_law(&self, images: &Tensor, parents: &Tensor) -> Result<(Tensor, Tensor)> {
-        check_inputs(self, Some(images), parents)?;
-        let (mean, log_variance) = self.network.encode(&signed(images)?, parents)?;
+        let (images, parents) = self.inputs(images, parents)?;
+        let (mean, log_variance) = self.network.encode(&images, &parents)?;
         Ok((mean, (log_variance * 0.5)?))
     }
 
+    /// Images on the scale from −1 to 1 and parents, in the network's precision.
+    fn inputs(&self, images: &Tensor, parents: &Tensor) -> Result<(Tensor, Tensor)> {
+        check_inputs(self, Some(images), parents)?;
+        let images = in_precision(self.parameters(), &signed(images)?)?;
+        Ok((images, in_precision(self.parameters(), parents)?))
+    }
+
     fn noise(&self, batch: usize, rng: &mut ChaCha8Rng) -> Result<Tensor> {
-        Ok(normal(rng, (batch, self.config.latent), 0.0, 1.0)?)
+        let drawn = normal(rng, (batch, self.config.latent), 0.0, 1.0)?;
+        in_precision(self.parameters(), &drawn)
     }
 }
 
@@ -130,6 +151,10 @@ impl ImageMechanism for VaeMechanism {
         self.network.parameters()
     }
 
+    fn fine_tuning_obstacle(&self) -> Option<&'static str> {
+        None
+    }
+
     fn loss(
         &self,
         images: &Tensor,
@@ -137,9 +162,9 @@ impl ImageMechanism for VaeMechanism {
         step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<ImageLoss> {
-        let batch = check_inputs(self, Some(images), parents)?;
-        let noise = self.noise(batch, rng)?;
-        let out = self.network.forward(&signed(images)?, parents, &noise)?;
+        let (images, parents) = self.inputs(images, parents)?;
+        let noise = self.noise(images.dims()[0], rng)?;
+        let out = self.network.forward(&images, &parents, &noise)?;
         let beta = self.config.beta * warmed_up(step, self.config.beta_warmup);
         let mut loss = ImageLoss {
             total: out.loss(beta)?,
@@ -149,7 +174,7 @@ impl ImageMechanism for VaeMechanism {
             ],
         };
         if self.config.independence > 0.0 {
-            let dependence = dependence(&out.latents, parents)?;
+            let dependence = dependence(&out.latents, &parents)?;
             loss.total = (loss.total + (&dependence * self.config.independence)?)?;
             loss.terms.push(("dependence", dependence));
         }
@@ -162,9 +187,9 @@ impl ImageMechanism for VaeMechanism {
         parents: &Tensor,
         rng: &mut ChaCha8Rng,
     ) -> Result<Option<Vec<f64>>> {
-        let batch = check_inputs(self, Some(images), parents)?;
-        let noise = self.noise(batch, rng)?;
-        let out = self.network.forward(&signed(images)?, parents, &noise)?;
+        let (images, parents) = self.inputs(images, parents)?;
+        let noise = self.noise(images.dims()[0], rng)?;
+        let out = self.network.forward(&images, &parents, &noise)?;
         Ok(Some(bounds(&out.distortion, &out.kl, self.shape)?))
     }
 
@@ -174,15 +199,17 @@ impl ImageMechanism for VaeMechanism {
         parents: &Tensor,
         rng: &mut ChaCha8Rng,
     ) -> Result<ImageNoise> {
-        let batch = check_inputs(self, Some(images), parents)?;
-        let images = signed(images)?;
-        let (mean, log_variance) = self.network.encode(&images, parents)?;
+        let (images, parents) = self.inputs(images, parents)?;
+        let (mean, log_variance) = self.network.encode(&images, &parents)?;
         let latents = match self.config.belief {
             Belief::Mean => mean,
-            Belief::Draw => (mean + (log_variance * 0.5)?.exp()?.mul(&self.noise(batch, rng)?)?)?,
+            Belief::Draw => {
+                let noise = self.noise(images.dims()[0], rng)?;
+                (mean + (log_variance * 0.5)?.exp()?.mul(&noise)?)?
+            }
         };
         let left = if self.config.residual {
-            let (mean, log_scale) = self.network.decode(&latents, parents)?;
+            let (mean, log_scale) = self.network.decode(&latents, &parents)?;
             Some(residual(&images, (&mean, &log_scale))?)
         } else {
             None
@@ -211,7 +238,8 @@ impl ImageMechanism for VaeMechanism {
                 found: noise.latents.len().to_string(),
             });
         };
-        let (mean, log_scale) = self.network.decode(latents, parents)?;
+        let parents = in_precision(self.parameters(), parents)?;
+        let (mean, log_scale) = self.network.decode(latents, &parents)?;
         with_residual((&mean, &log_scale), noise.residual.as_ref())
     }
 }

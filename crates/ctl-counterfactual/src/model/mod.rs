@@ -1,16 +1,22 @@
 //! Structural causal models whose mechanisms are learnt.
 
 mod files;
+mod fine_tuning;
 mod intervention;
 mod spec;
 mod store;
 mod support;
 mod train;
+mod trainer;
+mod workplace;
 
+pub use fine_tuning::{FineTuning, FineTuningFit, Measured};
 pub use intervention::{Act, Acts, Amount};
 pub use spec::{ImageSpec, ModelSpec};
 pub use support::Extrapolation;
-pub use train::{FitOptions, FitProgress, FitReport, ImageFit, ImageTraining, train_image};
+pub use train::{
+    FitOptions, FitProgress, FitReport, FitStage, ImageFit, ImageTraining, train_image,
+};
 
 use std::collections::BTreeMap;
 
@@ -321,27 +327,41 @@ impl DeepScm {
         stream(seed, purpose, &format!("{name} from {offset}"))
     }
 
-    fn abduct_from(&self, facts: &Records, seed: u64, offset: usize) -> Result<Abducted> {
+    /// The noises of the attributes alone, each drawn, where it is, from a stream of its own.
+    fn abduct_attributes(
+        &self,
+        facts: &Columns,
+        stream: &dyn Fn(NodeId) -> ChaCha8Rng,
+    ) -> Result<Abducted> {
         let mut noises = vec![Vec::new(); self.schema.diagram().len()];
         for (node, part) in self.attributes() {
-            let rng = &mut self.stream(seed, "abduct", node, offset);
-            let parents = part.encoding.encode(&facts.columns);
-            let values = facts.columns.column(node);
+            let parents = part.encoding.encode(facts);
+            let (values, rng) = (facts.column(node), &mut stream(node));
             noises[node.index()] = part.model.mechanism().abduct(values, &parents, rng)?;
         }
+        Ok(Abducted {
+            facts: facts.clone(),
+            noises,
+            image: None,
+            offset: 0,
+        })
+    }
+
+    fn abduct_from(&self, facts: &Records, seed: u64, offset: usize) -> Result<Abducted> {
+        let stream = |node: NodeId| self.stream(seed, "abduct", node, offset);
+        let attributes = self.abduct_attributes(&facts.columns, &stream)?;
         let image = match (&self.image, &facts.images, self.schema.image()) {
             (Some((encoding, mechanism)), Some(images), Some(node)) => {
-                let rng = &mut self.stream(seed, "abduct", node, offset);
+                let rng = &mut stream(node);
                 let parents = encoding.encode(&facts.columns).to_tensor()?;
                 Some(mechanism.abduct(images, &parents, rng)?)
             }
             _ => None,
         };
         Ok(Abducted {
-            facts: facts.columns.clone(),
-            noises,
             image,
             offset,
+            ..attributes
         })
     }
 

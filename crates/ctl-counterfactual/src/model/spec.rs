@@ -140,4 +140,42 @@ mod tests {
             assert_eq!(serde_json::from_str::<ImageSpec>(&text).unwrap(), spec);
         }
     }
+
+    /// Names in the first column of the table whose header begins with a name.
+    fn rows_of(document: &str, header: &str) -> Vec<String> {
+        let mut lines = document.lines();
+        assert!(lines.any(|line| line.starts_with(&format!("| `{header}` |"))));
+        let rows = lines.skip(1).map_while(|line| line.strip_prefix("| `"));
+        let names = rows.map(|row| row.split('`').next().unwrap().to_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The settings of fine-tuning are all in their tables, and no others.
+    #[test]
+    fn settings_of_fine_tuning_are_documented() {
+        let document = include_str!("../../../../docs/COUNTERFACTUAL.md");
+        let settings = crate::FineTuning {
+            skip: Some(1.0),
+            ..Default::default()
+        };
+        let mut settings = serde_json::to_value(settings).unwrap();
+        let settings = settings.as_object_mut().unwrap();
+        let predictors = settings.remove("predictors").unwrap();
+        let keys = |table: &serde_json::Map<String, serde_json::Value>| -> Vec<String> {
+            table.keys().cloned().collect()
+        };
+        assert_eq!(rows_of(document, "[fine-tuning]"), sorted(keys(settings)));
+        let predictors = keys(predictors.as_object().unwrap());
+        assert_eq!(
+            rows_of(document, "[fine-tuning.predictors]"),
+            sorted(predictors)
+        );
+    }
+
+    fn sorted(mut names: Vec<String>) -> Vec<String> {
+        names.sort_unstable();
+        names
+    }
 }

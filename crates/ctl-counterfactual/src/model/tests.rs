@@ -97,6 +97,7 @@ fn options(steps: u64) -> FitOptions {
             checkpoint_every: 7,
             ..Default::default()
         },
+        fine_tuning: None,
         folder: None,
     }
 }

@@ -1,17 +1,21 @@
 //! Training of a whole model, which goes on where it stopped.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use candle_core::Tensor;
-use ctl_compute::optim::{AdamParams, AdamW, Clipping, Ema, Optimiser, Schedule, gradient_norm};
+use ctl_compute::optim::Schedule;
 use ctl_compute::random::stream;
 use serde::{Deserialize, Serialize};
 
-use super::DeepScm;
-use super::store::{Resumed, Workplace};
+use super::fine_tuning::Tuner;
+use super::trainer::{Objective, Trainer};
+use super::workplace::Workplace;
+use super::{DeepScm, FineTuning, FineTuningFit};
 use crate::attribute::Batches;
 use crate::error::in_range;
+use crate::image::ImageLoss;
 use crate::{
     AttributeFit, AttributeTraining, CounterfactualError, Encoding, Examples, ImageMechanism,
     Result, train_attribute,
@@ -67,31 +71,34 @@ impl ImageTraining {
     /// # Errors
     /// Names the setting outside its range, its value and what is allowed.
     pub fn validate(&self) -> Result<()> {
-        const WHAT: &str = "image training";
-        in_range(WHAT, "batch", (self.batch, self.batch > 0), "at least 1")?;
+        self.validate_as("image training")
+    }
+
+    pub(super) fn validate_as(&self, what: &'static str) -> Result<()> {
+        in_range(what, "batch", (self.batch, self.batch > 0), "at least 1")?;
         for (key, value) in [
             ("learning-rate", self.learning_rate),
             ("clip", self.clip),
             ("skip", self.skip.unwrap_or(1.0)),
         ] {
             let fits = value.is_finite() && value > 0.0;
-            in_range(WHAT, key, (value, fits), "positive and finite")?;
+            in_range(what, key, (value, fits), "positive and finite")?;
         }
         let decay = self.weight_decay;
         let fits = decay.is_finite() && decay >= 0.0;
-        in_range(WHAT, "weight-decay", (decay, fits), "finite and at least 0")?;
+        in_range(what, "weight-decay", (decay, fits), "finite and at least 0")?;
         let share = (self.averaging, (0.0..1.0).contains(&self.averaging));
-        in_range(WHAT, "averaging", share, "0 to 1, 1 excluded")?;
+        in_range(what, "averaging", share, "0 to 1, 1 excluded")?;
         let every = (self.checkpoint_every, self.checkpoint_every > 0);
-        in_range(WHAT, "checkpoint-every", every, "at least 1")
+        in_range(what, "checkpoint-every", every, "at least 1")
     }
 
-    fn decay(&self) -> f64 {
+    pub(super) fn decay(&self) -> f64 {
         let most = 1.0 - FORGETTING / self.steps.max(1) as f64;
         self.averaging.min(most.max(0.0))
     }
 
-    fn schedule(&self) -> Schedule {
+    pub(super) fn schedule(&self) -> Schedule {
         let cosine = Schedule::Cosine {
             steps: self.steps.saturating_sub(self.warmup).max(1),
             floor: 0.0,
@@ -117,17 +124,44 @@ pub struct FitOptions {
     pub attributes: AttributeTraining,
     /// Training of the image.
     pub image: ImageTraining,
+    /// Fine-tuning of the image behind its training; none without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_tuning: Option<FineTuning>,
     /// Folder in which mechanisms are kept as they are done, and the image's on the way; training
     /// with the same model, data and options goes on from there. None keeps nothing.
     #[serde(skip)]
     pub folder: Option<PathBuf>,
 }
 
+/// What is trained of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FitStage {
+    /// Its mechanism.
+    Mechanism,
+    /// A predictor of it from the image.
+    Predictor,
+    /// Its mechanism, once more: see [`FineTuning`].
+    FineTuning,
+}
+
+impl fmt::Display for FitStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mechanism => "mechanism",
+            Self::Predictor => "predictor",
+            Self::FineTuning => "fine-tuning",
+        })
+    }
+}
+
 /// Where training stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitProgress<'a> {
-    /// Node whose mechanism is trained.
+    /// Node that something is trained of.
     pub node: &'a str,
+    /// What is.
+    pub stage: FitStage,
     /// Updates made.
     pub step: u64,
     /// Updates in all.
@@ -157,14 +191,17 @@ pub struct FitReport {
     /// Of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageFit>,
+    /// Of fine-tuning it.
+    #[serde(
+        default,
+        rename = "fine-tuning",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub fine_tuning: Option<FineTuningFit>,
 }
 
 /// The average forgets its beginning at least so many times over: `e⁻⁵` of it is left.
 const FORGETTING: f64 = 5.0;
-/// Over how many of the last updates means are taken.
-const LAST_UPDATES: usize = 100;
-/// So many skipped updates in a row are no accident.
-const LARGEST_SKIPS: u64 = 200;
 /// Progress of attributes is told every so many updates.
 const TELL_EVERY: u64 = 50;
 
@@ -176,6 +213,9 @@ pub(super) fn fit(
 ) -> Result<FitReport> {
     options.attributes.validate()?;
     options.image.validate()?;
+    let tuner = options.fine_tuning.as_ref();
+    let tuner = tuner.map(|settings| Tuner::new(model, data, settings, options.seed));
+    let tuner = tuner.transpose()?;
     let workplace = Workplace::open(model, data, options)?;
     let mut report = FitReport::default();
     let columns = data.columns();
@@ -192,6 +232,7 @@ pub(super) fn fit(
             if step.is_multiple_of(TELL_EVERY) || step == steps {
                 observer(FitProgress {
                     node: name,
+                    stage: FitStage::Mechanism,
                     step,
                     steps,
                     loss: None,
@@ -212,12 +253,18 @@ pub(super) fn fit(
     }
     if let (Some((encoding, mechanism)), Some(node)) = (&model.image, model.schema.image()) {
         let name = model.schema.diagram().name(node);
-        let fit = match workplace.finished_image(mechanism.parameters())? {
-            Some(fit) => fit,
-            None => ImageTrainer::new(name, (encoding, &**mechanism), data, options)?
-                .train(&workplace, observer)?,
+        let fit = if let Some(fit) = workplace.finished_image(mechanism.parameters())? {
+            fit
+        } else {
+            let part = (encoding, &**mechanism);
+            let fit = first_training(name, part, data, options, (&workplace, observer))?;
+            workplace.finish_image(mechanism.parameters(), &fit)?;
+            fit
         };
         report.image = Some(fit);
+    }
+    if let Some(tuner) = tuner {
+        report.fine_tuning = Some(tuner.tune(&workplace, observer)?);
     }
     Ok(report)
 }
@@ -238,205 +285,57 @@ pub fn train_image(
     observer: &mut dyn FnMut(FitProgress<'_>),
 ) -> Result<ImageFit> {
     options.image.validate()?;
-    let trainer = ImageTrainer::new(name, (encoding, mechanism), data, options)?;
-    trainer.train(&Workplace::nowhere(), observer)
+    let nowhere = Workplace::nowhere();
+    let part = (encoding, mechanism);
+    first_training(name, part, data, options, (&nowhere, observer))
 }
 
-/// The training of the mechanism of the image.
-struct ImageTrainer<'a> {
+fn first_training(
+    name: &str,
+    (encoding, mechanism): (&Encoding, &dyn ImageMechanism),
+    data: &dyn Examples,
+    options: &FitOptions,
+    (workplace, observer): (&Workplace, &mut dyn FnMut(FitProgress<'_>)),
+) -> Result<ImageFit> {
+    let settings = options.image;
+    let mut objective = Likelihood {
+        name,
+        mechanism,
+        encoding,
+        data,
+        seed: options.seed,
+    };
+    let run = format!("image {name}");
+    let batches = Batches::new(data.columns().len(), settings.batch, (options.seed, &run));
+    let stage = (name, FitStage::Mechanism);
+    Trainer::new(stage, mechanism, &mut objective, settings, batches)?.train(workplace, observer)
+}
+
+/// The loss of the mechanism itself.
+struct Likelihood<'a> {
     name: &'a str,
     mechanism: &'a dyn ImageMechanism,
     encoding: &'a Encoding,
     data: &'a dyn Examples,
-    options: &'a FitOptions,
-    schedule: Schedule,
-    optimiser: AdamW,
-    average: Option<Ema>,
-    step: u64,
-    skipped: u64,
-    skipped_in_a_row: u64,
-    last: Vec<BTreeMap<String, f64>>,
+    seed: u64,
 }
 
-impl<'a> ImageTrainer<'a> {
-    fn new(
-        name: &'a str,
-        (encoding, mechanism): (&'a Encoding, &'a dyn ImageMechanism),
-        data: &'a dyn Examples,
-        options: &'a FitOptions,
-    ) -> Result<Self> {
-        let settings = &options.image;
-        let params = AdamParams {
-            learning_rate: settings.learning_rate,
-            weight_decay: settings.weight_decay,
-            ..AdamParams::default()
-        };
-        let clipping = Clipping {
-            norm: Some(settings.clip),
-            value: None,
-        };
-        let variables = mechanism.parameters().trained();
-        Ok(Self {
-            name,
-            mechanism,
-            encoding,
-            data,
-            options,
-            schedule: settings.schedule(),
-            optimiser: AdamW::new(variables, params)?.clipped(clipping)?,
-            average: None,
-            step: 0,
-            skipped: 0,
-            skipped_in_a_row: 0,
-            last: Vec::new(),
-        })
-    }
-
-    fn train(
-        mut self,
-        workplace: &Workplace,
-        observer: &mut dyn FnMut(FitProgress<'_>),
-    ) -> Result<ImageFit> {
-        let settings = self.options.image;
-        if let Some(resumed) = workplace.checkpoint()? {
-            self.resume(resumed)?;
-        }
-        let count = self.data.columns().len();
-        let run = format!("image {}", self.name);
-        let mut batches = Batches::new(count, settings.batch, (self.options.seed, &run));
-        // Batches before the checkpoint are passed over: their order follows from the seed.
-        for _ in 0..self.step {
-            batches.next_rows();
-        }
-        while self.step < settings.steps {
-            let rows = batches.next_rows();
-            self.update(&rows)?;
-            self.step += 1;
-            let loss = self.last.last().and_then(|terms| terms.get("total"));
-            observer(FitProgress {
-                node: self.name,
-                step: self.step,
-                steps: settings.steps,
-                loss: loss.copied(),
-            });
-            if self.step.is_multiple_of(settings.checkpoint_every) && self.step < settings.steps {
-                workplace.keep(&self.state()?)?;
-            }
-        }
-        if let Some(average) = &mut self.average {
-            average.swap()?;
-        }
-        let fit = self.report();
-        workplace.finish_image(self.mechanism.parameters(), &fit)?;
-        Ok(fit)
-    }
-
-    fn update(&mut self, rows: &[usize]) -> Result<()> {
-        let images = self.data.images(rows)?;
-        let images = images.ok_or_else(|| self.fault("the data have no images".to_owned()))?;
+impl Objective for Likelihood<'_> {
+    fn loss(&self, rows: &[usize], step: u64) -> Result<ImageLoss> {
+        let images = images_of(self.name, self.data, rows)?;
         let parents = self.encoding.encode(&self.data.columns().select(rows));
-        let purpose = format!("image {} step {}", self.name, self.step);
-        let rng = &mut stream(self.options.seed, "fit", &purpose);
-        let parents = parents.to_tensor()?;
-        let loss = self.mechanism.loss(&images, &parents, self.step, rng)?;
-        let gradients = loss.total.backward()?;
-        let variables = self.mechanism.parameters().trained();
-        let norm = gradient_norm(variables.iter(), &gradients)?;
-        let largest = self.options.image.skip.unwrap_or(f64::MAX);
-        if !(norm.is_finite() && norm <= largest) {
-            self.skipped += 1;
-            self.skipped_in_a_row += 1;
-            if self.skipped_in_a_row >= LARGEST_SKIPS {
-                let message = format!(
-                    "{LARGEST_SKIPS} updates in a row were skipped, the last for a gradient of norm \
-                     {norm}, at update {}",
-                    self.step
-                );
-                return Err(self.fault(message));
-            }
-            return Ok(());
-        }
-        self.skipped_in_a_row = 0;
-        self.optimiser
-            .set_rate_factor(self.schedule.factor(self.step));
-        self.begin_average()?;
-        self.optimiser.step(&gradients)?;
-        if let Some(average) = &mut self.average {
-            average.update()?;
-        }
-        self.remember(&loss.total, &loss.terms)
+        let purpose = format!("image {} step {step}", self.name);
+        let rng = &mut stream(self.seed, "fit", &purpose);
+        self.mechanism
+            .loss(&images, &parents.to_tensor()?, step, rng)
     }
+}
 
-    /// The average begins at the first update: a mechanism may fit its weights to the first batch.
-    fn begin_average(&mut self) -> Result<()> {
-        let settings = &self.options.image;
-        if self.average.is_none() && settings.averaging > 0.0 {
-            let variables = self.mechanism.parameters().trained();
-            self.average = Some(Ema::new(variables, settings.decay())?);
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, total: &Tensor, terms: &[(&'static str, Tensor)]) -> Result<()> {
-        let read = |tensor: &Tensor| -> Result<f64> { Ok(f64::from(tensor.to_scalar::<f32>()?)) };
-        let mut values = BTreeMap::from([("total".to_owned(), read(total)?)]);
-        for (name, term) in terms {
-            values.insert((*name).to_owned(), read(term)?);
-        }
-        self.last.push(values);
-        if self.last.len() > LAST_UPDATES {
-            self.last.remove(0);
-        }
-        Ok(())
-    }
-
-    fn report(&self) -> ImageFit {
-        let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-        for terms in &self.last {
-            for (name, value) in terms {
-                *sums.entry(name.clone()).or_default() += value / self.last.len() as f64;
-            }
-        }
-        ImageFit {
-            steps: self.step,
-            skipped: self.skipped,
-            terms: sums,
-        }
-    }
-
-    fn state(&self) -> Result<Resumed> {
-        let average = self.average.as_ref().map(Ema::state).transpose()?;
-        Ok(Resumed {
-            step: self.step,
-            skipped: self.skipped,
-            skipped_in_a_row: self.skipped_in_a_row,
-            last: self.last.clone(),
-            weights: self.mechanism.parameters().snapshot()?,
-            optimiser: self.optimiser.state(),
-            average: average.unwrap_or_default(),
+/// The images of some rows, which must be there.
+pub(super) fn images_of(name: &str, data: &dyn Examples, rows: &[usize]) -> Result<Tensor> {
+    data.images(rows)?
+        .ok_or_else(|| CounterfactualError::Training {
+            node: name.to_owned(),
+            message: "the data have no images".to_owned(),
         })
-    }
-
-    fn resume(&mut self, resumed: Resumed) -> Result<()> {
-        self.mechanism.parameters().restore(&resumed.weights)?;
-        self.optimiser.restore(&resumed.optimiser)?;
-        if !resumed.average.is_empty() {
-            self.begin_average()?;
-        }
-        if let Some(average) = &mut self.average {
-            average.restore(&resumed.average)?;
-        }
-        self.step = resumed.step;
-        self.skipped = resumed.skipped;
-        self.skipped_in_a_row = resumed.skipped_in_a_row;
-        self.last = resumed.last;
-        Ok(())
-    }
-
-    fn fault(&self, message: String) -> CounterfactualError {
-        CounterfactualError::Training {
-            node: self.name.to_owned(),
-            message,
-        }
-    }
 }

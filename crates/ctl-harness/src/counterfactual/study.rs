@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 use ctl_compute::random::{permutation, stream};
 use ctl_counterfactual::{
     AttributeTraining, CategoriesConfig, Columns, CounterfactualError, DeepScm, Examples,
-    FitOptions, FitProgress, FlowConfig, ImageSpec, ImageTraining, Kind, ModelSpec, Records,
-    Schema, StructuralModel,
+    FineTuning, FitOptions, FitProgress, FlowConfig, ImageSpec, ImageTraining, Kind, ModelSpec,
+    Records, Schema, StructuralModel,
 };
 use ctl_graph::Diagram;
 use ctl_imaging::{Cohort, Colour, ImageRequest, ImageStore, Split, split_patients};
@@ -72,7 +72,7 @@ pub struct TrainingSettings {
 /// Keys: `schema = 1`; `edges`, in the format of [`Diagram::parse`]; `[nodes.NAME]` with `kind`
 /// (`continuous`, `categorical`, `image`), `column`, bounds `lower` and `upper`, `categories`, for the
 /// image `size` and `colour`; `[image]` with `mechanism` and its settings; `[flow]`, `[categories]`,
-/// `[training]`; `drop-missing`.
+/// `[training]`, `[fine-tuning]`; `drop-missing`.
 ///
 /// # Examples
 /// ```
@@ -117,6 +117,9 @@ pub struct StudyFile {
     /// How the model is trained.
     #[serde(default)]
     pub training: TrainingSettings,
+    /// How the mechanism of the image is fine-tuned afterwards; not at all where the table is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fine_tuning: Option<FineTuning>,
 }
 
 fn fault(origin: &str, key: &str, message: impl Into<String>) -> HarnessError {
@@ -558,11 +561,12 @@ pub struct StudyModel {
 }
 
 impl StudyModel {
-    /// Trains a model on the training rows of a study and writes it into a folder; with the same
-    /// study and seed, training goes on where it stopped.
+    /// Trains a model on the training rows of a study, fine-tunes it where its file says so, and writes
+    /// it into a folder; with the same study and seed, training goes on where it stopped.
     ///
     /// # Errors
-    /// When the folder holds another model, training diverges, or a file cannot be written.
+    /// When the folder holds another model, the mechanism of the image cannot be fine-tuned, training
+    /// diverges, or a file cannot be written.
     pub fn train(
         study: &Study,
         seed: u64,
@@ -575,6 +579,7 @@ impl StudyModel {
             seed,
             attributes: study.file.training.attributes,
             image: study.file.training.image,
+            fine_tuning: study.file.fine_tuning.clone(),
             folder: Some(folder.to_path_buf()),
         };
         model.fit(&data, &options, observer)?;

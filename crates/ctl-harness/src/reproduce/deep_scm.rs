@@ -357,6 +357,7 @@ fn one(
             batch: BATCH,
             ..ImageTraining::default()
         },
+        fine_tuning: None,
         folder: path.parent().map(|folder| folder.join("model")),
     };
     let mut model = DeepScm::new(&spec, &seen.columns, 0)?;
