@@ -176,7 +176,14 @@ impl Predictor {
         Ok(back.collect())
     }
 
-    fn train(
+    /// Trains it on facts; the same seed gives the same weights.
+    ///
+    /// # Arguments
+    /// - `name`: of the attribute, for errors and progress
+    ///
+    /// # Errors
+    /// When a setting is out of range, images cannot be read, or training diverges.
+    pub fn train(
         &self,
         name: &str,
         data: &dyn Examples,
@@ -184,6 +191,7 @@ impl Predictor {
         seed: u64,
         observer: &mut dyn FnMut(FitProgress<'_>),
     ) -> Result<()> {
+        config.validate()?;
         let params = AdamParams {
             learning_rate: config.learning_rate,
             ..AdamParams::default()
@@ -246,6 +254,26 @@ pub struct Predictors {
 }
 
 impl Predictors {
+    /// Predictors that are not trained: for weights that were kept.
+    ///
+    /// # Errors
+    /// When the model has no image, or a setting is out of range or does not suit the images.
+    pub fn new(
+        schema: &Schema,
+        columns: &Columns,
+        config: &PredictorConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        config.validate()?;
+        let image = schema.image().ok_or_else(|| no_image(schema))?;
+        let parents = schema.parents(image).into_iter();
+        let all = parents.map(|node| Predictor::new(schema, node, columns, config, seed));
+        Ok(Self {
+            schema: schema.clone(),
+            all: all.collect::<Result<_>>()?,
+        })
+    }
+
     /// Trains a predictor for each parent of the image on facts; the same seed gives the same ones.
     ///
     /// # Errors
@@ -258,19 +286,12 @@ impl Predictors {
         seed: u64,
         observer: &mut dyn FnMut(FitProgress<'_>),
     ) -> Result<Self> {
-        config.validate()?;
-        let image = schema.image().ok_or_else(|| no_image(schema))?;
-        let mut all = Vec::new();
-        for node in schema.parents(image) {
-            let predictor = Predictor::new(schema, node, data.columns(), config, seed)?;
-            let name = schema.diagram().name(node);
+        let predictors = Self::new(schema, data.columns(), config, seed)?;
+        for predictor in &predictors.all {
+            let name = schema.diagram().name(predictor.node);
             predictor.train(name, data, config, seed, observer)?;
-            all.push(predictor);
         }
-        Ok(Self {
-            schema: schema.clone(),
-            all,
-        })
+        Ok(predictors)
     }
 
     /// The predictors, in the order of the image's parents.
@@ -303,6 +324,20 @@ impl Predictors {
             errors.insert(name, sum / values.len().max(1) as f64);
         }
         Ok(errors)
+    }
+
+    /// What the images say of each parent, by name: its value, or the index of its most probable
+    /// category, individual after individual.
+    ///
+    /// # Errors
+    /// When the records have no images.
+    pub fn predictions(&self, records: &Records) -> Result<BTreeMap<String, Vec<f64>>> {
+        let predictors = self.all.iter();
+        let found = predictors.map(|predictor| {
+            let name = self.schema.diagram().name(predictor.node).to_owned();
+            Ok((name, self.predicted(predictor, records)?))
+        });
+        found.collect()
     }
 
     fn predicted(&self, predictor: &Predictor, records: &Records) -> Result<Vec<f64>> {
