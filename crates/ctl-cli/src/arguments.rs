@@ -150,8 +150,8 @@ pub(crate) struct Reproduce {
     /// All experiments.
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
-    /// Folder with the data of the experiments, in it or in folders of it.
-    #[arg(long, value_name = "DIR")]
+    /// Folder with the data of the experiments, in it or in folders of it; simulated ones need none.
+    #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) data: PathBuf,
     /// Restarts of every row of a recipe, each with its own weights and colours; sweeps have the
     /// seeds of their suite [default: 3, with --all 10].

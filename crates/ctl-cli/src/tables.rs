@@ -176,6 +176,9 @@ fn number(value: Option<f64>) -> String {
 
 /// Published figures beside ours.
 pub(crate) fn comparison(table: &Reproduction) -> String {
+    if let Some(truth) = &table.truth {
+        return format!("{}\n\n{}", table.experiment.title, truth.to_markdown());
+    }
     let mut grid = Grid::new();
     grid.load_style(UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic);

@@ -22,8 +22,8 @@ pub use attribute::{
 pub use encoding::{Encoding, Rows};
 pub use error::{CounterfactualError, Result};
 pub use evaluate::{
-    Predictor, PredictorConfig, Predictors, Realism, TrueError, composition, minimality, realism,
-    reversibility, true_error,
+    Answers, Predictor, PredictorConfig, Predictors, Realism, TrueError, composition, minimality,
+    realism, reversibility, true_error,
 };
 pub use image::{
     Belief, DiffusionConfig, DiffusionMechanism, FlowMechanism, HvaeConfig, HvaeMechanism,

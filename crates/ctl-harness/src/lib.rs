@@ -23,6 +23,7 @@ pub mod suite;
 pub mod sweep;
 pub mod table;
 pub mod task;
+pub mod truth;
 pub mod vocabulary;
 
 pub use error::{HarnessError, Result};

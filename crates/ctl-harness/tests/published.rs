@@ -70,6 +70,7 @@ fn missing_data_are_named() {
         let file = match experiment.data {
             DataSet::Mnist => "train-images-idx3-ubyte",
             DataSet::Pneumoniamnist => "pneumoniamnist.npz",
+            DataSet::Simulated => continue,
         };
         let options = options(folder.path(), &out);
         for error in [

@@ -185,9 +185,12 @@ impl Predictor {
 
     /// Trains it on facts; the same seed gives the same weights.
     ///
+    /// # Arguments
+    /// - `name`: of the attribute, for errors and progress
+    ///
     /// # Errors
-    /// When there are no images, they cannot be read, or the loss is not finite.
-    pub(crate) fn train(
+    /// When a setting is out of range, images cannot be read, or training diverges.
+    pub fn train(
         &self,
         name: &str,
         data: &dyn Examples,
@@ -195,6 +198,7 @@ impl Predictor {
         seed: u64,
         observer: &mut dyn FnMut(FitProgress<'_>),
     ) -> Result<()> {
+        config.validate()?;
         let params = AdamParams {
             learning_rate: config.learning_rate,
             ..AdamParams::default()
@@ -258,6 +262,20 @@ pub struct Predictors {
 }
 
 impl Predictors {
+    /// Predictors that are not trained: for weights that were kept.
+    ///
+    /// # Errors
+    /// When the model has no image, or a setting is out of range or does not suit the images.
+    pub fn new(
+        schema: &Schema,
+        columns: &Columns,
+        config: &PredictorConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        let parameters = |run: &str| Parameters::new(seed, run);
+        Self::untrained(schema, columns, config, &parameters)
+    }
+
     /// Trains a predictor for each parent of the image on facts; the same seed gives the same ones.
     ///
     /// # Errors
@@ -270,8 +288,7 @@ impl Predictors {
         seed: u64,
         observer: &mut dyn FnMut(FitProgress<'_>),
     ) -> Result<Self> {
-        let parameters = |run: &str| Parameters::new(seed, run);
-        let predictors = Self::untrained(schema, data.columns(), config, &parameters)?;
+        let predictors = Self::new(schema, data.columns(), config, seed)?;
         for predictor in &predictors.all {
             let name = schema.diagram().name(predictor.node);
             predictor.train(name, data, config, seed, observer)?;
@@ -279,7 +296,7 @@ impl Predictors {
         Ok(predictors)
     }
 
-    /// Predictors before they are trained.
+    /// The same with weights of another kind.
     ///
     /// # Arguments
     /// - `parameters`: empty weights, by the name of their run
@@ -351,6 +368,20 @@ impl Predictors {
             errors.insert(name, sum / values.len().max(1) as f64);
         }
         Ok(errors)
+    }
+
+    /// What the images say of each parent, by name: its value, or the index of its most probable
+    /// category, individual after individual.
+    ///
+    /// # Errors
+    /// When the records have no images.
+    pub fn predictions(&self, records: &Records) -> Result<BTreeMap<String, Vec<f64>>> {
+        let predictors = self.all.iter();
+        let found = predictors.map(|predictor| {
+            let name = self.schema.diagram().name(predictor.node).to_owned();
+            Ok((name, self.predicted(predictor, records)?))
+        });
+        found.collect()
     }
 
     fn predicted(&self, predictor: &Predictor, records: &Records) -> Result<Vec<f64>> {

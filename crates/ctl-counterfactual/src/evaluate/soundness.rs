@@ -7,9 +7,7 @@ use ctl_metrics::soundness::{
 };
 
 use super::predictor::parts;
-use crate::{
-    Acts, CounterfactualError, Predictors, Records, Result, StructuralModel, VaeMechanism,
-};
+use crate::{Acts, Answers, CounterfactualError, Predictors, Records, Result, VaeMechanism};
 
 /// Errors are given in grey levels.
 pub(super) const GREY_LEVELS: f64 = 255.0;
@@ -33,7 +31,7 @@ pub(super) fn grey(records: &Records) -> Result<Vec<f32>> {
 /// # References
 /// Monteiro et al. 2023, definition 1.
 pub fn composition(
-    model: &dyn StructuralModel,
+    model: &(impl Answers + ?Sized),
     facts: &Records,
     cycles: usize,
     seed: u64,
@@ -41,7 +39,7 @@ pub fn composition(
     let mut now = facts.clone();
     let mut after = Vec::new();
     for cycle in 0..cycles as u64 {
-        let next = model.counterfactual(&now, &Acts::none(), seed.wrapping_add(cycle))?;
+        let next = model.answer(&now, &Acts::none(), seed.wrapping_add(cycle))?;
         after.push(grey(&next)?);
         now.images = next.images;
     }
@@ -59,13 +57,13 @@ pub fn composition(
 /// # References
 /// Monteiro et al. 2023, definition 2.
 pub fn reversibility(
-    model: &dyn StructuralModel,
+    model: &(impl Answers + ?Sized),
     facts: &Records,
     acts: &Acts,
     cycles: usize,
     seed: u64,
 ) -> Result<CycleErrors> {
-    let schema = model.schema();
+    let schema = model.variables();
     let back: Vec<(&str, crate::Act)> = acts
         .nodes()
         .into_iter()
@@ -78,8 +76,8 @@ pub fn reversibility(
     let mut now = facts.clone();
     let mut after = Vec::new();
     for cycle in 0..cycles as u64 {
-        let there = model.counterfactual(&now, acts, seed.wrapping_add(2 * cycle))?;
-        now = model.counterfactual(&there, &back, seed.wrapping_add(2 * cycle + 1))?;
+        let there = model.answer(&now, acts, seed.wrapping_add(2 * cycle))?;
+        now = model.answer(&there, &back, seed.wrapping_add(2 * cycle + 1))?;
         after.push(grey(&now)?);
     }
     Ok(cycle_errors(&grey(facts)?, &after, facts.len())?)

@@ -101,6 +101,13 @@ fn predictors_measure_effectiveness() {
         .iter()
         .map(|l| l + 0.15)
         .collect();
+    // What is said of each individual makes the errors, and untrained predictors say otherwise.
+    let said = predictors.predictions(&facts).unwrap();
+    let pairs = said["level"].iter().zip(facts.columns.column(level));
+    let mean = pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() / 200.0;
+    assert!((mean - own["level"]).abs() < 1e-12);
+    let untrained = Predictors::new(&schema, &facts.columns, &PredictorConfig::default(), 0);
+    assert!(untrained.unwrap().errors(&facts).unwrap()["half"] > 0.1);
     let half = schema.attribute("half").unwrap();
     let halves = facts.columns.column(half).to_vec();
     let truth = records(&schema, brighter, halves);

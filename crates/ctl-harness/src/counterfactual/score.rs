@@ -14,7 +14,7 @@ use super::study::{Study, StudyModel};
 use crate::Result;
 
 /// Intervals of a continuous attribute among which minimality is judged.
-const INTERVALS: usize = 5;
+pub(crate) const INTERVALS: usize = 5;
 
 /// How models are scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,7 +103,8 @@ pub fn score(
     let shape = schema.image_shape().unwrap_or_default();
     let options = &suited(options, shape);
     let predictors = Predictors::train(schema, &training, &options.predictors, seed, observer)?;
-    let encoder = encoder(shape, &training, options, observer)?;
+    let judge = new_encoder(shape, options)?;
+    encoder(&judge, &training, options, observer)?;
     let found = model.log_prob(&facts, seed)?;
     let means = found.attributes.iter();
     let means = means.map(|(name, values)| (name.clone(), mean(values)));
@@ -115,7 +116,7 @@ pub fn score(
             .iter()
             .any(|n| Some(n) == schema.image())
         {
-            let judges = (&predictors, &encoder);
+            let judges = (&predictors, &judge);
             interventions.push(intervention(model, &facts, node, judges, seed)?);
         }
     }
@@ -137,7 +138,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// The settings with as many halvings of the sides as the images allow, at least one.
-fn suited(options: &ScoreOptions, [_, height, width]: [usize; 3]) -> ScoreOptions {
+pub(crate) fn suited(options: &ScoreOptions, [_, height, width]: [usize; 3]) -> ScoreOptions {
     let halvings = height.trailing_zeros().min(width.trailing_zeros()).max(1) as usize;
     let mut options = options.clone();
     options.predictors.widths.truncate(halvings);
@@ -145,7 +146,7 @@ fn suited(options: &ScoreOptions, [_, height, width]: [usize; 3]) -> ScoreOption
 }
 
 /// The statistic of Kolmogorov and Smirnov against the uniform distribution.
-fn from_uniform(mut ranks: Vec<f64>) -> f64 {
+pub(crate) fn from_uniform(mut ranks: Vec<f64>) -> f64 {
     ranks.sort_by(f64::total_cmp);
     let count = ranks.len() as f64;
     let gaps = ranks.iter().enumerate().map(|(index, rank)| {
@@ -155,20 +156,29 @@ fn from_uniform(mut ranks: Vec<f64>) -> f64 {
     gaps.fold(0.0, f64::max)
 }
 
-/// An autoencoder without parents, in whose latent variables images are compared.
-fn encoder(
-    shape: [usize; 3],
-    training: &dyn Examples,
-    options: &ScoreOptions,
-    observer: &mut dyn FnMut(FitProgress<'_>),
-) -> Result<VaeMechanism> {
+/// An autoencoder without parents, in whose latent variables images are compared, before training.
+pub(crate) fn new_encoder(shape: [usize; 3], options: &ScoreOptions) -> Result<VaeMechanism> {
     let config = VaeConfig {
         widths: options.predictors.widths.clone(),
         hidden: 128,
         latent: 16,
         ..VaeConfig::default()
     };
-    let encoder = VaeMechanism::new(&config, shape, 0, (options.seed, "encoder"))?;
+    Ok(VaeMechanism::new(
+        &config,
+        shape,
+        0,
+        (options.seed, "encoder"),
+    )?)
+}
+
+/// Trains it.
+pub(crate) fn encoder(
+    encoder: &VaeMechanism,
+    training: &dyn Examples,
+    options: &ScoreOptions,
+    observer: &mut dyn FnMut(FitProgress<'_>),
+) -> Result<()> {
     let fit = FitOptions {
         seed: options.seed,
         image: ImageTraining {
@@ -178,8 +188,8 @@ fn encoder(
         ..FitOptions::default()
     };
     let nobody = Encoding::none();
-    train_image("encoder", (&nobody, &encoder), training, &fit, observer)?;
-    Ok(encoder)
+    train_image("encoder", (&nobody, encoder), training, &fit, observer)?;
+    Ok(())
 }
 
 fn intervention(
@@ -195,7 +205,7 @@ fn intervention(
     let acts = Acts::new(schema, &[(name, Act::set(values))])?;
     let after = model.counterfactual(facts, &acts, seed)?;
     let (own, new) = (facts.columns.column(node), after.columns.column(node));
-    let groups = groups(schema.kind(node), own, new);
+    let groups = groups(schema.kind(node), own, new, INTERVALS);
     let back = reversibility(model, facts, &acts, 1, seed)?;
     Ok(InterventionScore {
         attribute: name.to_owned(),
@@ -214,14 +224,19 @@ fn others(values: &[f64], seed: u64, name: &str) -> Vec<f64> {
 }
 
 /// Category, or interval between quantiles of the facts, of every value before and after.
-fn groups(kind: &Kind, own: &[f64], new: &[f64]) -> Vec<(usize, usize)> {
+pub(crate) fn groups(
+    kind: &Kind,
+    own: &[f64],
+    new: &[f64],
+    intervals: usize,
+) -> Vec<(usize, usize)> {
     let place: Box<dyn Fn(f64) -> usize> = if matches!(kind, Kind::Categorical { .. }) {
         Box::new(|value| value as usize)
     } else {
         let mut sorted = own.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let cuts: Vec<f64> = (1..INTERVALS)
-            .map(|i| sorted[i * sorted.len() / INTERVALS])
+        let cuts: Vec<f64> = (1..intervals)
+            .map(|i| sorted[i * sorted.len() / intervals])
             .collect();
         Box::new(move |value| cuts.iter().filter(|&&cut| value >= cut).count())
     };

@@ -4,31 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{Device, Tensor};
 use ctl_counterfactual::{
-    Acts, AttributeTraining, Columns, CounterfactualError, DeepScm, Examples, FitOptions,
-    ImageSpec, ImageTraining, Kind, ModelSpec, Records, StructuralModel, VaeConfig,
+    Acts, AttributeTraining, CounterfactualError, DeepScm, Examples, FitOptions, ImageSpec,
+    ImageTraining, ModelSpec, Records, StructuralModel, VaeConfig,
 };
 use ctl_phantom::digits::{
     DigitCohort, DigitKind, DigitSpec, log_density_of_intensity, log_density_of_thickness,
 };
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::digits::{self, Digits, GREY_LEVELS, SIDE, Seen};
 use super::ledger::{Experiment, Figure, ModelOf};
-use super::restarts::{Comparison, ReproduceOptions};
-use crate::store::{read_json, write_atomically, write_json_atomically};
+use super::restarts::{Comparison, Measured, ReproduceOptions};
+use crate::store::{read_json, write_json_atomically};
 use crate::{Event, HarnessError, Observer, Result};
 
 /// Raised when models are trained or scored differently than before.
 const REVISION: u32 = 1;
-/// Sides of the digits in pixels.
-const SIDE: usize = 28;
-const GREY_LEVELS: f64 = 255.0;
-/// Bounds of the generator's attributes: pixels, and grey levels a little beyond those there are, so
-/// that rounding never puts one on its bound.
-const THINNEST: f64 = 0.5;
-const INTENSITIES: [f64; 2] = [63.99, 255.01];
 /// Test digits that are scored together.
 const CHUNK: usize = 1_000;
 /// How many standard errors a model may lie above the generator itself.
@@ -91,128 +83,17 @@ impl Scores {
     }
 }
 
-/// The digits of one part, rendered.
-struct Digits {
-    thickness: Vec<f64>,
-    intensity: Vec<f64>,
-    /// Grey levels, digit after digit.
-    pixels: Vec<u8>,
-}
-
-impl Digits {
-    /// Renders the digits of a site, or reads what was rendered before: morphing takes minutes.
-    fn of(cohort: &DigitCohort, site: usize, out: &Path) -> Result<Self> {
-        let named = format!("{} {:?} {site}", cohort.data_hash(), cohort.spec());
-        let hash = blake3::hash(named.as_bytes()).to_hex();
-        let path = out.join(format!("digits-{}.u8", &hash[..12]));
-        let mut digits = Self::described(cohort, site);
-        let size = digits.thickness.len() * SIDE * SIDE;
-        if let Ok(pixels) = std::fs::read(&path)
-            && pixels.len() == size
-        {
-            digits.pixels = pixels;
-            return Ok(digits);
-        }
-        digits.pixels = rendered(cohort, site)?;
-        write_atomically(&path, &digits.pixels)?;
-        Ok(digits)
-    }
-
-    fn described(cohort: &DigitCohort, site: usize) -> Self {
-        let samples: Vec<_> = cohort.samples().iter().filter(|s| s.site == site).collect();
-        let column = |name: &str| -> Vec<f64> {
-            let values = samples
-                .iter()
-                .filter_map(|sample| cohort.attribute(sample, name));
-            values.collect()
-        };
-        Self {
-            thickness: column("thickness"),
-            intensity: column("intensity"),
-            pixels: Vec::new(),
-        }
-    }
-
-    fn images(&self, rows: &[usize]) -> candle_core::Result<Tensor> {
-        let size = SIDE * SIDE;
-        let values: Vec<f32> = rows
-            .iter()
-            .flat_map(|row| &self.pixels[row * size..(row + 1) * size])
-            .map(|&value| f32::from(value) / GREY_LEVELS as f32)
-            .collect();
-        Tensor::from_vec(values, (rows.len(), 1, SIDE, SIDE), &Device::Cpu)
-    }
-
-    fn columns(&self, spec: &ModelSpec) -> Result<Columns> {
-        let columns = [
-            ("thickness", self.thickness.clone()),
-            ("intensity", self.intensity.clone()),
-        ];
-        Ok(Columns::new(&spec.schema()?, &columns)?)
-    }
-}
-
-/// Grey levels of a site's digits, digit after digit.
-fn rendered(cohort: &DigitCohort, site: usize) -> Result<Vec<u8>> {
-    let samples: Vec<_> = cohort.samples().iter().filter(|s| s.site == site).collect();
-    let images: Vec<Vec<u8>> = samples
-        .par_iter()
-        .map(|sample| {
-            let image = cohort.render(sample)?.into_iter();
-            Ok(image
-                .map(|value| (f64::from(value) * GREY_LEVELS).round() as u8)
-                .collect())
-        })
-        .collect::<Result<_>>()?;
-    Ok(images.concat())
-}
-
-/// Digits as a model sees them.
-struct Seen<'a> {
-    digits: &'a Digits,
-    columns: Columns,
-}
-
-impl Examples for Seen<'_> {
-    fn columns(&self) -> &Columns {
-        &self.columns
-    }
-
-    fn images(&self, rows: &[usize]) -> std::result::Result<Option<Tensor>, CounterfactualError> {
-        Ok(Some(self.digits.images(rows)?))
-    }
-}
-
-/// What is measured beside the published table.
-pub(super) struct Measured {
-    pub(super) comparisons: Vec<Comparison>,
-    pub(super) checks: Vec<CheckShown>,
-}
-
 fn spec(edges: &str) -> ModelSpec {
-    let between = |lower, upper| Kind::Continuous { lower, upper };
-    let [darkest, brightest] = INTENSITIES;
-    let nodes = [
-        ("thickness", between(Some(THINNEST), None)),
-        ("intensity", between(Some(darkest), Some(brightest))),
-        (
-            "image",
-            Kind::Image {
-                shape: [1, SIDE, SIDE],
-            },
-        ),
-    ];
-    ModelSpec {
-        edges: edges.to_owned(),
-        nodes: nodes.map(|(name, kind)| (name.to_owned(), kind)).into(),
-        flow: ctl_counterfactual::FlowConfig::default(),
-        categories: ctl_counterfactual::CategoriesConfig::default(),
-        image: Some(ImageSpec::Vae(VaeConfig {
-            widths: vec![16, 32],
-            hidden: 256,
-            latent: 32,
-            ..VaeConfig::default()
-        })),
+    digits::spec(edges, ImageSpec::Vae(vae()))
+}
+
+/// Settings of the image's mechanism.
+pub(super) fn vae() -> VaeConfig {
+    VaeConfig {
+        widths: vec![16, 32],
+        hidden: 256,
+        latent: 32,
+        ..VaeConfig::default()
     }
 }
 
@@ -249,7 +130,8 @@ pub(super) fn run(
         let text = "rendering the digits: each is morphed to its thickness";
         observer.event(&Event::Notice { text });
         let parts = ctl_compute::runtime::on_every_core(|| {
-            Ok::<_, HarnessError>([Digits::of(&cohort, 0, &out)?, Digits::of(&cohort, 1, &out)?])
+            let digits = |site| Digits::of(&cohort, site, &options.out);
+            Ok::<_, HarnessError>([digits(0)?, digits(1)?])
         })
         .map_err(CounterfactualError::from)??;
         measure(&parts, &out, (of, &cohort), options, observer)?
@@ -258,6 +140,7 @@ pub(super) fn run(
     Ok(Measured {
         comparisons: compare(experiment, &scores)?,
         checks: checks(&scores),
+        truth: None,
     })
 }
 
@@ -340,10 +223,7 @@ fn one(
 ) -> Result<Scores> {
     observer.event(&Event::Started { name: row });
     let spec = spec(edges);
-    let seen = Seen {
-        digits: training,
-        columns: training.columns(&spec)?,
-    };
+    let seen = Seen::new(training, &spec)?;
     let path = score_path(out, row);
     let fit = FitOptions {
         seed: 0,
@@ -360,7 +240,7 @@ fn one(
         fine_tuning: None,
         folder: path.parent().map(|folder| folder.join("model")),
     };
-    let mut model = DeepScm::new(&spec, &seen.columns, 0)?;
+    let mut model = DeepScm::new(&spec, seen.columns(), 0)?;
     model.fit(&seen, &fit, &mut |progress| {
         if progress.node == "image" {
             observer.event(&Event::Advanced {

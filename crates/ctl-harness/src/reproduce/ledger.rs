@@ -61,6 +61,8 @@ pub enum DataSet {
     Mnist,
     /// `pneumoniamnist.npz` of `MedMNIST`.
     Pneumoniamnist,
+    /// None: cohorts are simulated.
+    Simulated,
 }
 
 impl DataSet {
@@ -74,6 +76,7 @@ impl DataSet {
                 "t10k-labels-idx1-ubyte",
             ],
             Self::Pneumoniamnist => &["pneumoniamnist.npz"],
+            Self::Simulated => &[],
         }
     }
 
@@ -83,7 +86,9 @@ impl DataSet {
     /// When there is none, or when there are several, such as `mnist` and `fashion-mnist`, whose
     /// files have the same names.
     pub(super) fn folder(self, given: &Path) -> Result<PathBuf> {
-        let first = self.names()[0];
+        let Some(first) = self.names().first() else {
+            return Ok(given.to_path_buf());
+        };
         if file(given, first).is_some() {
             return Ok(given.to_path_buf());
         }
@@ -168,6 +173,13 @@ pub struct ModelOf {
 pub enum ModelKind {
     /// Deep structural causal models of `MorphoMNIST` with a variational autoencoder.
     DeepScm,
+    /// Models of `MorphoMNIST` with several mechanisms, by the metrics of the counterfactual
+    /// benchmark and by the true counterfactuals.
+    CounterfactualBenchmark,
+    /// A model of simulated chest films, by the true counterfactuals.
+    CounterfactualChest,
+    /// A model of simulated slices of the head, by the true counterfactuals.
+    CounterfactualBrain,
 }
 
 /// How data become a cohort.

@@ -58,7 +58,12 @@ pub fn to_markdown(table: &Reproduction) -> String {
         } else {
             "accuracy"
         };
-        rows(&mut text, quantity, &table.comparisons);
+        if let Some(truth) = &table.truth {
+            text.push_str(&truth.to_markdown());
+        }
+        if !table.comparisons.is_empty() {
+            rows(&mut text, quantity, &table.comparisons);
+        }
         statements(&mut text, &table.checks);
         return text;
     }

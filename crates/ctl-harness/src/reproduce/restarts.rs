@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use ctl_phantom::Anatomy;
 use serde::{Deserialize, Serialize};
 
 use super::colored_mnist::{Accuracies, ColoredMnist, REVISION, Recipe, data_hash, recipes, train};
 use super::deep_scm::{self, CheckShown};
-use super::ledger::{DataSet, Experiment, Figure, Ledger};
+use super::ledger::{DataSet, Experiment, Figure, Ledger, ModelKind, ModelOf};
 use super::sweep::{ClaimShown, Prepared};
+use super::{counterfactual_benchmark, counterfactual_phantoms};
 use crate::store::{read_json, write_json_atomically};
+use crate::truth::TruthReport;
 use crate::{Event, Observer, Result};
 
 const SCHEMA: u32 = 2;
@@ -82,6 +85,9 @@ pub struct Reproduction {
     /// What was checked beside its figures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckShown>,
+    /// Counterfactuals beside the true ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<TruthReport>,
     /// The report of its sweep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<PathBuf>,
@@ -227,7 +233,7 @@ pub fn extent(id: &str, options: &ReproduceOptions) -> Result<Extent> {
     }
     if let Some(model) = &experiment.model {
         experiment.data.files(&options.data)?;
-        let (models, steps) = deep_scm::size(model);
+        let (models, steps) = size(model);
         return Ok(Extent::Models { models, steps });
     }
     let jobs = open_jobs(&Shelf::new(&experiment, options)?, options);
@@ -261,11 +267,12 @@ pub fn reproduce(
             comparisons: measured.comparisons,
             claims: measured.claims,
             checks: Vec::new(),
+            truth: None,
             report: Some(measured.report),
         });
     }
     if let Some(model) = &experiment.model {
-        let measured = deep_scm::run(&experiment, model, options, observer)?;
+        let measured = models(&experiment, model, options, observer)?;
         return Ok(Reproduction {
             schema: SCHEMA,
             restarts: 1,
@@ -273,6 +280,7 @@ pub fn reproduce(
             comparisons: measured.comparisons,
             claims: Vec::new(),
             checks: measured.checks,
+            truth: measured.truth,
             report: None,
             experiment,
         });
@@ -291,8 +299,52 @@ pub fn reproduce(
         comparisons,
         claims: Vec::new(),
         checks: Vec::new(),
+        truth: None,
         report: None,
     })
+}
+
+/// What models of an experiment came to.
+#[derive(Default)]
+pub(super) struct Measured {
+    pub(super) comparisons: Vec<Comparison>,
+    pub(super) checks: Vec<CheckShown>,
+    pub(super) truth: Option<TruthReport>,
+}
+
+/// Trains the missing models of an experiment, and measures all of them.
+fn models(
+    experiment: &Experiment,
+    of: &ModelOf,
+    options: &ReproduceOptions,
+    observer: &dyn Observer,
+) -> Result<Measured> {
+    let phantom = |anatomy| {
+        counterfactual_phantoms::run(experiment, (of, anatomy), options, observer).map(Some)
+    };
+    let truth = match of.kind {
+        ModelKind::DeepScm => return deep_scm::run(experiment, of, options, observer),
+        ModelKind::CounterfactualBenchmark => {
+            counterfactual_benchmark::run(experiment, of, options, observer).map(Some)
+        }
+        ModelKind::CounterfactualChest => phantom(Anatomy::Chest),
+        ModelKind::CounterfactualBrain => phantom(Anatomy::Brain),
+    };
+    Ok(Measured {
+        truth: truth?,
+        ..Measured::default()
+    })
+}
+
+/// Number of models of an experiment and updates of all of them, finished ones included.
+fn size(of: &ModelOf) -> (usize, u64) {
+    match of.kind {
+        ModelKind::DeepScm => deep_scm::size(of),
+        ModelKind::CounterfactualBenchmark => counterfactual_benchmark::size(of),
+        ModelKind::CounterfactualChest | ModelKind::CounterfactualBrain => {
+            counterfactual_phantoms::size(of)
+        }
+    }
 }
 
 /// Where the restarts of one experiment on one data set are kept.

@@ -384,6 +384,7 @@ target = "source-1"
             comparisons: measured.comparisons,
             claims: measured.claims,
             checks: Vec::new(),
+            truth: None,
             report: Some(measured.report),
         };
         assert!(!table.passed());
