@@ -67,7 +67,7 @@ pub(crate) fn divergence(
     mean_per_sample(&softmax(&reference, 1)?.mul(&gap)?.sum(1)?)
 }
 
-/// Mean squared difference of every sample, `[B]`.
+/// Mean squared difference of every sample, `[B]`, of values `[B, …]`.
 ///
 /// # Errors
 /// When the two have different shapes.

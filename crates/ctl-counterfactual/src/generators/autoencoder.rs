@@ -80,7 +80,7 @@ impl FittedAutoencoder {
     /// - `shape`: channels, height and width.
     ///
     /// # Errors
-    /// When there is no environment, or a side is 0.
+    /// When there are fewer than two environments, one class only, or a side is 0.
     pub fn schema(environments: usize, classes: usize, shape: [usize; 3]) -> Result<Schema> {
         let mut kinds = vec![
             (ENVIRONMENT, Kind::categories(environments)),

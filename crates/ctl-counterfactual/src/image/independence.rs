@@ -16,21 +16,13 @@ fn kernel(rows: &Tensor, scales: &[f64]) -> Result<Tensor> {
     let distances = (inner * -2.0)?
         .broadcast_add(&squares)?
         .broadcast_add(&squares.t()?)?;
-    let mut sum: Option<Tensor> = None;
+    let mut sum = distances.zeros_like()?;
     for scale in scales {
         let factor = -1.0 / (2.0 * scale * width.max(1) as f64);
-        let part = ((&distances * factor)?.exp()? / scales.len() as f64)?;
-        sum = Some(match sum {
-            Some(sum) => (sum + part)?,
-            None => part,
-        });
+        sum = (sum + ((&distances * factor)?.exp()? / scales.len() as f64)?)?;
     }
     let others = Tensor::eye(count, DType::F32, &Device::Cpu)?.affine(-1.0, 1.0)?;
-    let others = others.to_dtype(rows.dtype())?;
-    match sum {
-        Some(sum) => Ok((sum * others)?),
-        None => Ok(others),
-    }
+    Ok((sum * others.to_dtype(rows.dtype())?)?)
 }
 
 /// The unbiased Hilbert–Schmidt independence criterion of rows `[B, F]` and rows `[B, P]`, a scalar;

@@ -37,7 +37,7 @@ pub enum Destination {
     #[default]
     Uniform,
     /// From sources that have more than their share of a class to those that have less, as few
-    /// images as make sites and classes independent.
+    /// images as make sites and classes independent where every image may be sent.
     Balance,
 }
 
@@ -49,14 +49,15 @@ pub struct CounterfactualAugmentationConfig {
     pub probability: f64,
     /// Where to: `uniform` to any source, `balance` only as far as it parts sites from classes.
     pub destination: Destination,
-    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`.
+    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`, for which the
+    /// sides of images must be multiples of 4.
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
     /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
     /// as the image then, and what a site leaves there stays.
     pub keep_detail: bool,
-    /// Images of each source from which the generator learns at most, 2 to 1000000.
+    /// Images of each source from which the generator learns, about and at most, 2 to 1000000.
     pub examples: usize,
 }
 
@@ -97,13 +98,7 @@ impl MethodConfig for CounterfactualAugmentationConfig {
     }
 
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
-        let place = Place::default();
-        let learning = Learning {
-            method: ID,
-            settings: self.generator(),
-            seed: context.seed,
-            place: place.clone(),
-        };
+        let (place, learning) = Learning::of(ID, self.generator(), context);
         Ok(MethodParts {
             augmentations: vec![Box::new(CounterfactualAugmentation {
                 config: *self,

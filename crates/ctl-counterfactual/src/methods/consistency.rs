@@ -10,7 +10,7 @@ use ctl_invariance::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::generated::{Generator, GeneratorSettings, Learning, Place};
+use super::generated::{Generator, GeneratorSettings, Learning};
 use super::pairs::{CounterfactualPairs, check_reach};
 
 const ID: &str = "counterfactual-consistency";
@@ -38,14 +38,15 @@ pub struct CounterfactualConsistencyConfig {
     /// How far beyond the other site a counterfactual may lie on the way there, 1 to 16: at 1 it is
     /// the other site's, else drawn between that and this.
     pub reach: f64,
-    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`.
+    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`, for which the
+    /// sides of images must be multiples of 4.
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
     /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
     /// as the image then, and what a site leaves there stays.
     pub keep_detail: bool,
-    /// Images of each source from which the generator learns at most, 2 to 1000000.
+    /// Images of each source from which the generator learns, about and at most, 2 to 1000000.
     pub examples: usize,
 }
 
@@ -92,13 +93,7 @@ impl MethodConfig for CounterfactualConsistencyConfig {
     }
 
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
-        let place = Place::default();
-        let learning = Learning {
-            method: ID,
-            settings: self.generator(),
-            seed: context.seed,
-            place: place.clone(),
-        };
+        let (place, learning) = Learning::of(ID, self.generator(), context);
         Ok(MethodParts {
             augmentations: vec![Box::new(CounterfactualPairs {
                 method: ID,
@@ -114,8 +109,9 @@ impl MethodConfig for CounterfactualConsistencyConfig {
 }
 
 /// Mean risk over images and counterfactuals plus `λ mean_e mean_i (½ KL(m ‖ p) + ½ KL(m ‖ q))` with
-/// the predictions `p` of an image and `q` of its counterfactual and `m` their mean; where outputs
-/// are images, the mean squared difference of both from their mean.
+/// the predictions `p` of an image and `q` of its counterfactual and `m` their mean. Where outputs are
+/// images, whose targets become counterfactuals as well, the errors of both are asked to be alike:
+/// the mean squared difference of both errors from their mean.
 ///
 /// The batches are pairs: images in the first half, their counterfactuals in the second.
 ///
@@ -125,13 +121,15 @@ impl MethodConfig for CounterfactualConsistencyConfig {
 /// the paper has only observations and penalises a consequence. The distance is that of Ouyang et
 /// al. 2022, equation 6, without the mean over classes.
 pub struct CounterfactualConsistency {
-    /// Weight of the disagreement, `λ`.
+    /// Weight of the disagreement, `λ`, finite and not negative.
     pub weight: f64,
 }
 
 fn gap(environment: &EnvironmentOutputs) -> Result<Tensor> {
     let [first, second] = halves(ID, &environment.outputs)?;
-    if outputs_images(environment) {
+    if let (true, Some(part)) = (outputs_images(environment), environment.targets.first()) {
+        let [one, other] = halves(ID, &part.target)?;
+        let (first, second) = ((first - one)?, (second - other)?);
         // Half the difference is the distance of either from the mean.
         return Ok((squared_difference(&first, &second)?.mean_all()? * 0.25)?);
     }
@@ -214,6 +212,21 @@ mod tests {
             let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((found - expected).abs() < 1e-8, "{found} {expected}");
         }
+    }
+
+    /// Image targets differ between an image and its counterfactual: what is exact costs nothing, and
+    /// errors of 0.2 and −0.2 are each 0.2 from their mean.
+    #[test]
+    fn images_agree_where_their_errors_do() {
+        let tensor =
+            |values: [f64; 2]| Tensor::new(&[[[[values[0]]]], [[[values[1]]]]], &Device::Cpu);
+        let of = |outputs: [f64; 2]| {
+            let (outputs, target) = (tensor(outputs).unwrap(), tensor([0.1, 0.7]).unwrap());
+            let environment = EnvironmentOutputs::labelled(0, outputs.clone(), outputs, target);
+            gap(&environment).unwrap().to_scalar::<f64>().unwrap()
+        };
+        assert!(of([0.1, 0.7]).abs() < 1e-15 && of([0.3, 0.9]).abs() < 1e-15);
+        assert!((of([0.3, 0.5]) - 0.04).abs() < 1e-12);
     }
 
     #[test]

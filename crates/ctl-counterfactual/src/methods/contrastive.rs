@@ -13,7 +13,7 @@ use ctl_invariance::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::generated::{Generator, GeneratorSettings, Learning, Place};
+use super::generated::{Generator, GeneratorSettings, Learning};
 use super::pairs::{CounterfactualPairs, check_reach};
 
 const ID: &str = "counterfactual-contrastive";
@@ -45,14 +45,15 @@ pub struct CounterfactualContrastiveConfig {
     /// How far beyond the other site a counterfactual may lie on the way there, 1 to 16: at 1 it is
     /// the other site's, else drawn between that and this.
     pub reach: f64,
-    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`.
+    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`, for which the
+    /// sides of images must be multiples of 4.
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
     /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
     /// as the image then, and what a site leaves there stays.
     pub keep_detail: bool,
-    /// Images of each source from which the generator learns at most, 2 to 1000000.
+    /// Images of each source from which the generator learns, about and at most, 2 to 1000000.
     pub examples: usize,
 }
 
@@ -108,13 +109,7 @@ impl MethodConfig for CounterfactualContrastiveConfig {
     }
 
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
-        let place = Place::default();
-        let learning = Learning {
-            method: ID,
-            settings: self.generator(),
-            seed: context.seed,
-            place: place.clone(),
-        };
+        let (place, learning) = Learning::of(ID, self.generator(), context);
         let projection = Projection::new(context.features, context.seed, context.run)?;
         Ok(MethodParts {
             augmentations: vec![
@@ -148,7 +143,9 @@ impl MethodConfig for CounterfactualContrastiveConfig {
 /// Chen et al. 2020, equation 1, with the positive pairs of Roschewitz et al. 2024, section 3
 /// (an image and its domain counterfactual). Deviations: the paper pretrains by this loss and then
 /// fits a classifier, here both are one training, as suits a registry in which every method has
-/// the same budget; negatives are those of the step.
+/// the same budget; negatives are those of the step; the head is [`Projection`], three layers as
+/// wide as the features and normalised over all samples of the step, where theirs has two; random
+/// changes are those of `augment`, and the risk is that of the changed images.
 pub struct CounterfactualContrastive {
     config: CounterfactualContrastiveConfig,
     projection: Projection,

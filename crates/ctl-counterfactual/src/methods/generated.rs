@@ -1,21 +1,22 @@
 //! Generators that a method learns from its training data.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use candle_core::{Device, Tensor};
 use ctl_compute::random::{permutation, stream};
 use ctl_invariance::methods::nyul::Foreground;
 use ctl_invariance::{
-    Batch, ConfigError, CounterfactualGenerator, Intervention, ObjectiveError, Preparation,
-    Prepared, Result, TargetKind, TrainingData, in_range,
+    Batch, BuildContext, ConfigError, CounterfactualGenerator, Intervention, ObjectiveError,
+    Preparation, Prepared, Result, TargetKind, TrainingData, in_range,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::generators::{
-    AutoencoderConfig, FittedAutoencoder, Statistics, StatisticsExchange, StatisticsExchangeConfig,
-    as_objective_error,
+    AutoencoderConfig, FittedAutoencoder, FittedStatistics, Statistics, StatisticsExchange,
+    StatisticsExchangeConfig, as_objective_error,
 };
 use crate::{Columns, CounterfactualError, Examples};
 
@@ -144,11 +145,11 @@ impl Learnt {
 
 /// Learns the generator of a method from its sources.
 pub(super) struct Learning {
-    pub(super) method: &'static str,
-    pub(super) settings: GeneratorSettings,
+    method: &'static str,
+    settings: GeneratorSettings,
     /// Master seed of the run: methods of one seed and one split learn the same generator.
-    pub(super) seed: u64,
-    pub(super) place: Place,
+    seed: u64,
+    place: Place,
 }
 
 /// Images that are read together.
@@ -167,14 +168,25 @@ struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// At most `most` images of every source, drawn without looking.
+    /// About `most` images of every source, of each class as many as its share of them, and one at
+    /// least.
     fn chosen(data: &'a dyn TrainingData, most: usize, seed: u64) -> Vec<(usize, usize)> {
         let mut places = Vec::new();
         for environment in 0..data.sources() {
             let purpose = format!("examples of environment {environment}");
             let rng = &mut stream(seed, "generator", &purpose);
-            let mut rows = permutation(rng, data.samples(environment));
-            rows.truncate(most);
+            let count = data.samples(environment);
+            let classes = data.classes(environment);
+            let mut by_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+            for row in permutation(rng, count) {
+                let class = classes.as_ref().map_or(0, |all| all[row]);
+                by_class.entry(class).or_default().push(row);
+            }
+            let mut rows: Vec<usize> = Vec::new();
+            for mut own in by_class.into_values() {
+                own.truncate((most.min(count) * own.len() / count).max(1));
+                rows.extend(own);
+            }
             rows.sort_unstable();
             places.extend(rows.into_iter().map(|row| (environment, row)));
         }
@@ -237,7 +249,23 @@ impl Examples for Sources<'_> {
 }
 
 impl Learning {
-    fn statistics(&self, sources: &Sources<'_>) -> Result<Box<dyn CounterfactualGenerator>> {
+    /// The preparation of a method, and the place that it fills.
+    pub(super) fn of(
+        method: &'static str,
+        settings: GeneratorSettings,
+        context: &BuildContext<'_>,
+    ) -> (Place, Self) {
+        let place = Place::default();
+        let learning = Self {
+            method,
+            settings,
+            seed: context.seed,
+            place: place.clone(),
+        };
+        (place, learning)
+    }
+
+    fn statistics(&self, sources: &Sources<'_>) -> Result<FittedStatistics> {
         let ours = |error| as_objective_error(self.method, error);
         let config = StatisticsExchangeConfig {
             statistics: Statistics::Quantiles,
@@ -261,7 +289,7 @@ impl Learning {
         if let Some(error) = fault {
             return Err(error);
         }
-        Ok(Box::new(fitted.map_err(ours)?))
+        fitted.map_err(ours)
     }
 
     fn autoencoder(&self, sources: &Sources<'_>) -> Result<Box<dyn CounterfactualGenerator>> {
@@ -316,7 +344,8 @@ impl Learning {
 
 fn schema(data: &dyn TrainingData) -> crate::Result<crate::Schema> {
     // A node with one value is no node; of a single source nothing is learnt.
-    FittedAutoencoder::schema(data.sources().max(2), data.class_count(), data.shape())
+    let classes = Some(data.class_count()).filter(|&count| count > 1);
+    FittedAutoencoder::schema(data.sources().max(2), classes.unwrap_or(0), data.shape())
 }
 
 /// `P(class | environment)` of the training data.
@@ -342,7 +371,7 @@ impl Preparation for Learning {
         let classes = Sources::classes_of(data, &places);
         let environments = places.iter().map(|place| place.0 as f64).collect();
         let mut columns = vec![("environment", environments)];
-        if let Some(classes) = &classes {
+        if let (Some(classes), true) = (&classes, data.class_count() > 1) {
             columns.push(("class", classes.iter().map(|&c| f64::from(c)).collect()));
         }
         let schema = schema(data).map_err(ours)?;
@@ -352,18 +381,28 @@ impl Preparation for Learning {
             places,
             classes,
         };
-        let generator = match self.settings.generator {
-            Generator::Statistics => self.statistics(&sources)?,
-            // Without another site there is nothing to train for.
-            Generator::Autoencoder if data.sources() < 2 => self.statistics(&sources)?,
-            Generator::Autoencoder => self.autoencoder(&sources)?,
+        let mut notes = Vec::new();
+        // Without another site there is nothing to train for.
+        let learns = self.settings.generator == Generator::Autoencoder && data.sources() > 1;
+        let generator: Box<dyn CounterfactualGenerator> = if learns {
+            self.autoencoder(&sources)?
+        } else {
+            let fitted = self.statistics(&sources)?;
+            if !fitted.is_adjusted() {
+                notes.push(
+                    "no class is in every source: what a class does to images is taken for what \
+                     the site does, and counterfactuals change both"
+                        .to_owned(),
+                );
+            }
+            Box::new(fitted)
         };
         let learnt = Learnt {
             generator,
             environments: data.sources(),
             frequencies: frequencies(data),
         };
-        let notes = vec![self.tried(&sources, &learnt)?];
+        notes.push(self.tried(&sources, &learnt)?);
         // A second look at the same data gives the same generator.
         let _ = self.place.set(learnt);
         Ok(Prepared {
@@ -375,7 +414,7 @@ impl Preparation for Learning {
 
 #[cfg(test)]
 mod tests {
-    use ctl_invariance::{BuildContext, MethodConfig};
+    use ctl_invariance::MethodConfig;
 
     use super::*;
     use crate::methods::augmentation::CounterfactualAugmentationConfig;
@@ -451,12 +490,20 @@ mod tests {
     }
 
     fn prepared(generator: Generator, updates: u64, sources: usize) -> (Place, Prepared) {
+        prepared_with(generator, updates, (sources, true))
+    }
+
+    fn prepared_with(
+        generator: Generator,
+        updates: u64,
+        (sources, keep_detail): (usize, bool),
+    ) -> (Place, Prepared) {
         let learning = Learning {
             method: "t",
             settings: GeneratorSettings {
                 generator,
                 updates,
-                keep_detail: true,
+                keep_detail,
                 examples: 1_000,
             },
             seed: 3,
@@ -538,6 +585,41 @@ mod tests {
             assert!(gap(&first.0, &second.0) < 1e-9, "{generator:?}");
             assert_eq!(first.1, second.1);
         }
+    }
+
+    /// With detail an image goes and comes back to rounding; without it what few updates taught comes
+    /// back, which is not the image.
+    #[test]
+    fn detail_is_kept_or_left_out() {
+        let rows = [1, 5, 10];
+        let acts = vec![Intervention::environment(0); 3];
+        let left = [true, false].map(|keep_detail| {
+            let (place, _) = prepared_with(Generator::Autoencoder, 3, (2, keep_detail));
+            let found = learnt("t", &place).unwrap();
+            let after = found
+                .replaced("t", &batch(0, &rows), (&[0, 1, 2], &acts))
+                .unwrap();
+            gap(&after.images, &batch(0, &rows).images)
+        });
+        assert!(left[0] < 1e-4 && left[1] > 1e-2, "{left:?}");
+    }
+
+    /// A class of which there are few is among the examples however few are asked for.
+    #[test]
+    fn every_class_is_among_the_examples() {
+        let data = Sites { sources: 2 };
+        let places = Sources::chosen(&data, 2, 0);
+        for environment in [0, 1] {
+            let mut classes: Vec<u32> = places
+                .iter()
+                .filter(|place| place.0 == environment)
+                .map(|place| Sites::class(environment, place.1))
+                .collect();
+            classes.sort_unstable();
+            classes.dedup();
+            assert_eq!(classes, [0, 1]);
+        }
+        assert_eq!(Sources::chosen(&data, 1_000, 0).len(), 2 * COUNT);
     }
 
     #[test]

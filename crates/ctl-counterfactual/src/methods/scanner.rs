@@ -41,14 +41,15 @@ pub struct CounterfactualScannerConfig {
     /// How far an acquisition may lie on the way from the image's site to another, 0 to 16: 1 is the
     /// other site.
     pub reach: f64,
-    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`.
+    /// What makes the counterfactuals: `statistics` of each site, or an `autoencoder`, for which the
+    /// sides of images must be multiples of 4.
     pub generator: Generator,
     /// Updates of the autoencoder, 1 to 1000000.
     pub updates: u64,
     /// Whether a counterfactual keeps what the autoencoder cannot draw of the image: it is as sharp
     /// as the image then, and what a site leaves there stays.
     pub keep_detail: bool,
-    /// Images of each source from which the generator learns at most, 2 to 1000000.
+    /// Images of each source from which the generator learns, about and at most, 2 to 1000000.
     pub examples: usize,
 }
 
@@ -96,13 +97,7 @@ impl MethodConfig for CounterfactualScannerConfig {
     }
 
     fn build(&self, context: &BuildContext<'_>) -> Result<MethodParts> {
-        let place = Place::default();
-        let learning = Learning {
-            method: ID,
-            settings: self.generator(),
-            seed: context.seed,
-            place: place.clone(),
-        };
+        let (place, learning) = Learning::of(ID, self.generator(), context);
         Ok(MethodParts {
             augmentations: vec![Box::new(Drawn {
                 config: *self,

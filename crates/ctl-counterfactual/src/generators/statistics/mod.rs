@@ -246,16 +246,17 @@ impl StatisticsExchange {
 
     /// Learns what every environment's images are like, for counterfactuals between them.
     ///
-    /// Where images have classes, the classes that every environment has weigh the same in each of
-    /// them (the adjustment formula, with the class as the back-door set), so that a class which is
-    /// frequent in one environment is not taken for its scanner.
+    /// Where images have classes, those that every environment has weigh the same in each of them
+    /// (standardisation to equally frequent classes), so that a class which is frequent in one
+    /// environment is not taken for its scanner. Without such a class nothing can be adjusted for,
+    /// and [`FittedStatistics::is_adjusted`] says so.
     ///
     /// # Arguments
     /// - `batches`: of all environments; those of one are taken together.
     ///
     /// # Errors
-    /// When images do not have the same channels, all images of an environment are flat in a
-    /// channel, or no class is in all environments.
+    /// When images do not have the same channels, or all images of an environment are flat in a
+    /// channel.
     pub fn fit<B: Borrow<Batch>>(
         &self,
         batches: impl IntoIterator<Item = B>,
@@ -288,17 +289,14 @@ impl StatisticsExchange {
             let own: BTreeSet<u32> = own.collect();
             common.intersection(&own).copied().collect()
         });
-        if common.is_empty() {
-            return Err(crate::CounterfactualError::Value {
-                subject: "classes of the environments".to_owned(),
-                expected: "one that every environment has, so that environments can be compared"
-                    .into(),
-                found: "none".into(),
-            });
-        }
+        let adjusted = !common.is_empty() || seen.is_empty();
         let mut environments = BTreeMap::new();
         for (environment, classes) in seen {
-            let means = standardised(&classes, &common);
+            let means = if adjusted {
+                standardised(&classes, &common)
+            } else {
+                pooled(classes)
+            };
             let means = means.ok_or_else(|| crate::CounterfactualError::Value {
                 subject: format!("environment {environment}"),
                 expected: "an image that is not flat in each channel".into(),
@@ -309,8 +307,22 @@ impl StatisticsExchange {
         Ok(FittedStatistics {
             config: self.config,
             environments,
+            adjusted,
         })
     }
+}
+
+/// The mean profile of each channel over all images; none where a channel has no profile.
+fn pooled(classes: BTreeMap<u32, Vec<Vec<Profile>>>) -> Option<Vec<Profile>> {
+    let all = classes.into_values().reduce(|mut all, class| {
+        for (channel, more) in all.iter_mut().zip(class) {
+            channel.extend(more);
+        }
+        all
+    });
+    all?.iter()
+        .map(|profiles| Profile::mean(profiles))
+        .collect()
 }
 
 /// The mean profile of each channel, every class with the same weight; none where a channel of a
@@ -407,9 +419,16 @@ impl Augmentation for StatisticsExchange {
 pub struct FittedStatistics {
     config: StatisticsExchangeConfig,
     environments: BTreeMap<usize, Vec<Profile>>,
+    adjusted: bool,
 }
 
 impl FittedStatistics {
+    /// Whether environments were compared within classes that all of them have; where they have none
+    /// in common, what a class does is taken for what the environment does.
+    pub fn is_adjusted(&self) -> bool {
+        self.adjusted
+    }
+
     /// The environments that it knows, in ascending order.
     pub fn environments(&self) -> Vec<usize> {
         self.environments.keys().copied().collect()

@@ -28,7 +28,8 @@ const WHAT: &str = "fine-tuning";
 /// A = −Σ_k ln q(pa*_k | x*, children of pa_k)    subject to    F ≤ c = (1 + margin) F₀
 /// ```
 /// is minimised over the weights, with `F` what the first training minimised (with `beta = 1` and
-/// without free bits the negative evidence lower bound, per image value) and `F₀` its mean before.
+/// without free bits the negative evidence lower bound, per image value; with `independence` above 0
+/// that term besides) and `F₀` its mean before.
 /// By the modified differential method of multipliers the gradient of an update is
 /// `∇A + max(0, λ + d (F − c)) ∇F`, and `λ ← max(0, λ + r (F − c))` follows each.
 ///
