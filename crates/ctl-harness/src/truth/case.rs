@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use ctl_compute::random::{permutation, stream};
-use ctl_counterfactual::{Act, Acts, Amount, CounterfactualError, Kind, Records, Schema};
+use ctl_counterfactual::{Act, Acts, Amount, Columns, CounterfactualError, Kind, Records, Schema};
 
 use crate::{HarnessError, Result};
 
@@ -92,6 +92,24 @@ impl Case {
             case.acts.push((name, values));
         }
         Ok(case)
+    }
+
+    /// Attributes of individuals with what is set, and nothing that would follow from it.
+    ///
+    /// # Errors
+    /// When values are for another number of individuals, or none that an attribute can take.
+    pub fn applied(
+        &self,
+        schema: &Schema,
+        columns: &Columns,
+    ) -> ctl_counterfactual::Result<Columns> {
+        let attributes = schema.attributes().map(|node| {
+            let name = schema.diagram().name(node);
+            let set = self.acts.iter().find(|(own, _)| own == name);
+            let values = set.map_or_else(|| columns.column(node), |(_, values)| &values[..]);
+            (name, values.to_vec())
+        });
+        Columns::new(schema, &attributes.collect::<Vec<_>>())
     }
 
     /// The intervention in words.

@@ -75,7 +75,7 @@ impl<'a> Rival<'a> {
     }
 }
 
-/// Says that nothing would be otherwise.
+/// Says that what is set would be, and that nothing else would be otherwise: the image is the fact.
 pub struct Unmoved(pub Schema);
 
 impl Answers for Unmoved {
@@ -86,10 +86,14 @@ impl Answers for Unmoved {
     fn answer(
         &self,
         facts: &Records,
-        _acts: &Acts,
+        acts: &Acts,
         _seed: u64,
     ) -> ctl_counterfactual::Result<Records> {
-        Ok(facts.clone())
+        let case = Case::of_acts(&self.0, acts, facts.len())?;
+        Ok(Records {
+            columns: case.applied(&self.0, &facts.columns)?,
+            images: facts.images.clone(),
+        })
     }
 }
 
@@ -236,9 +240,13 @@ impl Answers for Matched<'_> {
     ) -> ctl_counterfactual::Result<Records> {
         let node = self.schema.attribute(self.scanner)?;
         let case = Case::of_acts(self.schema, acts, facts.len())?;
+        let columns = case.applied(self.schema, &facts.columns)?;
         let asked = case.acts.iter().find(|(name, _)| name == self.scanner);
         let (Some((_, there)), Some(_)) = (asked, &facts.images) else {
-            return Ok(facts.clone());
+            return Ok(Records {
+                columns,
+                images: facts.images.clone(),
+            });
         };
         let mut images: Vec<Tensor> = Vec::new();
         for (row, (&from, &to)) in facts.columns.column(node).iter().zip(there).enumerate() {
@@ -254,7 +262,7 @@ impl Answers for Matched<'_> {
             })?);
         }
         Ok(Records {
-            columns: facts.columns.clone(),
+            columns,
             images: Some(Tensor::cat(&images, 0)?),
         })
     }

@@ -159,7 +159,9 @@ fn the_truth_is_exact_and_no_change_misses_all_of_it() {
         (mark.where_changed[1], mark.carried_out),
         (Some(0.0), Some(0.0))
     );
-    // Attributes are said to be the facts', so the tone is wrong where the level was to change.
+    // What a rule reads off the fact is not what was asked for, but is where nothing was.
+    assert!(still.cases[0].measured["level"] > 0.1 && mark.measured["level"] < 1e-6);
+    // What would follow is said to be the facts', so the tone is wrong where the level changes.
     assert!(still.cases[0].attributes["tone"] > 0.1);
     assert!(still.cases[0].mae > 1.0 && still.cases[2].mae > mark.mae);
 }
