@@ -161,10 +161,14 @@ fn contrast(rows: &Tensor, temperature: f64) -> Result<Tensor> {
     let own = Tensor::eye(count, DType::F32, rows.device())?;
     let own = own.to_dtype(rows.dtype())?.affine(-1e9, 0.0)?;
     let shares = log_softmax(&(similar + own)?, 1)?;
-    let half = (count / 2) as u32;
-    let other: Vec<u32> = (half..2 * half).chain(0..half).collect();
-    let other = Tensor::from_vec(other, (count, 1), rows.device())?;
-    Ok(shares.gather(&other, 1)?.mean_all()?.neg()?)
+    let half = count / 2;
+    let mut other = vec![0f32; count * count];
+    for row in 0..2 * half {
+        other[row * count + (row + half) % (2 * half)] = 1.0;
+    }
+    let other = Tensor::from_vec(other, (count, count), rows.device())?;
+    let chosen = (shares * other.to_dtype(rows.dtype())?)?;
+    Ok((chosen.sum_all()? / -(count as f64))?)
 }
 
 impl Objective for CounterfactualContrastive {

@@ -430,7 +430,7 @@ mod tests {
 
     impl Sites {
         fn class(environment: usize, row: usize) -> u32 {
-            u32::from((row % 10 == 0) != (environment == 1))
+            u32::from(row.is_multiple_of(10) != (environment == 1))
         }
 
         fn image(environment: usize, class: u32, row: usize) -> Vec<f32> {

@@ -321,6 +321,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these values are exact")]
     fn without_a_change_every_oracle_but_the_noiseless_gives_the_fact() {
         let phantoms = phantoms();
         let asked = phantoms.scored();

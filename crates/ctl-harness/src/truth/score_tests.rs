@@ -129,6 +129,7 @@ fn scored(simulator: &Toy, rival: &Rival<'_>) -> RivalScore {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "these values are exact")]
 fn the_truth_is_exact_and_no_change_misses_all_of_it() {
     let toy = Toy::new();
     let questions = asked(&toy);

@@ -255,6 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these values are exact")]
     fn differences_are_white_blue_and_red() {
         assert_eq!(shade(0.0), [1.0; 3]);
         for (found, full) in [(shade(-1.0), TOO_DARK), (shade(1.0), TOO_BRIGHT)] {
@@ -266,6 +267,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these values are exact")]
     fn pictures_lie_beside_their_labels() {
         let strip = Strip {
             side: 2,
