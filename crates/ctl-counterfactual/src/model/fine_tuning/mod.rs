@@ -201,7 +201,7 @@ impl FineTuning {
 
 impl DeepScm {
     /// Fine-tunes the mechanism of the image of a trained model against predictors; nothing is kept on
-    /// the way, for which see [`FitOptions::fine_tuning`].
+    /// the way, for which see [`crate::FitOptions::fine_tuning`].
     ///
     /// # Arguments
     /// - `seed`: what batches, interventions, predictors and draws depend on
