@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 use ctl_graph::Diagram;
-use ctl_invariance::{Batch, CounterfactualGenerator, Intervention, ObjectiveError};
+use ctl_invariance::{Batch, CounterfactualGenerator, Intervention};
 use serde::{Deserialize, Serialize};
 
-use super::as_objective_error;
+use super::{as_objective_error, check_interventions};
 use crate::{
     Columns, CounterfactualError, Encoding, Examples, FitOptions, ImageFit, ImageMechanism,
     ImageTraining, Kind, Result, Schema, VaeConfig, VaeMechanism, train_image,
@@ -200,33 +200,9 @@ impl CounterfactualGenerator for FittedAutoencoder {
         batch: &Batch,
         interventions: &[Intervention],
     ) -> ctl_invariance::Result<Tensor> {
-        let fault = |expected: String, found: String| ObjectiveError::Environments {
-            method: NAME,
-            expected,
-            found,
-        };
-        let rows = batch.images.dims().first().copied().unwrap_or(0);
-        if interventions.len() != rows {
-            return Err(fault(
-                format!("an intervention for each of {rows} images"),
-                interventions.len().to_string(),
-            ));
-        }
-        let mut named = interventions.iter().flat_map(|act| act.attributes.keys());
-        if let Some(name) = named.next() {
-            return Err(fault(
-                "interventions on the environment alone".to_owned(),
-                format!("one on {name}"),
-            ));
-        }
-        let environments = interventions.iter().filter_map(|act| act.environment);
-        let mut environments = environments.chain([batch.environment]);
-        if let Some(unknown) = environments.find(|&index| index >= self.environments) {
-            return Err(fault(
-                format!("environments below {}", self.environments),
-                format!("environment {unknown}"),
-            ));
-        }
+        let knows = |environment: usize| environment < self.environments;
+        let known = || format!("environments below {}", self.environments);
+        check_interventions(NAME, batch, interventions, (&knows, &known))?;
         self.predicted(batch, interventions)
             .map_err(|error| as_objective_error(NAME, error))
     }
@@ -364,6 +340,11 @@ mod tests {
                 "environment 2",
             ),
             (batch(0, 0), acts[..2].to_vec(), "each of 3 images, found 2"),
+            (
+                batch(0, 0),
+                vec![Intervention::towards(1, f64::NAN); 3],
+                "a finite extent, found NaN",
+            ),
             (
                 Batch {
                     classes: None,

@@ -26,7 +26,7 @@ mod pixels;
 mod region;
 mod statistics;
 
-use ctl_invariance::ObjectiveError;
+use ctl_invariance::{Batch, Intervention, ObjectiveError};
 
 pub use autoencoder::{AutoencoderConfig, FittedAutoencoder};
 pub use classifier::{
@@ -41,6 +41,46 @@ pub use lesions::{
 pub use statistics::{FittedStatistics, Statistics, StatisticsExchange, StatisticsExchangeConfig};
 
 use crate::CounterfactualError;
+
+/// Refuses interventions on the environment that a generator cannot answer.
+///
+/// # Arguments
+/// - `knows`: whether it knows an environment, and which ones it does in words
+fn check_interventions(
+    name: &'static str,
+    batch: &Batch,
+    interventions: &[Intervention],
+    (knows, known): (&dyn Fn(usize) -> bool, &dyn Fn() -> String),
+) -> ctl_invariance::Result<()> {
+    let fault = |expected: String, found: String| {
+        Err(ObjectiveError::Environments {
+            method: name,
+            expected,
+            found,
+        })
+    };
+    let rows = batch.images.dims().first().copied().unwrap_or(0);
+    if interventions.len() != rows {
+        let expected = format!("an intervention for each of {rows} images");
+        return fault(expected, interventions.len().to_string());
+    }
+    let mut asked = vec![batch.environment];
+    for act in interventions {
+        if let Some(name) = act.attributes.keys().next() {
+            let expected = "interventions on the environment alone".to_owned();
+            return fault(expected, format!("one on {name}"));
+        }
+        if !act.extent.is_finite() {
+            let expected = "a finite extent".to_owned();
+            return fault(expected, act.extent.to_string());
+        }
+        asked.extend(act.environment);
+    }
+    match asked.into_iter().find(|&environment| !knows(environment)) {
+        Some(unknown) => fault(known(), format!("environment {unknown}")),
+        None => Ok(()),
+    }
+}
 
 /// The same in the terms of an augmentation.
 pub(crate) fn as_objective_error(

@@ -243,3 +243,50 @@ impl ImageMechanism for VaeMechanism {
         with_residual((&mean, &log_scale), noise.residual.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy::{self, PARENTS, SHAPE};
+    use super::*;
+
+    fn config(independence: f64) -> VaeConfig {
+        VaeConfig {
+            widths: vec![4],
+            hidden: 8,
+            latent: 2,
+            independence,
+            ..VaeConfig::default()
+        }
+    }
+
+    /// With a weight of 1 the loss is the sum of its terms, dependence among them.
+    #[test]
+    fn gradients_with_and_without_dependence() {
+        for independence in [0.0, 1.0] {
+            let parameters = Parameters::new(3, "t").in_double_precision();
+            let config = config(independence);
+            let mechanism = VaeMechanism::from_parameters(parameters, &config, SHAPE, PARENTS);
+            toy::check_gradients(&mechanism.unwrap());
+        }
+    }
+
+    #[test]
+    fn ill_weights_are_named() {
+        for (ill, key) in [
+            (config(-1.0), "independence"),
+            (config(f64::NAN), "independence"),
+            (
+                VaeConfig {
+                    beta: f64::INFINITY,
+                    ..config(0.0)
+                },
+                "beta",
+            ),
+        ] {
+            let error = VaeMechanism::new(&ill, SHAPE, PARENTS, (0, "t"))
+                .err()
+                .unwrap();
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::generated::{Generator, GeneratorSettings, Learning, Learnt, Place, learnt};
+use super::generated::{Generator, GeneratorSettings, Learning, Learnt, Place, each_labelled};
 
 const ID: &str = "counterfactual-augmentation";
 
@@ -192,15 +192,9 @@ impl CounterfactualAugmentation {
 
 impl Augmentation for CounterfactualAugmentation {
     fn apply(&self, batches: Vec<Batch>, rng: &mut ChaCha8Rng) -> Result<Vec<Batch>> {
-        let learnt = learnt(ID, &self.place)?;
-        let augmented = batches.into_iter().map(|batch| {
-            if batch.is_labelled() {
-                self.augmented(learnt, &batch, rng)
-            } else {
-                Ok(batch)
-            }
-        });
-        augmented.collect()
+        each_labelled((ID, &self.place), batches, |learnt, batch| {
+            self.augmented(learnt, batch, rng)
+        })
     }
 }
 

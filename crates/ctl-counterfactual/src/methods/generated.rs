@@ -65,16 +65,28 @@ pub(super) struct Learnt {
 /// The place of a generator that the preparation fills.
 pub(super) type Place = Rc<OnceCell<Learnt>>;
 
-/// What the preparation left.
+/// Changes the labelled batches of a step by what was learnt; unlabelled ones stay.
 ///
 /// # Errors
-/// When it did not take place.
-pub(super) fn learnt<'a>(method: &'static str, place: &'a Place) -> Result<&'a Learnt> {
-    place.get().ok_or_else(|| ObjectiveError::Environments {
+/// When nothing was learnt, or a change fails.
+pub(super) fn each_labelled(
+    (method, place): (&'static str, &Place),
+    batches: Vec<Batch>,
+    mut change: impl FnMut(&Learnt, &Batch) -> Result<Batch>,
+) -> Result<Vec<Batch>> {
+    let learnt = place.get().ok_or_else(|| ObjectiveError::Environments {
         method,
         expected: "a generator, which the preparation of the method learns".into(),
         found: "no preparation".into(),
-    })
+    })?;
+    let changed = batches.into_iter().map(|batch| {
+        if batch.is_labelled() {
+            change(learnt, &batch)
+        } else {
+            Ok(batch)
+        }
+    });
+    changed.collect()
 }
 
 impl Learnt {
@@ -551,7 +563,7 @@ mod tests {
             panic!("{:?}", prepared.notes);
         };
         assert!(note.contains("statistics of each site, learnt from 80 images"));
-        let found = learnt("t", &place).unwrap();
+        let found = place.get().unwrap();
         assert_eq!((found.environments, found.frequencies.len()), (2, 2));
         assert!((found.frequencies[1][1] - 0.9).abs() < 1e-12);
         let rows: Vec<usize> = (0..COUNT).collect();
@@ -571,7 +583,7 @@ mod tests {
         for (generator, updates) in [(Generator::Statistics, 1), (Generator::Autoencoder, 5)] {
             let changed = || {
                 let (place, prepared) = prepared(generator, updates, 2);
-                let found = learnt("t", &place).unwrap();
+                let found = place.get().unwrap();
                 let after = found
                     .replaced("t", &batch(0, &rows), (&rows[..0], &[]))
                     .unwrap();
@@ -595,7 +607,7 @@ mod tests {
         let acts = vec![Intervention::environment(0); 3];
         let left = [true, false].map(|keep_detail| {
             let (place, _) = prepared_with(Generator::Autoencoder, 3, (2, keep_detail));
-            let found = learnt("t", &place).unwrap();
+            let found = place.get().unwrap();
             let after = found
                 .replaced("t", &batch(0, &rows), (&[0, 1, 2], &acts))
                 .unwrap();
@@ -626,7 +638,7 @@ mod tests {
     fn one_site_has_nowhere_to_go() {
         let (place, prepared) = prepared(Generator::Autoencoder, 1, 1);
         assert!(prepared.notes[0].contains("no other site to go to"));
-        assert_eq!(learnt("t", &place).unwrap().environments, 1);
+        assert_eq!(place.get().unwrap().environments, 1);
     }
 
     /// What the registry builds has a preparation that fills the place its augmentation reads.

@@ -5,7 +5,7 @@ use ctl_invariance::{Augmentation, Batch, ConfigError, Intervention, in_range};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::generated::{Learnt, Place, learnt};
+use super::generated::{Learnt, Place, each_labelled};
 
 /// Every labelled sample twice: as it is, and as another source, drawn for each, would have taken
 /// it, or an acquisition `t ~ U(1, reach)` times as far on the way there. From a single source both
@@ -57,15 +57,9 @@ impl Augmentation for CounterfactualPairs {
         batches: Vec<Batch>,
         rng: &mut ChaCha8Rng,
     ) -> ctl_invariance::Result<Vec<Batch>> {
-        let learnt = learnt(self.method, &self.place)?;
-        let pairs = batches.into_iter().map(|batch| {
-            if batch.is_labelled() {
-                self.pair(learnt, &batch, rng)
-            } else {
-                Ok(batch)
-            }
-        });
-        pairs.collect()
+        each_labelled((self.method, &self.place), batches, |learnt, batch| {
+            self.pair(learnt, batch, rng)
+        })
     }
 }
 

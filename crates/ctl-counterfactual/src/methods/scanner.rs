@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::generated::{Generator, GeneratorSettings, Learning, Learnt, Place, learnt};
+use super::generated::{Generator, GeneratorSettings, Learning, Learnt, Place, each_labelled};
 use super::pairs::another;
 
 const ID: &str = "counterfactual-scanner";
@@ -135,15 +135,9 @@ impl Drawn {
 
 impl Augmentation for Drawn {
     fn apply(&self, batches: Vec<Batch>, rng: &mut ChaCha8Rng) -> Result<Vec<Batch>> {
-        let learnt = learnt(ID, &self.place)?;
-        let drawn = batches.into_iter().map(|batch| {
-            if batch.is_labelled() {
-                self.drawn(learnt, &batch, rng)
-            } else {
-                Ok(batch)
-            }
-        });
-        drawn.collect()
+        each_labelled((ID, &self.place), batches, |learnt, batch| {
+            self.drawn(learnt, batch, rng)
+        })
     }
 }
 

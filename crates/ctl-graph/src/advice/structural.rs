@@ -122,7 +122,16 @@ pub(super) fn counterfactual_augmentation(situation: &Situation) -> Remedy {
         "counterfactual-consistency",
         "counterfactual-contrastive",
     ];
-    exchange(situation).of(
+    let judgement = if !situation.confounders.is_empty() && situation.facts.single_label_sites {
+        let (image, label) = names(situation);
+        Judgement::not(format!(
+            "a site has only one {label}: what a site does to {image} cannot be told from what \
+             {label} does"
+        ))
+    } else {
+        exchange(situation)
+    };
+    judgement.of(
         "counterfactual-augmentation",
         Family::Counterfactual,
         methods,

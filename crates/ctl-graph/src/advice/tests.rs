@@ -244,6 +244,9 @@ fn site_and_label_confounded(#[case] template: Template, #[case] kind: Constrain
     let weighting = advice.remedy("site-back-door-weighting").unwrap();
     assert_eq!(weighting.verdict, NotLicensed);
     assert!(weighting.because.contains("not identified"));
+    let augmentation = advice.remedy("counterfactual-augmentation").unwrap();
+    assert_eq!(augmentation.verdict, NotLicensed);
+    assert!(augmentation.because.contains("cannot be told from"));
 }
 
 #[rstest]

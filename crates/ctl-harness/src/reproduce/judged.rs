@@ -15,7 +15,7 @@ use crate::truth::{
 use crate::{Event, HarnessError, Observer, Result};
 
 /// Raised when judges or scores are measured differently than before.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// How judges are trained, and rivals scored.
 #[derive(Clone, Debug)]

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::Tensor;
 use ctl_invariance::methods::nyul::Foreground;
 use ctl_invariance::{
-    Augmentation, Batch, CounterfactualGenerator, Intervention, ObjectiveError, Result, TargetKind,
+    Augmentation, Batch, CounterfactualGenerator, Intervention, Result, TargetKind,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::as_objective_error;
 use super::pixels::Pixels;
+use super::{as_objective_error, check_interventions};
 use crate::error::in_range;
 use profile::{Profile, detail, foreground, moments};
 
@@ -434,15 +434,6 @@ impl FittedStatistics {
         self.environments.keys().copied().collect()
     }
 
-    fn profiles(&self, environment: usize) -> Result<&[Profile]> {
-        let known = self.environments.get(&environment).map(Vec::as_slice);
-        known.ok_or_else(|| ObjectiveError::Environments {
-            method: NAME,
-            expected: format!("one of the environments {:?}", self.environments()),
-            found: format!("environment {environment}"),
-        })
-    }
-
     fn moved(&self, image: &mut [f64], size: [usize; 2], maps: [&[Profile]; 2]) {
         let pairs = maps[0].iter().zip(maps[1]);
         for (plane, (own, other)) in image.chunks_exact_mut(size[0] * size[1]).zip(pairs) {
@@ -464,31 +455,19 @@ impl CounterfactualGenerator for FittedStatistics {
     fn counterfactuals(&self, batch: &Batch, interventions: &[Intervention]) -> Result<Tensor> {
         let ours = |error| as_objective_error(NAME, error);
         let mut pixels = Pixels::of(&batch.images, batch).map_err(ours)?;
-        if interventions.len() != pixels.count() {
-            return Err(ObjectiveError::Environments {
-                method: NAME,
-                expected: format!("an intervention for each of {} images", pixels.count()),
-                found: format!("{}", interventions.len()),
-            });
-        }
-        let own = self.profiles(batch.environment)?;
+        let knows = |environment: usize| self.environments.contains_key(&environment);
+        let known = || format!("one of the environments {:?}", self.environments());
+        check_interventions(NAME, batch, interventions, (&knows, &known))?;
+        let own = &self.environments[&batch.environment];
         let [channels, height, width] = pixels.shape();
         check_channels([own.len(), height, width], [channels, height, width]).map_err(ours)?;
         for (row, intervention) in interventions.iter().enumerate() {
-            if let Some(name) = intervention.attributes.keys().next() {
-                return Err(ObjectiveError::Environments {
-                    method: NAME,
-                    expected: "interventions on the environment alone".into(),
-                    found: format!("one on {name}"),
-                });
-            }
             let Some(environment) = intervention.environment else {
                 continue;
             };
-            let other = self.profiles(environment)?;
             let other: Vec<Profile> = own
                 .iter()
-                .zip(other)
+                .zip(&self.environments[&environment])
                 .map(|(own, other)| own.towards(other, intervention.extent))
                 .collect();
             let mut image = pixels.row(row).to_vec();
