@@ -150,6 +150,66 @@ pub struct Counts {
     pub target_by_class: Vec<usize>,
 }
 
+/// How sound the counterfactuals are that a method trains on, asked of held-out patients of its
+/// sources; means over them.
+///
+/// Predictors of site and class that learnt from the training images judge what images show.
+///
+/// # References
+/// Monteiro et al. 2023, "Measuring axiomatic soundness of counterfactual image models".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorScore {
+    /// Patients that are asked about, of all sources.
+    pub images: usize,
+    /// Mean absolute difference of an image from what nothing done makes of it, in grey levels of 255.
+    pub composition: f64,
+    /// Share of facts of which a predictor reads another `environment`, or another `class`, than they
+    /// have: its own error.
+    pub misread: BTreeMap<String, f64>,
+    /// What became of each source's patients at the next one.
+    pub ways: Vec<Way>,
+}
+
+/// Patients of one source as they would have looked at another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// Their own source.
+    pub from: String,
+    /// The other one.
+    pub to: String,
+    /// How many they are.
+    pub images: usize,
+    /// Mean absolute difference after there and back, in grey levels of 255.
+    pub reversibility: f64,
+    /// Share of answers of which a predictor reads another `environment` than was asked for, or
+    /// another `class` than the patient has.
+    pub misread: BTreeMap<String, f64>,
+    /// Distances between facts and answers as crowds, in the features of the predictors.
+    pub realism: ctl_counterfactual::Realism,
+    /// Against the true counterfactual, where the cohort is simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<TrueCounterfactuals>,
+}
+
+/// Answers against the true counterfactual: the same patient with the same noises and the same
+/// disease, at the other source.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrueCounterfactuals {
+    /// Mean absolute error in grey levels of 255.
+    pub mae: f64,
+    /// The same of facts: what it costs to change nothing.
+    pub unchanged: f64,
+    /// Structural similarity, at most 1.
+    pub ssim: f64,
+    /// Share of the true change that is made, `Σ ⟨answer − fact, truth − fact⟩ / Σ ‖truth − fact‖²`;
+    /// none where nothing changes in truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_out: Option<f64>,
+}
+
 /// The result of one run; everything in it is the same on every machine of one instruction set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +233,9 @@ pub struct Record {
     /// blake3 hash of `predictions.csv`; records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions: Option<String>,
+    /// How sound the counterfactuals are that the method trains on, where it trains on any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorScore>,
 }
 
 impl Record {

@@ -1,6 +1,8 @@
 //! What a method makes of the training data before it trains.
 
-use crate::{ObjectiveState, Result};
+use std::rc::Rc;
+
+use crate::{CounterfactualGenerator, ObjectiveState, Result};
 
 /// The training data of a run, read on demand.
 ///
@@ -59,6 +61,9 @@ pub struct Prepared {
     pub weights: Option<Vec<Vec<f32>>>,
     /// A change to every image from here on.
     pub transform: Option<Box<dyn ImageTransform>>,
+    /// What the method asks for counterfactuals between environments, where it has such a thing: its
+    /// soundness is measured and reported beside what the method comes to.
+    pub generator: Option<Rc<dyn CounterfactualGenerator>>,
     /// What a reader of the results must know.
     pub notes: Vec<String>,
 }

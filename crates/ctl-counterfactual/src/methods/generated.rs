@@ -54,7 +54,7 @@ impl GeneratorSettings {
 
 /// A generator that was learnt, and of what.
 pub(super) struct Learnt {
-    generator: Box<dyn CounterfactualGenerator>,
+    generator: Rc<dyn CounterfactualGenerator>,
     /// Number of environments that it knows.
     pub(super) environments: usize,
     /// `P(class | environment)` in the training data, by environment; all images are of one class
@@ -147,7 +147,7 @@ impl Learnt {
         frequencies: &[&[f64]],
     ) -> Place {
         let learnt = Self {
-            generator: Box::new(generator),
+            generator: Rc::new(generator),
             environments: frequencies.len(),
             frequencies: frequencies.iter().map(|f| f.to_vec()).collect(),
         };
@@ -304,14 +304,14 @@ impl Learning {
         fitted.map_err(ours)
     }
 
-    fn autoencoder(&self, sources: &Sources<'_>) -> Result<Box<dyn CounterfactualGenerator>> {
+    fn autoencoder(&self, sources: &Sources<'_>) -> Result<Rc<dyn CounterfactualGenerator>> {
         let ours = |error| as_objective_error(self.method, error);
         let mut config = AutoencoderConfig::default();
         config.training.steps = self.settings.updates;
         config.image.residual = self.settings.keep_detail;
         let schema = schema(sources.data).map_err(ours)?;
         let fitted = FittedAutoencoder::fit(schema, sources, &config, self.seed).map_err(ours)?;
-        Ok(Box::new(fitted))
+        Ok(Rc::new(fitted))
     }
 
     /// What a reader must know of the generator: how far an image comes back after a way to another
@@ -396,7 +396,7 @@ impl Preparation for Learning {
         let mut notes = Vec::new();
         // Without another site there is nothing to train for.
         let learns = self.settings.generator == Generator::Autoencoder && data.sources() > 1;
-        let generator: Box<dyn CounterfactualGenerator> = if learns {
+        let generator: Rc<dyn CounterfactualGenerator> = if learns {
             self.autoencoder(&sources)?
         } else {
             let fitted = self.statistics(&sources)?;
@@ -407,10 +407,11 @@ impl Preparation for Learning {
                         .to_owned(),
                 );
             }
-            Box::new(fitted)
+            Rc::new(fitted)
         };
+        let has_elsewhere = data.sources() > 1;
         let learnt = Learnt {
-            generator,
+            generator: generator.clone(),
             environments: data.sources(),
             frequencies: frequencies(data),
         };
@@ -418,6 +419,7 @@ impl Preparation for Learning {
         // A second look at the same data gives the same generator.
         let _ = self.place.set(learnt);
         Ok(Prepared {
+            generator: has_elsewhere.then_some(generator),
             notes,
             ..Prepared::default()
         })

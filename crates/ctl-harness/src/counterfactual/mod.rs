@@ -4,7 +4,7 @@ mod pictures;
 mod score;
 mod study;
 
-pub(crate) use score::{INTERVALS, encoder, from_uniform, groups, new_encoder};
+pub(crate) use score::{INTERVALS, encoder, from_uniform, groups, new_encoder, suited};
 
 pub use pictures::{Edited, edit, write_sample};
 pub use score::{InterventionScore, ScoreOptions, Scorecard, score};

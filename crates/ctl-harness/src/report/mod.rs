@@ -13,6 +13,7 @@
 //! | `taxonomy` | task × shift × family |
 //! | `map` | causal minus correlation-based methods over the strength of a shift |
 //! | `licences` | what diagrams license against what was seen |
+//! | `generators` | how sound the counterfactuals are that methods train on |
 //! | `cells` | a table per cohort, protocol and target |
 //! | `ranks` | Friedman and Nemenyi over cells |
 //! | `diagnostics` | calibration, sampling intervals and the worst mistakes, from predictions |
@@ -27,6 +28,7 @@ mod contrast;
 mod diagnostics;
 mod families;
 mod flat;
+mod generators;
 mod ground;
 mod licences;
 mod map;

@@ -122,7 +122,7 @@ fn add(albums: &mut Vec<Album>, cohort: &str, picture: Picture) {
 }
 
 /// Reads one picture of a folder; the error says why it cannot be shown.
-fn encode(folder: &Path, file: &str) -> std::result::Result<String, &'static str> {
+pub(super) fn encode(folder: &Path, file: &str) -> std::result::Result<String, &'static str> {
     if Path::new(file).file_name() != Some(std::ffi::OsStr::new(file)) {
         return Err("expected the name of a file in examples, not a path");
     }

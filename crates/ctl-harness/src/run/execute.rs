@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::checkpoint::Progress;
 use super::evaluate::{Deployed, Ground};
+use super::generator::examine;
 use super::model::write_model;
 use super::panels::write_panels;
 use super::predictions::{Block, IN_DISTRIBUTION, TARGET, write_predictions};
@@ -17,7 +18,7 @@ use super::trainer::{Trainer, view_of};
 use super::truth::true_factors;
 use crate::claim::remove;
 use crate::data::{Arrangement, CohortData, Part, Parts};
-use crate::record::{Counts, Evaluation, RECORD_SCHEMA, Record, Selection, Status};
+use crate::record::{Counts, Evaluation, GeneratorScore, RECORD_SCHEMA, Record, Selection, Status};
 use crate::spec::RunSpec;
 use crate::store::{write_atomically, write_json_atomically};
 use crate::vocabulary::Selector;
@@ -128,6 +129,8 @@ pub(crate) struct Ended {
     /// Hash of `predictions.csv`, which is written.
     pub(crate) predictions: String,
     pub(crate) notes: Vec<String>,
+    /// How sound the generator of the method is, where it has one.
+    pub(crate) generator: Option<GeneratorScore>,
 }
 
 /// Scores the selected checkpoints and writes what they say; checkpoints that two selectors share
@@ -171,12 +174,17 @@ fn end(context: &RunContext<'_>, mut trainer: Trainer<'_>, status: Status) -> Re
         blocks.push((selector, TARGET, &deployed.target.rows));
     }
     let path = context.folder.join("predictions.csv");
+    let generator = match &trainer.generator {
+        Some(generator) => examine(trainer.ground(), generator.as_ref(), context.folder)?,
+        None => None,
+    };
     Ok(Ended {
         status,
         evaluations: progress.evaluations,
         selections,
         predictions: write_predictions(&path, kit.columns(), &blocks)?,
         notes,
+        generator,
     })
 }
 
@@ -258,6 +266,7 @@ fn record_of(context: &RunContext<'_>, ground: &Ground<'_>, ended: Ended) -> Rec
         evaluations: ended.evaluations,
         selections: ended.selections,
         predictions: Some(ended.predictions),
+        generator: ended.generator,
     }
 }
 

@@ -5,6 +5,7 @@ mod checkpoint;
 mod evaluate;
 mod execute;
 mod forward;
+mod generator;
 mod model;
 mod panels;
 mod predictions;
@@ -17,6 +18,7 @@ mod truth;
 mod wrapped;
 
 pub use execute::{RunContext, execute};
+pub(crate) use generator::strip_path;
 pub use model::{Model, ModelCard, Predicted, Predictions};
 pub(crate) use panels::{Panels, Strip};
 pub(crate) use predictions::{IN_DISTRIBUTION, TARGET};

@@ -9,8 +9,8 @@ use ctl_compute::random::stream;
 use ctl_graph::advice::advise;
 use ctl_graph::graph::Role;
 use ctl_invariance::{
-    AdaptedFor, Batch, BuildContext, ENVIRONMENT, Independence, Method, MethodParts, Step, Update,
-    Value,
+    AdaptedFor, Batch, BuildContext, CounterfactualGenerator, ENVIRONMENT, Independence, Method,
+    MethodParts, Step, Update, Value,
 };
 use ctl_nets::{Network, NetworkSpec};
 
@@ -45,6 +45,8 @@ pub(crate) struct Trainer<'a> {
     pub(crate) progress: Progress,
     /// What a reader must know of the preparation.
     pub(crate) notes: Vec<String>,
+    /// What the method asks for counterfactuals, where it has such a thing.
+    pub(crate) generator: Option<Rc<dyn CounterfactualGenerator>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -83,7 +85,8 @@ impl<'a> Trainer<'a> {
             run: &id,
         };
         let method = method.build(&spec.settings, &context)?;
-        let (weights, mut notes) = prepare(&mut ground, &method, needs.target_images)?;
+        let prepared = prepare(&mut ground, &method, needs.target_images)?;
+        let mut notes = prepared.notes;
         notes.extend(fault);
         notes.extend(note);
         let kit = kit(spec, cohort, (parts, view), ground.transform.clone())?;
@@ -110,10 +113,11 @@ impl<'a> Trainer<'a> {
             method,
             optimiser,
             auxiliary,
-            weights,
+            weights: prepared.weights,
             terms: BTreeMap::new(),
             progress: Progress::start(&id),
             notes,
+            generator: prepared.generator,
         };
         if let Some(progress) = progress {
             trainer.restore(progress)?;
@@ -485,8 +489,14 @@ fn all_finite(update: &Update) -> Result<bool> {
     Ok(true)
 }
 
-/// The weights of the samples in each environment, and what a reader must know.
-type Preparations = (Option<Vec<BTreeMap<usize, f32>>>, Vec<String>);
+/// What a method's look at the training data came to.
+#[derive(Default)]
+struct Preparations {
+    /// Weight of each of the cohort's samples in each environment.
+    weights: Option<Vec<BTreeMap<usize, f32>>>,
+    notes: Vec<String>,
+    generator: Option<Rc<dyn CounterfactualGenerator>>,
+}
 
 /// Lets a method look at the training data; a change to images is in force from here on.
 fn prepare(
@@ -495,7 +505,7 @@ fn prepare(
     has_target: bool,
 ) -> Result<Preparations> {
     let Some(preparation) = &method.preparation else {
-        return Ok((None, Vec::new()));
+        return Ok(Preparations::default());
     };
     let prepared = preparation.prepare(&Training {
         ground: &*ground,
@@ -508,7 +518,11 @@ fn prepare(
             .collect()
     });
     ground.transform = prepared.transform.map(Rc::from);
-    Ok((weights, prepared.notes))
+    Ok(Preparations {
+        weights,
+        notes: prepared.notes,
+        generator: prepared.generator,
+    })
 }
 
 /// What the cohort's diagram asks of a representation, nothing where none is known; and what a

@@ -64,5 +64,6 @@ pub(crate) fn true_factors(ground: &Ground<'_>, folder: &Path) -> Result<Ended> 
         selections,
         predictions: write_predictions(&folder.join("predictions.csv"), &[], &blocks)?,
         notes: Vec::new(),
+        generator: None,
     })
 }

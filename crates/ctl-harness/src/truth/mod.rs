@@ -24,6 +24,7 @@ pub use rivals::{Budget, Known, Matched, Rival, Unmoved};
 pub use score::{
     Calibration, CaseScore, Judges, Question, Questions, RivalScore, ScoreSettings, score,
 };
+pub(crate) use strip::Picture;
 pub use strip::Strip;
 
 /// Scores of all who were asked the same.

@@ -25,8 +25,9 @@ const PAPER: f32 = 1.0;
 const TOO_DARK: [f32; 3] = [0.13, 0.40, 0.67];
 const TOO_BRIGHT: [f32; 3] = [0.70, 0.09, 0.17];
 
-/// A picture of one channel, or a difference of two.
-enum Cell {
+/// A picture of one channel, or a difference of two, row after row.
+pub(crate) enum Picture {
+    /// 0 is black, 1 white.
     Grey(Vec<f32>),
     Difference(Vec<f32>),
     Empty,
@@ -36,10 +37,23 @@ enum Cell {
 pub struct Strip {
     side: usize,
     columns: Vec<String>,
-    rows: Vec<(String, Vec<Cell>)>,
+    rows: Vec<(String, Vec<Picture>)>,
 }
 
 impl Strip {
+    /// Square pictures with `side` pixels along each side, in rows that have a label each.
+    pub(crate) fn of_rows(
+        side: usize,
+        columns: Vec<String>,
+        rows: Vec<(String, Vec<Picture>)>,
+    ) -> Self {
+        Self {
+            side,
+            columns,
+            rows,
+        }
+    }
+
     /// Shows some individuals, each under one of the interventions: the fact, what each rival says,
     /// the truth, and how far fact and answers are from it.
     ///
@@ -104,14 +118,18 @@ impl Strip {
         }
         let from_truth = |image: &Vec<f32>| {
             let pairs = image.iter().zip(&truth);
-            Cell::Difference(pairs.map(|(a, b)| a - b).collect())
+            Picture::Difference(pairs.map(|(a, b)| a - b).collect())
         };
-        let cell = |image: &Option<Vec<f32>>, of: &dyn Fn(&Vec<f32>) -> Cell| {
-            image.as_ref().map_or(Cell::Empty, of)
+        let cell = |image: &Option<Vec<f32>>, of: &dyn Fn(&Vec<f32>) -> Picture| {
+            image.as_ref().map_or(Picture::Empty, of)
         };
-        let mut cells = vec![Cell::Grey(fact.clone())];
-        cells.extend(answers.iter().map(|a| cell(a, &|i| Cell::Grey(i.clone()))));
-        cells.push(Cell::Grey(truth.clone()));
+        let mut cells = vec![Picture::Grey(fact.clone())];
+        cells.extend(
+            answers
+                .iter()
+                .map(|a| cell(a, &|i| Picture::Grey(i.clone()))),
+        );
+        cells.push(Picture::Grey(truth.clone()));
         cells.push(from_truth(&fact));
         cells.extend(answers.iter().map(|a| cell(a, &from_truth)));
         self.rows.push((question.case.name(), cells));
@@ -218,11 +236,16 @@ impl Page {
         }
     }
 
-    fn picture(&mut self, cell: &Cell, (side, zoom): (usize, usize), (top, left): (usize, usize)) {
+    fn picture(
+        &mut self,
+        cell: &Picture,
+        (side, zoom): (usize, usize),
+        (top, left): (usize, usize),
+    ) {
         let (values, colour): (_, fn(f32) -> [f32; 3]) = match cell {
-            Cell::Grey(values) => (values, |value| [value.clamp(0.0, 1.0); 3]),
-            Cell::Difference(values) => (values, shade),
-            Cell::Empty => return,
+            Picture::Grey(values) => (values, |value| [value.clamp(0.0, 1.0); 3]),
+            Picture::Difference(values) => (values, shade),
+            Picture::Empty => return,
         };
         for (place, &value) in values.iter().enumerate() {
             let (y, x) = (place / side * zoom, place % side * zoom);
@@ -275,8 +298,8 @@ mod tests {
             rows: vec![(
                 "do(age)".into(),
                 vec![
-                    Cell::Grey(vec![0.0, 0.25, 0.5, 0.75]),
-                    Cell::Difference(vec![0.0, 0.0, 1.0, -1.0]),
+                    Picture::Grey(vec![0.0, 0.25, 0.5, 0.75]),
+                    Picture::Difference(vec![0.0, 0.0, 1.0, -1.0]),
                 ],
             )],
         };

@@ -230,6 +230,7 @@ pub(crate) fn record(spec: RunSpec, status: Status) -> Record {
         evaluations: Vec::new(),
         selections: BTreeMap::new(),
         predictions: None,
+        generator: None,
         spec,
     }
 }
