@@ -150,28 +150,29 @@ pub struct Counts {
     pub target_by_class: Vec<usize>,
 }
 
-/// How sound the counterfactuals are that a method trains on, asked of held-out patients of its
-/// sources; means over them.
+/// How sound the generator is that a method trains on, asked of held-out images of its sources; means
+/// over them, all finite.
 ///
-/// Predictors of site and class that learnt from the training images judge what images show.
+/// It is asked for images as other sources would have taken them, and no further: methods that draw
+/// acquisitions beyond another source train on extrapolations of these answers.
+/// Predictors of site and class that learnt from the training images judge what images show. They
+/// know what goes together in the sources, so that where the class gives the site away, or the other
+/// way round, the figures of the true counterfactuals say what can be asked of answers.
 ///
 /// # References
 /// Monteiro et al. 2023, "Measuring axiomatic soundness of counterfactual image models".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorScore {
-    /// Patients that are asked about, of all sources.
+    /// Images that it is asked about, of all sources.
     pub images: usize,
     /// Mean absolute difference of an image from what nothing done makes of it, in grey levels of 255.
     pub composition: f64,
-    /// Share of facts of which a predictor reads another `environment`, or another `class`, than they
-    /// have: its own error.
-    pub misread: BTreeMap<String, f64>,
-    /// What became of each source's patients at the next one.
+    /// What became of the images of one source at another.
     pub ways: Vec<Way>,
 }
 
-/// Patients of one source as they would have looked at another.
+/// Images of one source as they would have been at another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Way {
@@ -184,10 +185,17 @@ pub struct Way {
     /// Mean absolute difference after there and back, in grey levels of 255.
     pub reversibility: f64,
     /// Share of answers of which a predictor reads another `environment` than was asked for, or
-    /// another `class` than the patient has.
+    /// another `class` than the image has; empty where there are no predictors.
     pub misread: BTreeMap<String, f64>,
-    /// Distances between facts and answers as crowds, in the features of the predictors.
-    pub realism: ctl_counterfactual::Realism,
+    /// The same of the facts, with their own environment: the predictors' own error.
+    pub misread_facts: BTreeMap<String, f64>,
+    /// Fréchet distance from answers to facts of the other source, as crowds, in the features of the
+    /// predictors; none where either are fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet: Option<f64>,
+    /// The same from the facts: what it is to change nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet_unchanged: Option<f64>,
     /// Against the true counterfactual, where the cohort is simulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<TrueCounterfactuals>,
@@ -195,7 +203,7 @@ pub struct Way {
 
 /// Answers against the true counterfactual: the same patient with the same noises and the same
 /// disease, at the other source.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrueCounterfactuals {
     /// Mean absolute error in grey levels of 255.
@@ -208,6 +216,8 @@ pub struct TrueCounterfactuals {
     /// none where nothing changes in truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_out: Option<f64>,
+    /// What the predictors misread of the true counterfactuals: no answer can be asked for less.
+    pub misread: BTreeMap<String, f64>,
 }
 
 /// The result of one run; everything in it is the same on every machine of one instruction set.
@@ -233,7 +243,8 @@ pub struct Record {
     /// blake3 hash of `predictions.csv`; records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions: Option<String>,
-    /// How sound the counterfactuals are that the method trains on, where it trains on any.
+    /// How sound the generator is that the method trains on, where it has one: of runs on all sources
+    /// with the first draw of settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<GeneratorScore>,
 }

@@ -7,6 +7,8 @@
 //!     env.json              machine, versions, wall-clock time
 //!     metrics.jsonl         one line per evaluation
 //!     predictions.csv       every scored sample under every selector
+//!     panels/               pictures of what the network made of target images
+//!     counterfactuals/strip.png  what the method's generator made of images of the sources
 //!     record.json           the result, written last
 //!     checkpoint.safetensors  while the run trains
 //!     .lock                 locked by the process that executes the run

@@ -62,7 +62,8 @@ pub struct Prepared {
     /// A change to every image from here on.
     pub transform: Option<Box<dyn ImageTransform>>,
     /// What the method asks for counterfactuals between environments, where it has such a thing: its
-    /// soundness is measured and reported beside what the method comes to.
+    /// soundness is measured and reported beside what the method comes to. It is asked about images
+    /// with their environment and, where they have one, their class.
     pub generator: Option<Rc<dyn CounterfactualGenerator>>,
     /// What a reader of the results must know.
     pub notes: Vec<String>,

@@ -7,7 +7,7 @@ use ctl_metrics::rank::paired_t;
 use super::ground::Ground;
 use crate::record::Record;
 use crate::table::{Cell, Table, cell_of};
-use crate::vocabulary::Selector;
+use crate::vocabulary::{Selector, Shift};
 use crate::{Registry, Result};
 
 /// Fewest independent units that are tested.
@@ -146,6 +146,11 @@ impl Scores {
     /// The scores in the cells of a ground.
     pub(crate) fn on(&self, ground: Ground) -> Self {
         self.filtered(|place| ground.has(&place.cell))
+    }
+
+    /// The scores under a shift.
+    pub(crate) fn of_shift(&self, shift: Shift) -> Self {
+        self.filtered(|place| place.cell.shift == shift)
     }
 
     fn filtered(&self, keep: impl Fn(&Place) -> bool) -> Self {

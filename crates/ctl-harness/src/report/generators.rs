@@ -1,27 +1,63 @@
-//! How sound the counterfactuals are that methods train on, beside what the methods come to.
+//! How sound the generators are that methods train on, beside what the methods come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ctl_counterfactual::Realism;
 use serde::Serialize;
 
+use super::contrast::{Contrast, Scores};
+use super::ground::Ground;
 use super::pictures::encode;
 use super::sweep::{REFERENCE, Sweep, belongs};
 use super::text::{self, MISSING};
-use crate::record::{GeneratorScore, Record, TrueCounterfactuals, Way};
+use crate::Result;
+use crate::record::{GeneratorScore, Record, Way};
 use crate::run::strip_path;
 use crate::table::Cell;
-use crate::vocabulary::Selector;
+use crate::vocabulary::{Selector, Shift};
 
 /// Generators of a task whose answers are pictured.
 const MAX_STRIPS: usize = 8;
+/// What methods with counterfactuals are compared with: plain training, random changes of intensity
+/// that know nothing of sites, the intervention that only a simulator has, and the target itself.
+const COMPARED: [(&str, &str); 4] = [
+    (REFERENCE, "ERM"),
+    ("gin-ipa", "GIN-IPA"),
+    ("erm-unconfounded", "ERM on unconfounded sources"),
+    ("erm-target", "ERM on the target"),
+];
+
+/// The section.
+#[derive(Debug, Serialize)]
+pub(crate) struct Generators {
+    /// Heads of [`Gain::minus`].
+    compared: Vec<&'static str>,
+    gains: Vec<Gain>,
+    each: Vec<GeneratorView>,
+    /// What is not pictured.
+    sentence: String,
+}
+
+/// A method under one shift, and what its generator does there.
+#[derive(Debug, Serialize)]
+struct Gain {
+    shift: &'static str,
+    ground: &'static str,
+    method: String,
+    target: String,
+    /// Paired differences.
+    minus: Vec<String>,
+    mae: String,
+    unchanged: String,
+    carried_out: String,
+}
 
 /// One generator in one cell.
 #[derive(Debug, Serialize)]
-pub(crate) struct GeneratorView {
+struct GeneratorView {
     title: String,
-    /// The methods that train on it, with what they come to on the target.
-    methods: Vec<String>,
+    shift: &'static str,
+    /// The methods that train on it.
+    methods: String,
     runs: String,
     composition: String,
     rows: Vec<WayRow>,
@@ -32,104 +68,210 @@ pub(crate) struct GeneratorView {
 #[derive(Debug, Serialize)]
 struct WayRow {
     way: String,
-    images: usize,
+    images: String,
     reversibility: String,
     site: String,
     class: String,
     frechet: String,
+    frechet_unchanged: String,
     mae: String,
     unchanged: String,
     ssim: String,
     carried_out: String,
 }
 
-impl GeneratorView {
-    /// Those of all cells; methods whose generators have the same figures in every run share one.
-    pub(crate) fn all(sweep: &Sweep<'_>, notices: &mut Vec<String>) -> Vec<Self> {
-        let mut views = Vec::new();
+impl Generators {
+    pub(crate) fn of(
+        sweep: &Sweep<'_>,
+        scores: &Scores,
+        notices: &mut Vec<String>,
+    ) -> Result<Self> {
+        let mut each = Vec::new();
+        let mut runs = Vec::new();
         for cell in sweep.table.cells() {
-            let mut by_method: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
-            for record in sweep.records.iter().filter(|r| belongs(r, cell)) {
-                if record.generator.is_some() {
-                    let own = by_method.entry(record.spec.method.as_str()).or_default();
-                    own.push(record);
-                }
-            }
-            let mut groups: Vec<(Vec<&str>, Vec<&Record>)> = Vec::new();
-            for (method, records) in by_method {
-                let alike = |group: &&mut (Vec<&str>, Vec<&Record>)| {
-                    let scores = |records: &[&Record]| -> Vec<(u64, u64, Option<GeneratorScore>)> {
-                        let of = |r: &&Record| (r.spec.seed, r.spec.draw, r.generator.clone());
-                        records.iter().map(of).collect()
-                    };
-                    scores(&group.1) == scores(&records)
-                };
-                match groups.iter_mut().find(alike) {
-                    Some(group) => group.0.push(method),
-                    None => groups.push((vec![method], records)),
-                }
-            }
-            for (methods, records) in groups {
-                let is_pictured = views.len() < MAX_STRIPS;
-                views.push(Self::of(sweep, cell, (&methods, &records)));
-                let first = methods
-                    .first()
-                    .and_then(|method| sweep.first_run(cell, method));
-                if let (true, Some(run), Some(view)) = (is_pictured, first, views.last_mut()) {
-                    view.strip = strip(sweep, run, notices);
-                }
+            for (methods, records) in generators(sweep, cell) {
+                runs.push(sweep.first_run(cell, methods[0]));
+                each.push(GeneratorView::of(sweep, cell, (&methods, &records)));
             }
         }
-        views
+        let pictured = pictured(&each);
+        for &place in &pictured {
+            if let Some(run) = runs[place] {
+                each[place].strip = strip(sweep, run, notices);
+            }
+        }
+        let left = each.len() - pictured.len();
+        let sentence = match left {
+            0 => String::new(),
+            _ => format!(
+                "Strips of {} more are in the folders of the runs.",
+                text::count(left, "generator")
+            ),
+        };
+        let mut gains = Vec::new();
+        for shift in SHIFTS {
+            for ground in Ground::ALL {
+                gains.extend(Gain::all(sweep, scores, (shift, ground))?);
+            }
+        }
+        let known = |&(_, name): &(&str, &'static str)| name;
+        Ok(Self {
+            compared: COMPARED.iter().map(known).collect(),
+            gains,
+            each,
+            sentence,
+        })
     }
+}
 
+const SHIFTS: [Shift; 7] = [
+    Shift::Population,
+    Shift::Prevalence,
+    Shift::Acquisition,
+    Shift::Annotation,
+    Shift::Manifestation,
+    Shift::Selection,
+    Shift::Combined,
+];
+
+impl Gain {
+    fn all(
+        sweep: &Sweep<'_>,
+        scores: &Scores,
+        (shift, ground): (Shift, Ground),
+    ) -> Result<Vec<Self>> {
+        let is_asked = |cell: &Cell| cell.shift == shift && ground.has(cell);
+        let mut by_method: BTreeMap<&str, Vec<&Way>> = BTreeMap::new();
+        for record in &sweep.records {
+            let Some(generator) = &record.generator else {
+                continue;
+            };
+            if sweep
+                .table
+                .cells()
+                .into_iter()
+                .any(|c| is_asked(c) && belongs(record, c))
+            {
+                let ways = by_method.entry(&record.spec.method).or_default();
+                ways.extend(&generator.ways);
+            }
+        }
+        let scores = scores.of_shift(shift).on(ground);
+        let selector = Selector::TrainingDomain;
+        let mut gains = Vec::new();
+        for (method, ways) in by_method {
+            let own = scores.unit_means((method, selector));
+            let own = mean(own.values().map(|&value| Some(value)));
+            let mut minus = Vec::new();
+            for (other, _) in COMPARED {
+                let found = scores.contrast((method, selector), (other, selector))?;
+                minus.push(found.map_or_else(|| MISSING.to_owned(), difference));
+            }
+            gains.push(Self {
+                shift: shift.as_str(),
+                ground: ground.as_str(),
+                method: sweep.name(method),
+                target: text::number(own),
+                minus,
+                mae: levels(ways.iter().map(|way| Some(way.truth.as_ref()?.mae))),
+                unchanged: levels(ways.iter().map(|way| Some(way.truth.as_ref()?.unchanged))),
+                carried_out: share(ways.iter().map(|way| way.truth.as_ref()?.carried_out)),
+            });
+        }
+        Ok(gains)
+    }
+}
+
+/// A paired difference with its standard error and the units behind it.
+fn difference(found: Contrast) -> String {
+    let value = text::signed(Some(found.difference));
+    let count = found.units.count();
+    match found.standard_error {
+        Some(error) => format!("{value} ± {error:.3} (n = {count})"),
+        None => format!("{value} (n = {count})"),
+    }
+}
+
+/// The methods of a cell with their records, those together whose generators have the same figures in
+/// every run.
+fn generators<'a>(sweep: &'a Sweep<'_>, cell: &Cell) -> Vec<(Vec<&'a str>, Vec<&'a Record>)> {
+    let mut by_method: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    for record in sweep.records.iter().filter(|r| belongs(r, cell)) {
+        if record.generator.is_some() {
+            let own = by_method.entry(record.spec.method.as_str()).or_default();
+            own.push(record);
+        }
+    }
+    let figures = |records: &[&Record]| -> Vec<(u64, Option<GeneratorScore>)> {
+        let of = |r: &&Record| (r.spec.seed, r.generator.clone());
+        records.iter().map(of).collect()
+    };
+    let mut groups: Vec<(Vec<&str>, Vec<&Record>)> = Vec::new();
+    for (method, records) in by_method {
+        let alike = |group: &&mut (Vec<&str>, Vec<&Record>)| figures(&group.1) == figures(&records);
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.0.push(method),
+            None => groups.push((vec![method], records)),
+        }
+    }
+    groups
+}
+
+/// Places of those that are pictured: the first of every shift, then the others.
+fn pictured(each: &[GeneratorView]) -> Vec<usize> {
+    let mut seen = BTreeSet::new();
+    let (first, later): (Vec<usize>, Vec<usize>) =
+        (0..each.len()).partition(|&place| seen.insert(each[place].shift));
+    first.into_iter().chain(later).take(MAX_STRIPS).collect()
+}
+
+impl GeneratorView {
     fn of(sweep: &Sweep<'_>, cell: &Cell, (methods, records): (&[&str], &[&Record])) -> Self {
         let scores: Vec<&GeneratorScore> = records
             .iter()
             .filter_map(|record| record.generator.as_ref())
             .collect();
-        let mut by_way: BTreeMap<(&str, &str), Vec<(&GeneratorScore, &Way)>> = BTreeMap::new();
-        for score in &scores {
-            for way in &score.ways {
-                let key = (way.from.as_str(), way.to.as_str());
-                by_way.entry(key).or_default().push((score, way));
-            }
+        let mut by_way: BTreeMap<(&str, &str), Vec<&Way>> = BTreeMap::new();
+        for way in scores.iter().flat_map(|score| &score.ways) {
+            let key = (way.from.as_str(), way.to.as_str());
+            by_way.entry(key).or_default().push(way);
         }
-        let rows = by_way.into_iter().map(|((from, to), ways)| WayRow {
-            way: format!("{from} to {to}"),
-            images: ways.iter().map(|(_, way)| way.images).sum(),
-            reversibility: levels(ways.iter().map(|(_, way)| Some(way.reversibility))),
-            site: read(&ways, "environment"),
-            class: read(&ways, "class"),
-            frechet: levels(ways.iter().map(|(_, way)| Some(frechet(&way.realism)))),
-            mae: levels(ways.iter().map(|(_, way)| Some(way.truth?.mae))),
-            unchanged: levels(ways.iter().map(|(_, way)| Some(way.truth?.unchanged))),
-            ssim: text::number(mean(ways.iter().map(|(_, way)| Some(way.truth?.ssim)))),
-            carried_out: text::number(mean(ways.iter().map(|(_, way)| carried_out(way.truth)))),
+        let rows = by_way.into_iter().map(|((from, to), ways)| {
+            let of = |figure: fn(&Way) -> Option<f64>| ways.iter().map(move |way| figure(way));
+            let images = mean(of(|way| Some(way.images as f64)));
+            WayRow {
+                way: format!("{from} to {to}"),
+                images: images.map_or_else(|| MISSING.to_owned(), |count| format!("{count:.0}")),
+                reversibility: levels(of(|way| Some(way.reversibility))),
+                site: read(&ways, "environment"),
+                class: read(&ways, "class"),
+                frechet: levels(of(|way| way.frechet)),
+                frechet_unchanged: levels(of(|way| way.frechet_unchanged)),
+                mae: levels(of(|way| Some(way.truth.as_ref()?.mae))),
+                unchanged: levels(of(|way| Some(way.truth.as_ref()?.unchanged))),
+                ssim: text::number(mean(of(|way| Some(way.truth.as_ref()?.ssim)))),
+                carried_out: share(of(|way| way.truth.as_ref()?.carried_out)),
+            }
         });
-        let plain = target(sweep, cell, REFERENCE);
-        let outcome = |method: &&str| {
-            let own = target(sweep, cell, method);
-            let gain = own.zip(plain).map(|(own, plain)| own - plain);
-            let (own, gain) = (text::number(own), text::signed(gain));
-            format!("{} {own} ({gain})", sweep.name(method))
-        };
+        let names: Vec<String> = methods.iter().map(|method| sweep.name(method)).collect();
+        let ran = sweep.records.iter().filter(|record| {
+            record.spec.method == methods[0] && record.spec.draw == 0 && belongs(record, cell)
+        });
+        let (scored, ran) = (scores.len(), ran.count());
         Self {
             title: text::cell(cell),
-            methods: methods.iter().map(outcome).collect(),
-            runs: text::count(scores.len(), "run"),
+            shift: cell.shift.as_str(),
+            methods: text::list(&names),
+            runs: if scored == ran {
+                text::count(scored, "run")
+            } else {
+                format!("{scored} of {}", text::count(ran, "run"))
+            },
             composition: levels(scores.iter().map(|score| Some(score.composition))),
             rows: rows.collect(),
             strip: None,
         }
     }
-}
-
-/// The main figure of a method on the target.
-fn target(sweep: &Sweep<'_>, cell: &Cell, method: &str) -> Option<f64> {
-    let lines = sweep.table.lines_of(cell, Selector::TrainingDomain);
-    let line = lines.into_iter().find(|line| line.method == method)?;
-    Some(line.target.get(sweep.metric())?.mean)
 }
 
 /// Where one figure is missing there is no mean.
@@ -143,23 +285,24 @@ fn levels(values: impl Iterator<Item = Option<f64>>) -> String {
     mean(values).map_or_else(|| MISSING.to_owned(), |value| format!("{value:.2}"))
 }
 
-fn carried_out(truth: Option<TrueCounterfactuals>) -> Option<f64> {
-    truth?.carried_out
+/// A share, as a percentage.
+fn share(values: impl Iterator<Item = Option<f64>>) -> String {
+    mean(values).map_or_else(
+        || MISSING.to_owned(),
+        |value| format!("{:.0} %", 100.0 * value),
+    )
 }
 
-fn frechet(realism: &Realism) -> f64 {
-    realism.frechet
-}
-
-/// The share of answers that are read as they should be, and that of facts.
-fn read(ways: &[(&GeneratorScore, &Way)], attribute: &str) -> String {
+/// The share of answers that are read as they should be, of true counterfactuals, and of facts.
+fn read(ways: &[&Way], attribute: &str) -> String {
     let right = |misread: &BTreeMap<String, f64>| misread.get(attribute).map(|wrong| 1.0 - wrong);
-    let answers = mean(ways.iter().map(|(_, way)| right(&way.misread)));
-    let facts = mean(ways.iter().map(|(score, _)| right(&score.misread)));
-    match (answers, facts) {
-        (Some(answers), Some(facts)) => format!("{answers:.2} ({facts:.2})"),
-        _ => MISSING.to_owned(),
+    let answers = share(ways.iter().map(|way| right(&way.misread)));
+    let truth = share(ways.iter().map(|way| right(&way.truth.as_ref()?.misread)));
+    let facts = share(ways.iter().map(|way| right(&way.misread_facts)));
+    if answers == MISSING {
+        return answers;
     }
+    format!("{answers} ({truth}, {facts})")
 }
 
 /// The picture of a run's answers, where it kept one.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::cells::CellView;
 use super::contrast::Scores;
 use super::diagnostics::Diagnosis;
-use super::generators::GeneratorView;
+use super::generators::Generators;
 use super::licences::Licences;
 use super::map::Map;
 use super::overview::{Overview, terminal_rows};
@@ -45,7 +45,7 @@ struct Chapter {
     selectors: Vec<Selectors>,
     maps: Vec<Map>,
     licences: Licences,
-    generators: Vec<GeneratorView>,
+    generators: Generators,
     cells: Vec<CellView>,
     ranks: Ranks,
     diagnoses: Vec<Diagnosis>,
@@ -110,7 +110,7 @@ impl Chapter {
             selectors: Selectors::all(sweep, &summaries),
             maps: Map::all(sweep),
             licences: Licences::of(sweep, &scores)?,
-            generators: GeneratorView::all(sweep, notices),
+            generators: Generators::of(sweep, &scores, notices)?,
             cells: CellView::all(sweep),
             ranks: Ranks::of(sweep, &scores)?,
             diagnoses: if labels {

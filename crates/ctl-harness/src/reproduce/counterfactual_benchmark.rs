@@ -71,7 +71,7 @@ fn recipes(of: &ModelOf) -> [(Recipe<'static>, usize); 3] {
             recipe("vae", ImageSpec::Vae(deep_scm::vae()), 7_000, 64),
             of_vae,
         ),
-        (recipe("hvae", ImageSpec::Hvae(hvae), 800, 32), of_hvae),
+        (recipe("hvae", ImageSpec::Hvae(hvae), 3_000, 32), of_hvae),
         (
             recipe("diffusion", ImageSpec::Diffusion(diffusion), 800, 32),
             of_diffusion,

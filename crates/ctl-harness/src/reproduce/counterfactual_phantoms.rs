@@ -21,6 +21,10 @@ use crate::{Event, HarnessError, Observer, Result};
 const SIZE: usize = 32;
 /// Patients at each scanner that train, and that are asked about.
 const EACH: [usize; 2] = [4_000, 500];
+/// Updates of the mechanism of the image.
+const STEPS: u64 = 5_000;
+/// Updates over which the divergence of latent variables of heads comes to count.
+const HEAD_WARMUP: u64 = 3_000;
 /// What is asked.
 const INTERVENTIONS: [&[&str]; 5] = [
     &["scanner"],
@@ -38,11 +42,19 @@ const SHOWN: [(usize, usize); 7] = [(0, 0), (0, 3), (1, 6), (2, 8), (2, 11), (3,
 const ZOOM: usize = 3;
 const SEED: u64 = 0;
 
-pub(super) fn recipe(of: &ModelOf) -> Recipe<'static> {
+/// The model that is trained.
+pub(super) fn recipe(of: &ModelOf, anatomy: Anatomy) -> Recipe<'static> {
     let vae = VaeConfig {
         widths: vec![16, 32, 64],
         hidden: 256,
         latent: 48,
+        independence: 100.0,
+        // Of a noisy head the average is so good a guess that latent variables stay unused where
+        // they cost something from the first update.
+        beta_warmup: match anatomy {
+            Anatomy::Chest => 0,
+            Anatomy::Brain => of.steps.unwrap_or(HEAD_WARMUP).min(HEAD_WARMUP),
+        },
         ..VaeConfig::default()
     };
     Recipe {
@@ -54,7 +66,7 @@ pub(super) fn recipe(of: &ModelOf) -> Recipe<'static> {
             ..AttributeTraining::default()
         },
         image: ImageTraining {
-            steps: of.steps.unwrap_or(5_000),
+            steps: of.steps.unwrap_or(STEPS),
             batch: 64,
             ..ImageTraining::default()
         },
@@ -63,7 +75,7 @@ pub(super) fn recipe(of: &ModelOf) -> Recipe<'static> {
 
 /// Number of models and updates of all of them, finished ones included.
 pub(super) fn size(of: &ModelOf) -> (usize, u64) {
-    (1, recipe(of).image.steps)
+    (1, of.steps.unwrap_or(STEPS))
 }
 
 /// Patients at each scanner that train, and that are asked about.
@@ -79,7 +91,7 @@ pub(super) fn run(
     observer: &dyn Observer,
 ) -> Result<TruthReport> {
     let out = options.out.join(&experiment.id);
-    let (recipe, mut judging) = (recipe(of), Judging::default());
+    let (recipe, mut judging) = (recipe(of, anatomy), Judging::default());
     judging.predictors.steps = of.steps.unwrap_or(400);
     judging.encoder_steps = of.steps.unwrap_or(400);
     observer.event(&Event::Planned {

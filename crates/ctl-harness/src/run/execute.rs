@@ -175,7 +175,11 @@ fn end(context: &RunContext<'_>, mut trainer: Trainer<'_>, status: Status) -> Re
     }
     let path = context.folder.join("predictions.csv");
     let generator = match &trainer.generator {
-        Some(generator) => examine(trainer.ground(), generator.as_ref(), context.folder)?,
+        Some(generator) => {
+            let examined = examine(trainer.ground(), generator.as_ref(), context.folder)?;
+            notes.extend(examined.notes);
+            examined.score
+        }
         None => None,
     };
     Ok(Ended {

@@ -1,5 +1,6 @@
 //! How sound a method's counterfactuals between sources are, on patients that it did not learn from.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -12,26 +13,29 @@ use ctl_invariance::{Batch, CounterfactualGenerator, Intervention, TargetKind};
 use ctl_phantom::PhantomCohort;
 
 use super::evaluate::Ground;
-use super::panels::make_folder;
-use crate::Result;
 use crate::counterfactual::{ScoreOptions, suited};
-use crate::data::thinned;
+use crate::data::{Part, thinned};
+use crate::error::chain;
 use crate::record::{GeneratorScore, TrueCounterfactuals, Way};
+use crate::store::write_atomically;
 use crate::truth::{Case, Picture, Strip};
 use crate::vocabulary::Task;
+use crate::{HarnessError, Result};
 
-/// Patients of each source who are asked about, at most.
+/// Images of each source that are asked about, at most.
 const ASKED: usize = 100;
+/// Sources up to which everybody is sent to every other one.
+const MOST_EVERYWHERE: usize = 3;
 /// Images of each source that the predictors learn from, at most.
 const LEARNT_FROM: usize = 1_000;
 /// Updates of a predictor, at most: no more than the run itself has.
 const JUDGE_STEPS: u64 = 200;
 /// Images of such an update.
 const JUDGE_BATCH: usize = 32;
-/// Patients of each source in the strip.
-const SHOWN: usize = 2;
-/// Pixels of a strip to a pixel of an image, along each side.
-const ZOOM: usize = 2;
+/// Rows of a strip, at most; each way has one.
+const ROWS: usize = 6;
+/// Pixels that the pictures of a strip have along each side, about.
+const SHOWN_SIDE: usize = 96;
 const ENVIRONMENT: &str = "environment";
 const CLASS: &str = "class";
 
@@ -64,7 +68,11 @@ impl Answers for Asked<'_> {
         let case = Case::of_acts(&self.schema, acts, facts.len())?;
         let columns = case.applied(&self.schema, &facts.columns)?;
         let (Some(images), Some(own)) = (&facts.images, self.indices(facts, ENVIRONMENT)) else {
-            return Ok(facts.clone());
+            return Err(CounterfactualError::Shape {
+                subject: "images to ask a generator about",
+                expected: "images with an environment".to_owned(),
+                found: "none".to_owned(),
+            });
         };
         let there = case.acts.iter().find(|(name, _)| name == ENVIRONMENT);
         let classes = self.indices(facts, CLASS);
@@ -90,11 +98,18 @@ impl Answers for Asked<'_> {
             };
             let acts: Vec<Intervention> = rows.iter().map(act).collect();
             let made = self.generator.counterfactuals(&batch, &acts);
-            let made = made.map_err(|error| CounterfactualError::Value {
+            let ill = |found: String| CounterfactualError::Value {
                 subject: "counterfactuals of a method's generator".to_owned(),
-                expected: "an answer".to_owned(),
-                found: error.to_string(),
-            })?;
+                expected: format!("finite images of shape {:?}", batch.images.dims()),
+                found,
+            };
+            let made = made.map_err(|error| ill(chain(&error)))?;
+            if made.dims() != batch.images.dims() {
+                return Err(ill(format!("{:?}", made.dims())));
+            }
+            if !made.abs()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+                return Err(ill("values that are not".to_owned()));
+            }
             pieces.push(made.clamp(0.0, 1.0)?);
             places.extend(wanted);
         }
@@ -120,12 +135,7 @@ struct Patients<'a> {
 
 impl<'a> Patients<'a> {
     /// At most so many of each source.
-    fn of(
-        ground: &'a Ground<'a>,
-        schema: &Schema,
-        parts: &[crate::data::Part],
-        most: usize,
-    ) -> Result<Self> {
+    fn of(ground: &'a Ground<'a>, schema: &Schema, parts: &[Part], most: usize) -> Result<Self> {
         let (mut samples, mut environments) = (Vec::new(), Vec::new());
         for (environment, part) in parts.iter().enumerate() {
             let own = thinned(&part.samples, most, ground.spec.seed);
@@ -179,29 +189,68 @@ impl Examples for Patients<'_> {
         let images = images.map_err(|error| CounterfactualError::Value {
             subject: "images of the sources".to_owned(),
             expected: "images that can be read".to_owned(),
-            found: error.to_string(),
+            found: chain(&error),
         })?;
         Ok(Some(images))
     }
 }
 
-/// Asks a generator what held-out patients of each source would look like at the next one, and keeps
-/// a strip of some of them in the run's folder.
+/// What a look at a generator came to.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    pub(super) score: Option<GeneratorScore>,
+    /// What a reader must know, such as why nothing was measured.
+    pub(super) notes: Vec<String>,
+}
+
+/// Asks a generator what held-out images of each source would look like at others, and keeps a strip
+/// of some of them in the run's folder.
 ///
-/// # Returns
-/// None where a source has nobody held out, or there is one source only.
+/// Runs without one of the sources and later draws of settings are passed over: what they train on
+/// is no other than that of the first draw on all sources.
+/// A generator that cannot be measured does not end the run: a note says why.
 ///
 /// # Errors
-/// When images cannot be read, the generator refuses, or the strip cannot be written.
+/// When images cannot be read or the strip cannot be written.
 pub(super) fn examine(
     ground: &Ground<'_>,
     generator: &dyn CounterfactualGenerator,
     folder: &Path,
-) -> Result<Option<GeneratorScore>> {
+) -> Result<Examined> {
+    if ground.spec.held_out.is_some() || ground.spec.draw > 0 || ground.parts.train.len() < 2 {
+        return Ok(Examined::default());
+    }
+    match asked(ground, generator, folder) {
+        Err(HarnessError::Counterfactual(error)) => Ok(Examined {
+            score: None,
+            notes: vec![unmeasured(&chain(&error))],
+        }),
+        other => other,
+    }
+}
+
+fn unmeasured(why: &str) -> String {
+    format!("how sound the counterfactuals are was not measured: {why}")
+}
+
+fn asked(
+    ground: &Ground<'_>,
+    generator: &dyn CounterfactualGenerator,
+    folder: &Path,
+) -> Result<Examined> {
     let (held_out, train) = (&ground.parts.in_distribution, &ground.parts.train);
-    let nobody = held_out.iter().any(|part| part.samples.is_empty());
-    if train.len() < 2 || held_out.len() != train.len() || nobody {
-        return Ok(None);
+    let site_of = |part: &Part| part.samples.first().map(|&s| ground.cohort.samples[s].site);
+    let same = held_out.len() == train.len()
+        && held_out
+            .iter()
+            .zip(train)
+            .all(|(a, b)| a.samples.is_empty() || site_of(a) == site_of(b));
+    if !same {
+        let why = "held-out images are not of the sites that train";
+        return Ok(Examined {
+            score: None,
+            notes: vec![unmeasured(why)],
+        });
     }
     let classes = match ground.spec.task {
         Task::Classification | Task::Multimodal => ground.cohort.classes.len(),
@@ -213,21 +262,40 @@ pub(super) fn examine(
     let asked = Asked { schema, generator };
     let schema = &asked.schema;
     let patients = Patients::of(ground, schema, held_out, ASKED)?;
+    let mut notes = Vec::new();
+    let empty = (0..train.len()).filter(|&e| held_out[e].samples.is_empty());
+    let empty: Vec<String> = empty.map(|e| site(ground, e)).collect();
+    if !empty.is_empty() {
+        let names = empty.join(", ");
+        notes.push(format!(
+            "no images held out at {names}: none of theirs were asked about"
+        ));
+    }
+    if patients.samples.is_empty() {
+        return Ok(Examined { score: None, notes });
+    }
     let judges = judges(ground, schema)?;
+    if judges.is_none() {
+        notes.push(
+            "what counterfactuals show is not read: predictors need even sides of images"
+                .to_owned(),
+        );
+    }
     let facts = patients.facts(schema)?;
-    let own = judges.errors(&facts)?;
     let seed = ground.spec.seed;
     let mut score = GeneratorScore {
         images: facts.len(),
         composition: composition(&asked, &facts, 1, seed)?.l1[0],
-        misread: own,
         ways: Vec::new(),
     };
     let mut strips = Strips::new(shape);
-    for from in 0..train.len() {
-        let to = (from + 1) % train.len();
+    for (from, to) in ways(train.len()) {
         let rows = patients.rows_of(schema, from)?;
+        if rows.is_empty() {
+            continue;
+        }
         let here = facts.select(&rows)?;
+        let there = facts.select(&patients.rows_of(schema, to)?)?;
         let acts = [(ENVIRONMENT, Act::set(vec![to as f64; rows.len()]))];
         let acts = Acts::new(schema, &acts)?;
         let answer = asked.answer(&here, &acts, seed)?;
@@ -238,6 +306,10 @@ pub(super) fn examine(
             }
             None => None,
         };
+        let read = |records: &Records| match &judges {
+            Some(judges) => Ok(judges.errors(records)?),
+            None => Ok::<_, HarnessError>(BTreeMap::new()),
+        };
         let names = [from, to].map(|index| site(ground, index));
         strips.add(&names, (&here, &answer, truth.as_ref()))?;
         let [from, to] = names;
@@ -246,20 +318,47 @@ pub(super) fn examine(
             to,
             images: rows.len(),
             reversibility: reversibility(&asked, &here, &acts, 1, seed)?.l1[0],
-            misread: judges.errors(&answer)?,
-            realism: realism(&judges, &here, &answer)?,
-            truth: truth
-                .map(|truth| against(&here, &answer, &truth))
-                .transpose()?,
+            misread: read(&answer)?,
+            misread_facts: read(&here)?,
+            frechet: distance(judges.as_ref(), &there, &answer)?,
+            frechet_unchanged: distance(judges.as_ref(), &there, &here)?,
+            truth: match &truth {
+                Some(truth) => Some(against((&here, &answer), truth, read(truth)?)?),
+                None => None,
+            },
         });
     }
     strips.write(&strip_path(folder))?;
-    Ok(Some(score))
+    Ok(Examined {
+        score: Some(score),
+        notes,
+    })
 }
 
-/// Predictors of site and class that learn from the training images.
-fn judges(ground: &Ground<'_>, schema: &Schema) -> Result<Predictors> {
+/// Which sources' images are sent where: everywhere, and where sources are many to the next one only.
+fn ways(sources: usize) -> Vec<(usize, usize)> {
+    let all = (0..sources).flat_map(|from| (0..sources).map(move |to| (from, to)));
+    let is_asked = |&(from, to): &(usize, usize)| {
+        let is_next = to == (from + 1) % sources;
+        from != to && (sources <= MOST_EVERYWHERE || is_next)
+    };
+    all.filter(is_asked).collect()
+}
+
+/// Fréchet distance between two crowds, where there are judges and two of each.
+fn distance(judges: Option<&Predictors>, a: &Records, b: &Records) -> Result<Option<f64>> {
+    match judges {
+        Some(judges) if a.len() > 1 && b.len() > 1 => Ok(Some(realism(judges, a, b)?.frechet)),
+        _ => Ok(None),
+    }
+}
+
+/// Predictors of site and class that learn from the training images; none where sides are odd.
+fn judges(ground: &Ground<'_>, schema: &Schema) -> Result<Option<Predictors>> {
     let shape = ground.cohort.images.shape();
+    if shape[1..].iter().any(|side| side % 2 == 1) {
+        return Ok(None);
+    }
     let options = ScoreOptions {
         predictors: PredictorConfig {
             steps: ground.spec.training.steps.min(JUDGE_STEPS),
@@ -271,13 +370,8 @@ fn judges(ground: &Ground<'_>, schema: &Schema) -> Result<Predictors> {
     let config = suited(&options, shape).predictors;
     let training = Patients::of(ground, schema, &ground.parts.train, LEARNT_FROM)?;
     let seed = ground.spec.seed;
-    Ok(Predictors::train(
-        schema,
-        &training,
-        &config,
-        seed,
-        &mut |_| (),
-    )?)
+    let judges = Predictors::train(schema, &training, &config, seed, &mut |_| ())?;
+    Ok(Some(judges))
 }
 
 /// A source's name.
@@ -314,7 +408,11 @@ fn truth(
 }
 
 /// How far facts and answers are from the truth, and how much of the true change was made.
-fn against(fact: &Records, answer: &Records, truth: &Records) -> Result<TrueCounterfactuals> {
+fn against(
+    (fact, answer): (&Records, &Records),
+    truth: &Records,
+    misread: BTreeMap<String, f64>,
+) -> Result<TrueCounterfactuals> {
     let (found, unchanged) = (true_error(answer, truth)?, true_error(fact, truth)?);
     let (mut along, mut square) = (0.0, 0.0);
     if let (Some(fact), Some(answer), Some(truth)) = (&fact.images, &answer.images, &truth.images) {
@@ -332,6 +430,7 @@ fn against(fact: &Records, answer: &Records, truth: &Records) -> Result<TrueCoun
         unchanged: unchanged.mae,
         ssim: found.ssim,
         carried_out: (square > 0.0).then(|| along / square),
+        misread,
     })
 }
 
@@ -354,38 +453,39 @@ impl Strips {
         [from, to]: &[String; 2],
         (fact, answer, truth): (&Records, &Records, Option<&Records>),
     ) -> Result<()> {
-        for row in 0..fact.len().min(SHOWN) {
-            let (own, there) = (self.grey(fact, row)?, self.grey(answer, row)?);
-            let true_one = truth.map(|truth| self.grey(truth, row)).transpose()?;
-            let less = |a: &[f32], b: &[f32]| {
-                Picture::Difference(a.iter().zip(b).map(|(a, b)| a - b).collect())
-            };
-            let mut pictures = vec![
-                Picture::Grey(own.clone()),
-                Picture::Grey(there.clone()),
-                less(&there, &own),
-            ];
-            if let Some(true_one) = true_one {
-                pictures.push(Picture::Grey(true_one.clone()));
-                pictures.push(less(&true_one, &own));
-                pictures.push(less(&there, &true_one));
-            }
-            self.rows.push((format!("{from} to {to}"), pictures));
+        if self.rows.len() == ROWS {
+            return Ok(());
         }
+        let (own, there) = (Self::grey(fact)?, Self::grey(answer)?);
+        let true_one = truth.map(|truth| Self::grey(truth)).transpose()?;
+        let less = |a: &[f32], b: &[f32]| {
+            Picture::Difference(a.iter().zip(b).map(|(a, b)| a - b).collect())
+        };
+        let mut pictures = vec![
+            Picture::Grey(own.clone()),
+            Picture::Grey(there.clone()),
+            less(&there, &own),
+        ];
+        if let Some(true_one) = true_one {
+            pictures.push(Picture::Grey(true_one.clone()));
+            pictures.push(less(&true_one, &own));
+            pictures.push(less(&there, &true_one));
+        }
+        self.rows.push((format!("{from} to {to}"), pictures));
         Ok(())
     }
 
-    /// The mean of an image's channels.
-    fn grey(&self, records: &Records, row: usize) -> Result<Vec<f32>> {
+    /// The first image, the mean of its channels.
+    fn grey(records: &Records) -> Result<Vec<f32>> {
         let Some(images) = &records.images else {
             return Ok(Vec::new());
         };
-        Ok(images.get(row)?.mean(0)?.flatten_all()?.to_vec1()?)
+        Ok(images.get(0)?.mean(0)?.flatten_all()?.to_vec1()?)
     }
 
     fn write(self, path: &Path) -> Result<()> {
-        let [_, height, width] = self.shape;
-        let Some(first) = self.rows.first().filter(|_| height == width) else {
+        let [_, side, width] = self.shape;
+        let Some(first) = self.rows.first().filter(|_| side == width) else {
             return Ok(());
         };
         let heads = [
@@ -397,11 +497,9 @@ impl Strips {
             "answer - truth",
         ];
         let columns = heads[..first.1.len()].iter().map(|&head| head.to_owned());
-        let strip = Strip::of_rows(height, columns.collect(), self.rows);
-        if let Some(folder) = path.parent() {
-            make_folder(folder)?;
-        }
-        strip.write_png(path, ZOOM)
+        let strip = Strip::of_rows(side, columns.collect(), self.rows);
+        let png = strip.raster((SHOWN_SIDE / side).max(1))?.to_png()?;
+        write_atomically(path, &png)
     }
 }
 
@@ -481,6 +579,49 @@ mod tests {
         assert!(there_and_back.l1[0] < 1e-3);
     }
 
+    /// What cannot be an answer is named.
+    #[test]
+    fn answers_are_finite_images() {
+        struct Ill(Option<f64>);
+        impl CounterfactualGenerator for Ill {
+            fn counterfactuals(
+                &self,
+                batch: &Batch,
+                _: &[Intervention],
+            ) -> ctl_invariance::Result<Tensor> {
+                Ok(match self.0 {
+                    Some(factor) => (&batch.images * factor)?,
+                    None => batch.images.narrow(2, 0, 2)?,
+                })
+            }
+        }
+        for (ill, part) in [(Some(f64::NAN), "not"), (None, "found [2, 1, 2, 12]")] {
+            let asked = Asked {
+                schema: FittedAutoencoder::schema(3, 2, SHAPE).unwrap(),
+                generator: &Ill(ill),
+            };
+            let facts = facts(&asked.schema);
+            let error = asked.answer(&facts, &Acts::none(), 0).err().unwrap();
+            let text = error.to_string();
+            assert!(
+                text.contains("finite images") && text.contains(part),
+                "{text}"
+            );
+            let imageless = Records {
+                images: None,
+                ..facts
+            };
+            assert!(asked.answer(&imageless, &Acts::none(), 0).is_err());
+        }
+    }
+
+    #[test]
+    fn few_sources_send_everywhere_and_many_to_the_next() {
+        assert_eq!(ways(2), [(0, 1), (1, 0)]);
+        assert_eq!(ways(3), [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]);
+        assert_eq!(ways(4), [(0, 1), (1, 2), (2, 3), (3, 0)]);
+    }
+
     /// Half of the true change is 10 grey levels short where the truth is 20 away.
     #[test]
     fn the_true_change_is_measured_from_the_fact() {
@@ -491,36 +632,61 @@ mod tests {
             ..fact.clone()
         };
         let truth = moved(20.0);
+        let none = BTreeMap::new;
         for (levels, error, share) in [(20.0, 0.0, 1.0), (0.0, 20.0, 0.0), (10.0, 10.0, 0.5)] {
-            let found = against(&fact, &moved(levels), &truth).unwrap();
+            let found = against((&fact, &moved(levels)), &truth, none()).unwrap();
             assert!((found.mae - error).abs() < 1e-3, "{found:?}");
             assert!((found.unchanged - 20.0).abs() < 1e-3, "{found:?}");
-            assert!(
-                (found.carried_out.unwrap() - share).abs() < 1e-4,
-                "{found:?}"
-            );
+            let made = found.carried_out.unwrap();
+            assert!((made - share).abs() < 1e-4, "{found:?}");
         }
-        assert_eq!(against(&fact, &truth, &fact).unwrap().carried_out, None);
+        let found = against((&fact, &truth), &fact, none()).unwrap();
+        assert_eq!(found.carried_out, None);
     }
 
-    /// Colours are shown as their mean; only square images are pictured.
+    /// Fact 0.3, answer 0.5, truth 0.4: what each picture of a row shows, the mean of colours.
     #[test]
-    fn strips_have_three_or_six_pictures() {
-        let schema = FittedAutoencoder::schema(3, 2, SHAPE).unwrap();
-        let fact = facts(&schema);
+    fn strips_show_fact_answer_truth_and_their_differences() {
+        let records = |value: f64| {
+            let colours = Tensor::new(&[value - 0.1, value, value + 0.1], &Device::Cpu).unwrap();
+            let images = colours.reshape((1, 3, 1, 1)).unwrap();
+            let images = images.broadcast_as((1, 3, 2, 2)).unwrap();
+            let images = images.to_dtype(candle_core::DType::F32).unwrap();
+            Records {
+                columns: facts(&FittedAutoencoder::schema(3, 2, SHAPE).unwrap())
+                    .columns
+                    .select(&[0]),
+                images: Some(images.contiguous().unwrap()),
+            }
+        };
+        let (fact, answer, truth) = (records(0.3), records(0.5), records(0.4));
         let names = ["a".to_owned(), "b".to_owned()];
         let folder = tempfile::tempdir().unwrap();
-        for (truth, pictures) in [(None, 3), (Some(&fact), 6)] {
-            let mut strips = Strips::new(SHAPE);
-            strips.add(&names, (&fact, &fact, truth)).unwrap();
-            assert_eq!(strips.rows.len(), SHOWN);
-            assert!(strips.rows.iter().all(|row| row.1.len() == pictures));
+        let expected = [0.3, 0.5, 0.2, 0.4, 0.1, 0.1];
+        for (truth, count) in [(None, 3), (Some(&truth), 6)] {
+            let mut strips = Strips::new([3, 2, 2]);
+            for _ in 0..ROWS + 1 {
+                strips.add(&names, (&fact, &answer, truth)).unwrap();
+            }
+            assert_eq!(strips.rows.len(), ROWS);
+            let (label, pictures) = &strips.rows[0];
+            assert_eq!((label.as_str(), pictures.len()), ("a to b", count));
+            for (place, (picture, expected)) in pictures.iter().zip(expected).enumerate() {
+                let (values, is_difference) = match picture {
+                    Picture::Grey(values) => (values, false),
+                    Picture::Difference(values) => (values, true),
+                    Picture::Empty => panic!("{place}"),
+                };
+                assert_eq!(is_difference, [2, 4, 5].contains(&place));
+                let near = |value: &f32| (value - expected).abs() < 1e-6;
+                assert!(
+                    values.len() == 4 && values.iter().all(near),
+                    "{place}: {values:?}"
+                );
+            }
             let path = strip_path(folder.path());
             strips.write(&path).unwrap();
             assert!(std::fs::read(path).unwrap().starts_with(b"\x89PNG"));
         }
-        let path = folder.path().join("none.png");
-        Strips::new([1, 4, 6]).write(&path).unwrap();
-        assert!(!path.exists());
     }
 }

@@ -87,17 +87,13 @@ pub(crate) fn write_panels(folder: &Path, trainer: &Trainer<'_>, target: &Scored
 }
 
 fn write(ground: &Ground<'_>, folder: &Path, file: &str, pixels: Vec<f32>) -> Result<()> {
-    make_folder(folder)?;
-    let [_, height, width] = ground.cohort.images.shape();
-    let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
-    Raster::new(1, height, width, pixels)?.write_png(&folder.join(file))?;
-    Ok(())
-}
-
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|source| HarnessError::File {
         path: folder.to_path_buf(),
         action: "make the folder",
         source,
-    })
+    })?;
+    let [_, height, width] = ground.cohort.images.shape();
+    let pixels = pixels.into_iter().map(|v| v.clamp(0.0, 1.0)).collect();
+    Raster::new(1, height, width, pixels)?.write_png(&folder.join(file))?;
+    Ok(())
 }

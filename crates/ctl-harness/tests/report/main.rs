@@ -4,6 +4,7 @@
 mod cells;
 mod comparison;
 mod forms;
+mod generators;
 mod made;
 mod predictions;
 mod selectors;
