@@ -23,8 +23,6 @@ const SIZE: usize = 32;
 const EACH: [usize; 2] = [4_000, 500];
 /// Updates of the mechanism of the image.
 const STEPS: u64 = 5_000;
-/// Updates over which the divergence of latent variables of heads comes to count.
-const HEAD_WARMUP: u64 = 3_000;
 /// What is asked.
 const INTERVENTIONS: [&[&str]; 5] = [
     &["scanner"],
@@ -43,18 +41,12 @@ const ZOOM: usize = 3;
 const SEED: u64 = 0;
 
 /// The model that is trained.
-pub(super) fn recipe(of: &ModelOf, anatomy: Anatomy) -> Recipe<'static> {
+pub(super) fn recipe(of: &ModelOf) -> Recipe<'static> {
     let vae = VaeConfig {
         widths: vec![16, 32, 64],
         hidden: 256,
         latent: 48,
         independence: 100.0,
-        // Of a noisy head the average is so good a guess that latent variables stay unused where
-        // they cost something from the first update.
-        beta_warmup: match anatomy {
-            Anatomy::Chest => 0,
-            Anatomy::Brain => of.steps.unwrap_or(HEAD_WARMUP).min(HEAD_WARMUP),
-        },
         ..VaeConfig::default()
     };
     Recipe {
@@ -91,7 +83,7 @@ pub(super) fn run(
     observer: &dyn Observer,
 ) -> Result<TruthReport> {
     let out = options.out.join(&experiment.id);
-    let (recipe, mut judging) = (recipe(of, anatomy), Judging::default());
+    let (recipe, mut judging) = (recipe(of), Judging::default());
     judging.predictors.steps = of.steps.unwrap_or(400);
     judging.encoder_steps = of.steps.unwrap_or(400);
     observer.event(&Event::Planned {

@@ -180,7 +180,7 @@ fn the_residual_is_the_same_model() {
     let folder = tempfile::tempdir().unwrap();
     let phantoms = Phantoms::new(Anatomy::Brain, 32, [8, 4], 0).unwrap();
     let of = few(ModelKind::CounterfactualBrain);
-    let recipe = counterfactual_phantoms::recipe(&of, Anatomy::Brain);
+    let recipe = counterfactual_phantoms::recipe(&of);
     let train = || trained(&recipe, &phantoms, folder.path(), &Silent).unwrap();
     let (model, budget) = train();
     // Read again, not trained again.
