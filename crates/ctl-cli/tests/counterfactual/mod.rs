@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use ctl_harness::counterfactual::{Study, StudyFile};
 use rstest::rstest;
 
 use crate::support::{cohort, ctl, stderr};
@@ -326,4 +327,25 @@ fn values_that_are_not_known() {
         "{}",
         stderr(&output)
     );
+}
+
+/// The model file of the example is read, and where its cohort is at hand it fits.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn the_model_file_of_the_example_fits_its_cohort() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let name = "examples/counterfactual/films.toml";
+    let file = StudyFile::read(&root.join(name)).unwrap();
+    let columns: BTreeSet<&str> = file.columns().collect();
+    assert_eq!(columns, BTreeSet::from(["label", "site", "view"]));
+    assert!(file.fine_tuning.is_some());
+    let folder = root.join("../shared/data/cxr_multisite");
+    if !folder.exists() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let study = Study::open(&file, name, &folder, 0).unwrap();
+    let schema = study.spec().schema().unwrap();
+    assert_eq!(schema.image_shape(), Some([1, 64, 64]));
+    assert!(study.training().unwrap().records(4, 0).unwrap().len() == 4);
 }

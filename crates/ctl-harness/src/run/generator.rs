@@ -457,7 +457,7 @@ impl Strips {
             return Ok(());
         }
         let (own, there) = (Self::grey(fact)?, Self::grey(answer)?);
-        let true_one = truth.map(|truth| Self::grey(truth)).transpose()?;
+        let true_one = truth.map(Self::grey).transpose()?;
         let less = |a: &[f32], b: &[f32]| {
             Picture::Difference(a.iter().zip(b).map(|(a, b)| a - b).collect())
         };
@@ -665,7 +665,7 @@ mod tests {
         let expected = [0.3, 0.5, 0.2, 0.4, 0.1, 0.1];
         for (truth, count) in [(None, 3), (Some(&truth), 6)] {
             let mut strips = Strips::new([3, 2, 2]);
-            for _ in 0..ROWS + 1 {
+            for _ in 0..=ROWS {
                 strips.add(&names, (&fact, &answer, truth)).unwrap();
             }
             assert_eq!(strips.rows.len(), ROWS);
