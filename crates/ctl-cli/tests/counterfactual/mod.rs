@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use ctl_counterfactual::Records;
 use ctl_harness::counterfactual::{Study, StudyFile};
 use rstest::rstest;
 
@@ -347,5 +348,60 @@ fn the_model_file_of_the_example_fits_its_cohort() {
     let study = Study::open(&file, name, &folder, 0).unwrap();
     let schema = study.spec().schema().unwrap();
     assert_eq!(schema.image_shape(), Some([1, 64, 64]));
-    assert!(study.training().unwrap().records(4, 0).unwrap().len() == 4);
+    // Of one site alone the manifest says who is tested; the others are there as well.
+    let scored = study.scored().unwrap().records(1_000, 0).unwrap();
+    let site = schema.attribute("site").unwrap();
+    let sites = scored
+        .columns
+        .column(site)
+        .iter()
+        .map(|&site| site as usize);
+    assert!(sites.collect::<BTreeSet<usize>>().len() > 3);
+}
+
+/// Of a site without a test part some patients are scored, of one that has it those of that part, and
+/// nobody is scored who trains, at whichever site.
+#[test]
+fn sites_without_a_test_part_are_divided_by_patient() {
+    let place = Place::new();
+    let manifest = place.folder.path().join("cohort/manifest.csv");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let mut lines = text.lines();
+    let head = lines.next().unwrap();
+    let column = |name: &str| head.split(',').position(|cell| cell == name).unwrap();
+    let site = column("site");
+    assert!(!head.split(',').any(|cell| cell == "split"));
+    let mut count = 0;
+    let mut changed = format!("{head},split\n");
+    let mut seen = 0;
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let is_first = cells[site] == "source-1";
+        seen += usize::from(is_first);
+        let split = match (is_first, seen) {
+            (true, 1..=3) => "test",
+            (true, _) => "train",
+            _ => "",
+        };
+        changed.extend([line, ",", split, "\n"]);
+        count += 1;
+    }
+    std::fs::write(&manifest, changed).unwrap();
+    let file = StudyFile::parse("model.toml", MODEL).unwrap();
+    let study = Study::open(&file, "model.toml", &place.folder.path().join("cohort"), 0).unwrap();
+    let schema = study.spec().schema().unwrap();
+    let site = schema.attribute("site").unwrap();
+    let sites = |records: &Records| -> Vec<String> {
+        let values = records.columns.column(site).iter();
+        values
+            .map(|&value| schema.show_value(site, value))
+            .collect()
+    };
+    let trained = sites(&study.training().unwrap().records(1_000, 0).unwrap());
+    let tested = sites(&study.scored().unwrap().records(1_000, 0).unwrap());
+    assert_eq!(trained.len() + tested.len(), count);
+    assert_eq!(tested.iter().filter(|site| *site == "source-1").count(), 3);
+    let others = |sites: Vec<String>| sites.iter().filter(|site| *site != "source-1").count();
+    let [trained, tested] = [trained, tested].map(others);
+    assert!(tested > 2 && trained > 2 * tested, "{trained} {tested}");
 }

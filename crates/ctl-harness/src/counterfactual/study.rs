@@ -1,6 +1,6 @@
 //! A model file, and a cohort seen through it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -467,21 +467,34 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
     Ok(complete)
 }
 
-/// Rows that train and rows that are scored.
+/// Rows that train and rows that are scored: those of the `test` part, and of sites that have none a
+/// share of the patients. Nobody is in both.
 fn parts(cohort: &Cohort, records: &[usize], seed: u64) -> Result<[Vec<usize>; 2]> {
     let of = |row: &usize| &cohort.records()[records[*row]];
-    let all = 0..records.len();
-    let split: [Vec<usize>; 2] = if all.clone().any(|row| of(&row).split == Some(Split::Test)) {
-        let is_test = |row: &usize| of(row).split == Some(Split::Test);
-        [
-            all.clone().filter(|row| !is_test(row)).collect(),
-            all.filter(is_test).collect(),
-        ]
-    } else {
-        let patients: Vec<&str> = all.clone().map(|row| of(&row).patient.as_str()).collect();
-        let part = split_patients(&patients, &[1.0 - SCORED, SCORED], seed, None)?;
-        [0, 1].map(|which| all.clone().filter(|&row| part[row] == which).collect())
+    let all: Vec<usize> = (0..records.len()).collect();
+    let is_test = |row: &usize| of(row).split == Some(Split::Test);
+    let test = all.iter().filter(|row| is_test(row));
+    let prescribed: BTreeSet<usize> = test.map(|row| of(row).site).collect();
+    let patients_of = |is_scored: bool| -> BTreeSet<&str> {
+        let rows = all
+            .iter()
+            .filter(|row| prescribed.contains(&of(row).site) && is_test(row) == is_scored);
+        rows.map(|row| of(row).patient.as_str()).collect()
     };
+    let (trained, scored) = (patients_of(false), patients_of(true));
+    let patients: Vec<&str> = all.iter().map(|row| of(row).patient.as_str()).collect();
+    let part = split_patients(&patients, &[1.0 - SCORED, SCORED], seed, None)?;
+    let is_scored = |row: &usize| {
+        let record = of(row);
+        let patient = record.patient.as_str();
+        if prescribed.contains(&record.site) {
+            is_test(row)
+        } else {
+            scored.contains(patient) || (part[*row] == 1 && !trained.contains(patient))
+        }
+    };
+    let (scored, trained) = all.iter().partition(|row| is_scored(row));
+    let split: [Vec<usize>; 2] = [trained, scored];
     if split.iter().any(Vec::is_empty) {
         return Err(HarnessError::Data {
             path: cohort.root().to_path_buf(),
