@@ -467,14 +467,16 @@ fn complete_records(file: &StudyFile, origin: &str, cohort: &Cohort) -> Result<V
     Ok(complete)
 }
 
-/// Rows that train and rows that are scored: those of the `test` part, and of sites that have none a
-/// share of the patients. Nobody is in both.
+/// Rows that train and rows that are scored: those of the `test` part, and of sites that the manifest
+/// gives no parts a share of the patients; without any `test` part a share of all patients. Nobody is
+/// in both.
 fn parts(cohort: &Cohort, records: &[usize], seed: u64) -> Result<[Vec<usize>; 2]> {
     let of = |row: &usize| &cohort.records()[records[*row]];
     let all: Vec<usize> = (0..records.len()).collect();
     let is_test = |row: &usize| of(row).split == Some(Split::Test);
-    let test = all.iter().filter(|row| is_test(row));
-    let prescribed: BTreeSet<usize> = test.map(|row| of(row).site).collect();
+    let has_test = all.iter().any(is_test);
+    let given = all.iter().filter(|row| has_test && of(row).split.is_some());
+    let prescribed: BTreeSet<usize> = given.map(|row| of(row).site).collect();
     let patients_of = |is_scored: bool| -> BTreeSet<&str> {
         let rows = all
             .iter()

@@ -90,7 +90,8 @@ impl Generators {
         let mut runs = Vec::new();
         for cell in sweep.table.cells() {
             for (methods, records) in generators(sweep, cell) {
-                runs.push(sweep.first_run(cell, methods[0]));
+                // Only the first draw of settings is asked about.
+                runs.push(records.iter().copied().min_by_key(|run| run.spec.seed));
                 each.push(GeneratorView::of(sweep, cell, (&methods, &records)));
             }
         }
